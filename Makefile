@@ -1,0 +1,35 @@
+# make setup creates .venv from pinned versions; make demo runs the main job; make test passes the tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := transforms transforms/noise pipeline
+
+.PHONY: setup demo test lint clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "noisebeam needs Python 3.11 or newer; found %s; name another with make PYTHON=..." % sys.version.split()[0])'
+	if command -v uv >/dev/null; then uv venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV); \
+	else $(PYTHON) -m venv --clear $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check -c deploy/constraints.txt uv; fi
+	@touch $@
+
+# The folders stand here because a strict editable install has to be made again when a module is added.
+$(VENV)/.ready: $(VENV)/.python pyproject.toml deploy/constraints.txt $(PACKAGES)
+	$$(command -v uv || echo $(BIN)/uv) pip install --quiet --python $(BIN)/python -c deploy/constraints.txt \
+		--config-settings editable_mode=strict -e '.[beam,stanza,train,s3,dev]'
+	@touch $@
+
+demo: setup
+	$(BIN)/python deploy/training/demo.py
+
+test: setup
+	$(BIN)/python -m pytest -q -m 'not slow'
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist demo

@@ -1,0 +1,55 @@
+"""Where a text may be cut so that encoding the two parts apart gives the ids of encoding it whole.
+
+    "It rains. We stay."   cut before the space: always clean where a tokenizer splits words at white space
+    "下雨了。我们留下。"       cut after the full stop: clean if no token can hold "。我"
+    "rain|drops"           not clean: "raindrops" may be one token
+"""
+
+from __future__ import annotations
+
+from tokenizers import Tokenizer
+
+
+class CleanCuts(dict[str, bool]):
+    """For each pair of neighbouring characters, whether a text may be cut between them. Worked out once a pair.
+
+    A cut is clean where the tokenizer's own pre-tokenizer separates the two characters, and, for models that build
+    tokens out of smaller ones (BPE, Unigram), also where no token of the vocabulary holds the two side by side.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self._tokenizer = tokenizer
+        self._composes = type(tokenizer.model).__name__ in ("BPE", "Unigram")
+        self._vocabulary = frozenset(tokenizer.get_vocab(with_added_tokens=False))
+        self._neighbours = {token[i : i + 2] for token in self._vocabulary for i in range(len(token) - 1)}
+
+    def __missing__(self, pair: str) -> bool:
+        clean = self[pair] = self._separates(pair) or (self._composes and not self._may_join(pair))
+        return clean
+
+    def _normalize(self, text: str) -> str:
+        normalizer = self._tokenizer.normalizer
+        return str(normalizer.normalize_str(text)) if normalizer else text
+
+    def _separates(self, pair: str) -> bool:
+        pre_tokenizer, whole, cut = self._tokenizer.pre_tokenizer, self._normalize(pair), len(self._normalize(pair[0]))
+        if pre_tokenizer is None or len(whole) != cut + len(self._normalize(pair[1])):
+            return False
+        return all(end <= cut or start >= cut for _, (start, end) in pre_tokenizer.pre_tokenize_str(whole))
+
+    def _may_join(self, pair: str) -> bool:
+        """Whether one token could hold both characters, or one unknown token stand for both."""
+        left, right = (self._symbols(character) for character in pair)
+        if not left or not right or self._symbols(pair) != left + right:
+            return True
+        both_unknown = left[-1] not in self._vocabulary and right[0] not in self._vocabulary
+        return both_unknown or left[-1] + right[0] in self._neighbours
+
+    def _symbols(self, text: str) -> str:
+        """The text in the model's alphabet, as it stands inside a text."""
+        return self._whole_symbols("x" + text).removeprefix(self._whole_symbols("x"))
+
+    def _whole_symbols(self, text: str) -> str:
+        text, pre_tokenizer = self._normalize(text), self._tokenizer.pre_tokenizer
+        return "".join(piece for piece, _ in pre_tokenizer.pre_tokenize_str(text)) if pre_tokenizer else text

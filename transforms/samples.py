@@ -1,0 +1,117 @@
+"""Samples, and flat batches of them: what the noise kernels work on and what a shard stores.
+
+A *sample* is one encoded window. A *flat batch* holds many samples one after the other in flat arrays, so that a kernel
+treats all of them in a handful of numpy calls, without padding and without a Python loop per sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+IntArray = npt.NDArray[np.int64]
+
+
+class Ragged(NamedTuple):
+    """Rows of different lengths: `values` holds them end to end, row i is `values[offsets[i]:offsets[i + 1]]`."""
+
+    values: Array  # (total,)
+    offsets: IntArray  # (rows + 1,), from 0 up to total
+
+
+def offsets_of(lengths: Array) -> IntArray:
+    """The offsets of rows with these lengths.
+
+    >>> offsets_of(np.array([2, 0, 3])).tolist()
+    [0, 2, 2, 5]
+    """
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One encoded window.
+
+    `key` (0 to 2**64 - 1) is a hash of the document's id, its text and the window's index. It names the sample to the
+    random numbers and to the shuffle, so that both are independent of the order in which samples arrive.
+
+    `fields` holds one-dimensional arrays, by name:
+
+    - `ids`: token ids, special tokens included.
+    - `sentence_lengths`: tokens of each sentence; together they cover `ids` but for its special prefix and suffix.
+      White space before a sentence belongs to the sentence.
+    - `head_lengths`, `alternative_lengths` (a number per sentence) and `alternatives` (ids): the encoding of the first
+      word of a text differs from that of the same word after white space. A sentence that comes to be first, or stops
+      being first, has its first `head_lengths` tokens replaced by its `alternative_lengths` tokens of `alternatives`.
+      The three are absent with tokenizers for which there is no such difference.
+    - after noise has been baked in, the objective's own fields, `input_ids` and `labels`.
+    """
+
+    key: int
+    document: str
+    window: int
+    fields: Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class FlatBatch:
+    """Many samples in flat arrays.
+
+    `ids` (tokens,) has any integer dtype; sample i is `ids[offsets[i]:offsets[i + 1]]`. Sentences are numbered through:
+    those of sample i are `sentence_offsets[i]` up to `sentence_offsets[i + 1]`, and `sentence_ends` (sentences,) are
+    exclusive ends as positions in `ids`. The first sentence of a sample begins after the special prefix.
+    `head_lengths` (sentences,) and `alternatives` (a row per sentence) are as in `Sample`; None where there are none.
+    """
+
+    ids: Array  # (tokens,)
+    offsets: IntArray  # (samples + 1,)
+    keys: npt.NDArray[np.uint64]  # (samples,)
+    sentence_ends: IntArray  # (sentences,)
+    sentence_offsets: IntArray  # (samples + 1,)
+    head_lengths: IntArray | None = None  # (sentences,)
+    alternatives: Ragged | None = None  # a row per sentence
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+def flat_batch(
+    fields: Mapping[str, Array], lengths: Array, sentence_counts: Array, keys: Array, prefix_length: int
+) -> FlatBatch:
+    """The flat batch of samples whose fields (those of `Sample`) are given end to end.
+
+    >>> batch = flat_batch(
+    ...     {"ids": np.array([0, 7, 8, 9, 2, 0, 5, 2]), "sentence_lengths": np.array([2, 1, 1])},
+    ...     lengths=np.array([5, 3]), sentence_counts=np.array([2, 1]), keys=np.array([11, 12]), prefix_length=1)
+    >>> batch.sentence_ends.tolist(), batch.sentence_offsets.tolist()
+    ([3, 4, 7], [0, 2, 3])
+    """
+    offsets = offsets_of(lengths)
+    sentence_offsets = offsets_of(sentence_counts)
+    within = offsets_of(fields["sentence_lengths"])
+    starts = offsets[:-1] + prefix_length - within[sentence_offsets[:-1]]
+    ends = within[1:] + np.repeat(starts, sentence_counts)
+    heads = alternatives = None
+    if "alternatives" in fields:
+        heads = fields["head_lengths"].astype(np.int64)
+        alternatives = Ragged(fields["alternatives"], offsets_of(fields["alternative_lengths"]))
+    return FlatBatch(fields["ids"], offsets, keys.astype(np.uint64), ends, sentence_offsets, heads, alternatives)
+
+
+def batch_samples(samples: Sequence[Sample], prefix_length: int) -> FlatBatch:
+    """The flat batch of these samples (at least one), in their order."""
+    fields = {name: np.concatenate([sample.fields[name] for sample in samples]) for name in samples[0].fields}
+    return flat_batch(
+        fields,
+        lengths=np.array([len(sample.fields["ids"]) for sample in samples]),
+        sentence_counts=np.array([len(sample.fields["sentence_lengths"]) for sample in samples]),
+        keys=np.array([sample.key for sample in samples], dtype=np.uint64),
+        prefix_length=prefix_length,
+    )

@@ -1,0 +1,52 @@
+"""What noise and training need to know of a tokenizer: its special ids, and which tokens begin a word.
+
+It is stored in the manifest, so that training needs no tokenizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The ids of a tokenizer. Ids run from 0 to `size` - 1; an id that a tokenizer lacks is None."""
+
+    size: int
+    prefix: tuple[int, ...] = ()  # special ids that the tokenizer puts before a text: (0,) for BART
+    suffix: tuple[int, ...] = ()  # special ids that it puts after a text: (2,) for BART
+    special_ids: tuple[int, ...] = ()  # special and added ids, ascending: never noised, never drawn
+    pad_id: int | None = None
+    mask_id: int | None = None
+    bos_id: int | None = None
+    eos_id: int | None = None
+    sentinel_ids: tuple[int, ...] = ()  # T5's <extra_id_0>, <extra_id_1>, ... in this order
+    continues_word_hex: str = ""  # bit i (most significant first) is 1 where token i continues a word; "" if unknown
+
+    @cached_property
+    def is_special(self) -> npt.NDArray[np.bool_]:
+        """(size,): True at special and added ids."""
+        table = np.zeros(self.size, dtype=np.bool_)
+        table[list(self.special_ids)] = True
+        return table
+
+    @cached_property
+    def continues_word(self) -> npt.NDArray[np.bool_]:
+        """(size,): True at ids that continue the word of the token before (`##s`, or a byte-level piece without its space)."""
+        bits = np.frombuffer(bytes.fromhex(self.continues_word_hex), dtype=np.uint8)
+        return np.unpackbits(bits, count=self.size).astype(np.bool_) if len(bits) else np.zeros(self.size, np.bool_)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as the manifest holds them."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Vocabulary:
+        """The inverse of `to_json`."""
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
