@@ -1,0 +1,30 @@
+"""How a build is assembled, and how its result is consumed.
+
+Public names are `ShardDataset`, `ShardCache`, `read_manifest` and `Manifest`. They are loaded when they are
+first used: to import this package imports neither PyTorch nor Beam.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from noisebeam.pipeline.cache import ShardCache
+    from noisebeam.pipeline.dataset import ShardDataset
+    from noisebeam.transforms.manifest import Manifest, read_manifest
+
+__all__ = ["Manifest", "ShardCache", "ShardDataset", "read_manifest"]
+
+_MODULES = {
+    "Manifest": "noisebeam.transforms.manifest",
+    "ShardCache": "noisebeam.pipeline.cache",
+    "ShardDataset": "noisebeam.pipeline.dataset",
+    "read_manifest": "noisebeam.transforms.manifest",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)

@@ -18,5 +18,10 @@ def sample_key(document: int, window: int) -> int:
     return _hash64(document.to_bytes(8, "little") + window.to_bytes(8, "little"))
 
 
+def text_key(text: str) -> int:
+    """0 to 2**64 - 1, from any text."""
+    return _hash64(text.encode())
+
+
 def _hash64(data: bytes) -> int:
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")

@@ -6,6 +6,7 @@ treats all of them in a handful of numpy calls, without padding and without a Py
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -22,6 +23,10 @@ class Ragged(NamedTuple):
 
     values: Array  # (total,)
     offsets: IntArray  # (rows + 1,), from 0 up to total
+
+    def row(self, i: int) -> Array:
+        """Row i, as a view."""
+        return self.values[self.offsets[i] : self.offsets[i + 1]]
 
 
 def offsets_of(lengths: Array) -> IntArray:
@@ -115,3 +120,27 @@ def batch_samples(samples: Sequence[Sample], prefix_length: int) -> FlatBatch:
         keys=np.array([sample.key for sample in samples], dtype=np.uint64),
         prefix_length=prefix_length,
     )
+
+
+def sample_to_bytes(sample: Sample) -> bytes:
+    """A sample as bytes, the same for equal samples. No pickle: reading it can do no more than make a sample."""
+    arrays = {name: np.ascontiguousarray(array) for name, array in sample.fields.items()}
+    header = {
+        "key": sample.key,
+        "document": sample.document,
+        "window": sample.window,
+        "fields": [(name, array.dtype.str, len(array)) for name, array in arrays.items()],
+    }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return b"".join([len(text).to_bytes(4, "little"), text, *(array.tobytes() for array in arrays.values())])
+
+
+def sample_from_bytes(data: bytes) -> Sample:
+    """The inverse of `sample_to_bytes`."""
+    position = 4 + int.from_bytes(data[:4], "little")
+    header = json.loads(data[4:position])
+    fields = {}
+    for name, dtype, length in header["fields"]:
+        fields[name] = np.frombuffer(data, dtype=np.dtype(dtype), count=length, offset=position)
+        position += fields[name].nbytes
+    return Sample(header["key"], header["document"], header["window"], fields)

@@ -52,21 +52,21 @@ class LoadedTokenizer:
         """SHA-256 of `tokenizer.json`, in hexadecimal digits."""
         return hashlib.sha256(self.tokenizer_json.encode()).hexdigest()
 
-    @cached_property
+    @property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer, without the truncation and padding that its file may ask for."""
-        try:
-            tokenizer = Tokenizer.from_str(self.tokenizer_json)
-        except Exception as error:
-            raise TokenizerError(f"tokenizer {self.name!r}: {TOKENIZER_FILE} cannot be read: {error}") from error
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        return tokenizer
+        return self._parsed()[0]
 
-    @cached_property
+    @property
     def vocabulary(self) -> Vocabulary:
         """Its ids and their roles."""
-        return _vocabulary(self.tokenizer, json.loads(self.config_json))
+        return self._parsed()[1]
+
+    def _parsed(self) -> tuple[Tokenizer, Vocabulary]:
+        try:
+            return _parse(self.tokenizer_json, self.config_json)
+        except Exception as error:  # the tokenizers library raises bare Exceptions
+            raise TokenizerError(f"tokenizer {self.name!r}: its files cannot be read: {error}") from error
 
 
 def load_tokenizer(name: str) -> LoadedTokenizer:
@@ -146,6 +146,14 @@ def _converted(name: str) -> LoadedTokenizer:
         raise TokenizerError(f"tokenizer {name!r}: there is no {TOKENIZER_FILE}, nor files to make one of: {reason}") from error
     roles = {f"{role}_token": getattr(tokenizer, f"{role}_token", None) for role in _USUAL_NAMES}
     return LoadedTokenizer(name, text, json.dumps(roles))
+
+
+@lru_cache(maxsize=4)
+def _parse(tokenizer_json: str, config_json: str) -> tuple[Tokenizer, Vocabulary]:
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer, _vocabulary(tokenizer, json.loads(config_json))
 
 
 def _vocabulary(tokenizer: Tokenizer, config: Mapping[str, Any]) -> Vocabulary:

@@ -1,0 +1,165 @@
+"""A build from start to end: check everything, assemble the pipeline, run it, say how it ended."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import apache_beam as beam
+import yaml
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+from noisebeam.pipeline.options import BuildOptions, SettingsError
+from noisebeam.pipeline.progress import TrackProgress, show_progress
+from noisebeam.transforms.beam import (
+    ApplyNoise,
+    BuildWindows,
+    EncodeWindows,
+    ReadDocuments,
+    SegmentSentences,
+    WriteShards,
+)
+from noisebeam.transforms.finish import Failure, clear_verdict, read_failure
+from noisebeam.transforms.manifest import MANIFEST_NAME, Manifest, read_manifest
+from noisebeam.transforms.noise import Recipe, check_recipe, load_recipe
+from noisebeam.transforms.segmenters import prepare_segmenter
+from noisebeam.transforms.shard_format import field_dtypes
+from noisebeam.transforms.storage import check_writable, exists, join, publish
+from noisebeam.transforms.tokenizer import CONFIG_FILE, TOKENIZER_FILE, LoadedTokenizer, load_tokenizer
+
+TOKENIZER_FOLDER = "tokenizer"
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """How a build ended; `metrics` are Beam's counters by name, empty where the runner gives none."""
+
+    outcome: Manifest | Failure
+    metrics: Mapping[str, int]
+
+
+def build(options: BuildOptions, beam_flags: Sequence[str] = ()) -> BuildResult:
+    """Run the build and wait for its end.
+
+    Raises ValueError or OSError, in one line, if the settings, the input, the tokenizer or the output are not right.
+    """
+    prepared = prepare(options)
+    beam_options = PipelineOptions(list(beam_flags))
+    clear_verdict(options.output)
+    with ExitStack() as stack:
+        progress = None
+        if is_local(beam_options):
+            progress = stack.enter_context(tempfile.TemporaryDirectory(prefix="noisebeam-progress-"))
+            stack.enter_context(show_progress(progress))
+        pipeline = beam.Pipeline(runner=_runner(beam_options), options=beam_options)
+        assemble(pipeline, prepared, progress)
+        result = pipeline.run()
+        result.wait_until_finish()
+    outcome = read_failure(options.output) or read_manifest(options.output)
+    return BuildResult(outcome, _metrics(result))
+
+
+@dataclass(frozen=True)
+class PreparedBuild:
+    """A build whose settings have been checked against its input, tokenizer and output."""
+
+    options: BuildOptions
+    tokenizer: LoadedTokenizer  # by the name under which every worker finds it: in the output
+    recipe: Recipe | None
+    header: Manifest
+    read: ReadDocuments
+
+
+def prepare(options: BuildOptions) -> PreparedBuild:
+    """Check everything that can be checked before a worker starts, and put the tokenizer where the workers find it."""
+    read = ReadDocuments(options.input, options.read_options)
+    tokenizer = load_tokenizer(options.tokenizer)
+    recipe = load_recipe(options.recipe) if options.recipe is not None else None
+    if recipe is not None:
+        check_recipe(recipe, tokenizer.vocabulary)
+    if exists(join(options.output, MANIFEST_NAME)) and not options.overwrite:
+        raise SettingsError(f"{options.output} holds a finished build: give another --output, or --overwrite to replace it")
+    prepare_segmenter(options.segmenter_options)
+    check_writable(options.output)
+    return PreparedBuild(
+        options=options,
+        tokenizer=_publish_tokenizer(options.output, tokenizer),
+        recipe=recipe,
+        header=_header(options, tokenizer, recipe),
+        read=read,
+    )
+
+
+def assemble(pipeline: beam.Pipeline, prepared: PreparedBuild, progress: str | None = None) -> Any:
+    """The whole pipeline, from the files to the manifest. `progress` is a folder for workers on this machine."""
+    options, tokenizer = prepared.options, prepared.tokenizer.name
+    documents, unread = pipeline | "ReadDocuments" >> prepared.read
+    sentences, unsegmented = documents | "SegmentSentences" >> SegmentSentences(options.segmenter_options)
+    windows, unencoded = sentences | "BuildWindows" >> BuildWindows(tokenizer, options.window_options)
+    samples = windows | "EncodeWindows" >> EncodeWindows(tokenizer)
+    if progress is not None:
+        samples |= "TrackProgress" >> TrackProgress(progress)
+    if prepared.recipe is not None:
+        samples |= "ApplyNoise" >> ApplyNoise(prepared.recipe, tokenizer, options.seed)
+    return (samples, unread, unsegmented, unencoded) | "WriteShards" >> WriteShards(
+        options.output, prepared.header, options.num_shards, options.max_bad_fraction
+    )
+
+
+def is_local(options: PipelineOptions) -> bool:
+    """Whether the pipeline runs in this process or its children."""
+    return options.view_as(StandardOptions).runner in (None, "DirectRunner", "FnApiRunner")
+
+
+def _runner(options: PipelineOptions) -> Any:
+    """The runner asked for. DirectRunner means Beam's own Python runner: it is never exchanged for one to download."""
+    if not is_local(options):
+        return None
+    from apache_beam.portability.api import beam_provision_api_pb2
+    from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo, FnApiRunner
+    from apache_beam.runners.portability.portable_runner import JobServiceHandle
+
+    encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
+    return FnApiRunner(
+        provision_info=ExtendedProvisionInfo(beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded))
+    )
+
+
+def _publish_tokenizer(output: str, tokenizer: LoadedTokenizer) -> LoadedTokenizer:
+    folder = join(output, TOKENIZER_FOLDER)
+    publish(join(folder, TOKENIZER_FILE), tokenizer.tokenizer_json.encode())
+    publish(join(folder, CONFIG_FILE), tokenizer.config_json.encode())
+    return replace(tokenizer, name=folder)
+
+
+def _header(options: BuildOptions, tokenizer: LoadedTokenizer, recipe: Recipe | None) -> Manifest:
+    where = ("input", "output", "tokenizer", "overwrite", "stanza_dir", "recipe", "max_bad_fraction")
+    settings = {name: value for name, value in asdict(options).items() if name not in where}
+    dtypes = field_dtypes(
+        tokenizer.vocabulary.size, options.max_tokens, labels_masked=recipe is not None and recipe.objective == "mlm"
+    )
+    return Manifest(
+        settings=settings,
+        recipe=yaml.safe_dump(recipe.to_dict(), sort_keys=False) if recipe is not None else None,
+        baked=recipe is not None,
+        seed=options.seed,
+        tokenizer={"name": options.tokenizer, "sha256": tokenizer.fingerprint},
+        vocabulary=tokenizer.vocabulary.to_json(),
+        fields={name: dtype.name for name, dtype in dtypes.items()},
+        samples_per_member=options.samples_per_member,
+        max_tokens=options.max_tokens,
+        shards=(),
+        counts={},
+    )
+
+
+def _metrics(result: Any) -> dict[str, int]:
+    counters = result.metrics().query().get("counters", [])
+    return {
+        counter.key.metric.name: int(counter.result)
+        for counter in counters
+        if counter.key.metric.namespace == "noisebeam" and counter.result is not None
+    }

@@ -1,0 +1,104 @@
+"""The command line: `noisebeam build`, `inspect`, `verify`.
+
+Exit status: 0, all well; 1, a build that has too many bad records or a verification that found differences; 2, wrong
+settings or unreadable files, told in one line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from noisebeam.pipeline.options import add_arguments, check_beam_flags, read_options
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    parser = _parser()
+    known, rest = parser.parse_known_args(arguments)
+    if rest and known.command != "build":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    logging.basicConfig(level=logging.INFO if known.verbose else logging.CRITICAL, format="%(levelname)s %(message)s")
+    try:
+        return int(known.run(known, rest))
+    except (ValueError, OSError) as error:
+        return _tell(known, 2, " ".join(str(error).split()))
+    except RuntimeError as error:  # what Beam makes of an error on a worker: its last line is the error itself
+        return _tell(known, 1, [line for line in str(error).splitlines() if line.strip()][-1])
+
+
+def _tell(known: argparse.Namespace, status: int, message: str) -> int:
+    """Print the error being handled in one line, or raise it if asked to be verbose."""
+    if known.verbose:
+        raise
+    print(f"noisebeam: {message}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("noisebeam", description="Denoising pre-training data from text corpora.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("-v", "--verbose", action="store_true", help="show logs, and where an error came from")
+    build = commands.add_parser(
+        "build",
+        parents=[common],
+        allow_abbrev=False,
+        help="build shards from a corpus",
+        epilog="Flags that are not listed here go to Beam, for example --runner=SparkRunner, or "
+        "--direct_running_mode=multi_processing --direct_num_workers=4.",
+    )
+    add_arguments(build)
+    build.set_defaults(run=_build)
+    inspect = commands.add_parser("inspect", parents=[common], help="show a sample and its noise")
+    inspect.add_argument("url", metavar="OUTPUT", help="folder or fsspec URL of a finished build")
+    inspect.add_argument("--sample", type=int, default=0, metavar="N", help="which sample (default: 0)")
+    inspect.add_argument("--recipe", metavar="NAME", help="another recipe than the one the shards were built with")
+    inspect.add_argument("--epoch", type=int, default=0, metavar="N", help="epoch of the noise (default: 0)")
+    inspect.add_argument("--html", metavar="FILE", help="write one HTML file instead of showing it here")
+    inspect.set_defaults(run=_inspect)
+    verify = commands.add_parser("verify", parents=[common], help="recompute counts and checksums of a build")
+    verify.add_argument("url", metavar="OUTPUT", help="folder or fsspec URL of a finished build")
+    verify.set_defaults(run=_verify)
+    return parser
+
+
+def _build(known: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    options = read_options(known)
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    check_beam_flags(beam_flags, _flags_of(PipelineOptions))
+    from noisebeam.pipeline.build import build
+    from noisebeam.pipeline.report import print_result
+
+    return print_result(options.output, build(options, beam_flags))
+
+
+def _flags_of(options: type) -> list[str]:
+    """All flags that Beam's option classes know."""
+    parser = argparse.ArgumentParser(add_help=False, conflict_handler="resolve")
+    for group in [options, *options.__subclasses__()]:
+        group._add_argparse_args(parser)  # type: ignore[attr-defined]
+    return [flag for action in parser._actions for flag in action.option_strings]
+
+
+def _inspect(known: argparse.Namespace, _: Sequence[str]) -> int:
+    from noisebeam.pipeline.inspect import inspect
+
+    inspect(known.url, known.sample, recipe=known.recipe, epoch=known.epoch, html=known.html)
+    return 0
+
+
+def _verify(known: argparse.Namespace, _: Sequence[str]) -> int:
+    from noisebeam.pipeline.verify import verify
+
+    differences = verify(known.url)
+    for difference in differences:
+        print(difference)
+    print(f"{known.url}: {len(differences)} differences" if differences else f"{known.url}: no difference found")
+    return 1 if differences else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""The settings of a build: one dataclass, from which the command line and YAML files are read."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from noisebeam.transforms.documents import ReadOptions
+from noisebeam.transforms.segmenters import SegmenterOptions
+from noisebeam.transforms.windows import WindowOptions
+
+
+class SettingsError(ValueError):
+    """A setting is unknown, missing or out of range."""
+
+
+def _setting(help_text: str, default: Any = MISSING, **argument: Any) -> Any:
+    return field(default=default, metadata={"help": help_text, "argument": argument})
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """What to build, and from what. Every setting is also a flag: `max_tokens` is `--max-tokens`."""
+
+    input: tuple[str, ...] = _setting("paths or fsspec URLs of the corpus, with globs", nargs="+", metavar="GLOB")
+    output: str = _setting("folder or fsspec URL to write to", metavar="URL")
+    tokenizer: str = _setting("Hugging Face tokenizer: a folder, a URL or a hub name", metavar="NAME")
+    format: str = _setting("jsonl, text (a file a document), paragraphs, or auto: by file name", "auto")
+    text_field: str = _setting("JSON field that holds the text", "text", metavar="NAME")
+    id_field: str = _setting("JSON field that holds the id; without one it comes from the text", "id", metavar="NAME")
+    segmenter: str = _setting("sentencex, stanza, lines, or package.module:function of your own", "sentencex")
+    lang: str = _setting("language of the text, as an ISO 639-1 code", "en", metavar="CODE")
+    stanza_dir: str | None = _setting("folder of Stanza's models (else STANZA_RESOURCES_DIR)", None, metavar="DIR")
+    max_tokens: int = _setting("largest window, in tokens, special ones counted", 512, metavar="N")
+    window_sentences: int | None = _setting("slide windows of N sentences instead of filling them", None, metavar="N")
+    stride: int | None = _setting("sentences from one window to the next (default: window size)", None, metavar="N")
+    recipe: str | None = _setting("noise to bake in: a preset or a YAML file (default: none)", None, metavar="NAME")
+    seed: int = _setting("seed of the shuffle and the noise", 0, metavar="N")
+    num_shards: int | None = _setting("number of shards (default: one for 64 million tokens)", None, metavar="N")
+    samples_per_member: int = _setting("samples stored together; 1 is the classic WebDataset form", 256, metavar="N")
+    max_bad_fraction: float = _setting("fail if more than this share of the records is bad", 0.01, metavar="F")
+    overwrite: bool = _setting("replace a finished build", False)
+
+    def __post_init__(self) -> None:
+        _check("input", bool(self.input), "at least one path or URL", self.input)
+        _check("seed", 0 <= self.seed < 2**63, "0 to 2**63 - 1", self.seed)
+        _check("num_shards", self.num_shards is None or 0 < self.num_shards < 10**6, "1 to 999999", self.num_shards)
+        _check("samples_per_member", 0 < self.samples_per_member <= 65536, "1 to 65536", self.samples_per_member)
+        _check("max_bad_fraction", 0 <= self.max_bad_fraction <= 1, "0 to 1", self.max_bad_fraction)
+        _ = self.read_options, self.segmenter_options, self.window_options
+
+    @property
+    def read_options(self) -> ReadOptions:
+        """How files are read."""
+        return ReadOptions(format=self.format, text_field=self.text_field, id_field=self.id_field)
+
+    @property
+    def segmenter_options(self) -> SegmenterOptions:
+        """How sentences are found."""
+        return SegmenterOptions(name=self.segmenter, lang=self.lang, stanza_dir=self.stanza_dir)
+
+    @property
+    def window_options(self) -> WindowOptions:
+        """How windows are chosen."""
+        return WindowOptions(max_tokens=self.max_tokens, size=self.window_sentences, stride=self.stride)
+
+
+def _check(name: str, right: bool, expected: str, value: object) -> None:
+    if not right:
+        raise SettingsError(f"{name}: expected {expected}, got {value!r}")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give `parser` a flag for each setting, and `--config` for a YAML file of them."""
+    parser.add_argument("--config", metavar="FILE", help="YAML file of settings; flags go before it")
+    for setting in fields(BuildOptions):
+        parser.add_argument(_flag(setting.name), dest=setting.name, **_argument(setting))
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _argument(setting: Field[Any]) -> dict[str, Any]:
+    shown = "" if setting.default in (MISSING, None, False) else f" (default: {setting.default})"
+    argument: dict[str, Any] = {"help": setting.metadata["help"] + shown, "default": None}
+    if setting.type == "bool":
+        return {**argument, "action": "store_true"}
+    if setting.type != "tuple[str, ...]":
+        argument["type"] = {"int": int, "float": float, "str": str}[str(setting.type).removesuffix(" | None")]
+        argument.setdefault("metavar", "X")
+    return {**argument, **setting.metadata["argument"]}
+
+
+def read_options(arguments: argparse.Namespace) -> BuildOptions:
+    """The settings of a command line; those it does not give come from its `--config` file, then from the defaults."""
+    values = _read_config(arguments.config) if arguments.config else {}
+    for setting in fields(BuildOptions):
+        given = getattr(arguments, setting.name)
+        if given is not None:
+            values[setting.name] = given
+    required = [setting.name for setting in fields(BuildOptions) if setting.default is MISSING]
+    if missing := [_flag(name) for name in required if name not in values]:
+        raise SettingsError(f"{', '.join(missing)}: missing; give it as a flag or in the --config file")
+    values["input"] = (values["input"],) if isinstance(values["input"], str) else tuple(values["input"])
+    return BuildOptions(**values)
+
+
+def _read_config(path: str) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"--config {path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, Mapping):
+        raise SettingsError(f"--config {path}: expected settings by name, got {type(values).__name__}")
+    settings = {setting.name: setting for setting in fields(BuildOptions)}
+    for name, value in values.items():
+        if name not in settings:
+            raise SettingsError(f"--config {path}: unknown setting {name!r}{_suggest(str(name), settings)}")
+        _check_type(path, settings[name], value)
+    return dict(values)
+
+
+def _check_type(path: str, setting: Field[Any], value: object) -> None:
+    kind = str(setting.type).removesuffix(" | None")
+    allowed: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
+    right = (
+        (value is None and str(setting.type).endswith("None"))
+        or (kind in allowed and isinstance(value, allowed[kind]) and (kind == "bool" or not isinstance(value, bool)))
+        or (kind not in allowed and (isinstance(value, str) or _is_list_of_strings(value)))
+    )
+    if not right:
+        raise SettingsError(f"--config {path}: {setting.name}: expected {kind}, got {value!r}")
+
+
+def _is_list_of_strings(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _suggest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
+
+
+def check_beam_flags(flags: Sequence[str], known_to_beam: Sequence[str]) -> None:
+    """Flags that are not ours go to Beam; SettingsError for one that is no Beam flag either but close to one of ours."""
+    ours = [_flag(setting.name) for setting in fields(BuildOptions)] + ["--config"]
+    for flag in flags:
+        name = flag.split("=")[0]
+        if not name.startswith("--") or name in known_to_beam:
+            continue
+        if close := difflib.get_close_matches(name.replace("_", "-"), ours, n=1, cutoff=0.75):
+            raise SettingsError(f"unknown flag {name}: did you mean {close[0]}?")
+    if flags and not flags[0].startswith("--"):
+        raise SettingsError(f"unexpected argument {flags[0]!r}: see noisebeam build --help")

@@ -1,0 +1,178 @@
+"""The order of an epoch, as arithmetic: no files, no state, the same at every number of ranks.
+
+An epoch visits the samples of a data set as a sequence: shards in a random order, blocks in a random order within each
+shard, samples in a random order within each block. The sequence is cut into 64 *streams* of equal length. The sample at
+position p of the epoch is the next one of stream p mod 64, so that a batch mixes samples from 64 places, while each
+stream reads block after block.
+
+Rank r of w takes the positions r, r + w, r + 2w, ...: with w dividing 64 it reads w-th part of the streams, and other
+numbers of ranks work all the same, each reading in all streams. A position is all that there is to remember.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from noisebeam.transforms.hashing import permutation
+from noisebeam.transforms.samples import IntArray, offsets_of
+
+STREAMS = 64
+Tail = Literal["drop", "pad"]
+_SHARDS, _BLOCKS, _SAMPLES = 16, 17, 18  # which permutation of (seed, epoch, ...) is meant
+
+
+class Places(NamedTuple):
+    """Where samples lie. `block` and `row` number the blocks of a shard and the samples of a block as they are visited;
+    `block_order` and `row_order` tell which ones these are."""
+
+    shard: IntArray
+    block: IntArray
+    row: IntArray
+
+
+class EpochOrder:
+    """The order in which epoch `epoch` visits the samples of shards with these sizes.
+
+    `block_samples`: samples of every block but the last of a shard. Without `shuffle` samples come as they lie in the
+    shards, in one stream. Only what is asked for is computed: a place far into an epoch costs as much as the first.
+    """
+
+    def __init__(
+        self,
+        shard_samples: Sequence[int],
+        block_samples: int,
+        *,
+        seed: int,
+        epoch: int,
+        shuffle: bool = True,
+        streams: int = STREAMS,
+    ) -> None:
+        self.block_samples = block_samples
+        self.shuffle = shuffle
+        self.streams = streams if shuffle else 1
+        self._words = (seed, epoch)
+        self._sizes = np.asarray(shard_samples, dtype=np.int64)
+        self._short_slots = np.full(len(self._sizes), -1, dtype=np.int64)
+
+    def __len__(self) -> int:
+        """The number of samples in the epoch."""
+        return int(self._sizes.sum())
+
+    def sequence(self, positions: npt.ArrayLike) -> IntArray:
+        """Where in the sequence of the epoch the samples at these positions are.
+
+        >>> EpochOrder([10], 4, seed=0, epoch=0, streams=4).sequence(np.arange(10)).tolist()
+        [0, 3, 6, 8, 1, 4, 7, 9, 2, 5]
+        """
+        turn, stream = np.divmod(np.asarray(positions, dtype=np.int64), self.streams)
+        length, longer = divmod(len(self), self.streams)
+        return stream * length + np.minimum(stream, longer) + turn
+
+    def places(self, positions: npt.ArrayLike) -> Places:
+        """Where the samples at these positions (0 to len - 1, any order) lie."""
+        at = self.sequence(positions)
+        slot = np.searchsorted(self._starts, at, side="right") - 1
+        shard = self._shards[slot]
+        block, row = self._within(shard, at - self._starts[slot])
+        return Places(shard, block, row)
+
+    def block_order(self, shard: int) -> IntArray:
+        """The blocks of a shard in the order in which they are visited."""
+        return self._permutation(_BLOCKS, shard, size=-(-int(self._sizes[shard]) // self.block_samples))
+
+    def row_order(self, shard: int, block: int) -> IntArray:
+        """The samples of a block, numbered as they lie in it, in the order in which they are visited."""
+        size = min(self.block_samples, int(self._sizes[shard]) - block * self.block_samples)
+        return self._permutation(_SAMPLES, shard, block, size=size)
+
+    def samples(self, positions: npt.ArrayLike) -> IntArray:
+        """The samples at these positions, numbered through all shards as they lie in them."""
+        places = self.places(positions)
+        starts = offsets_of(self._sizes)
+        return np.array(
+            [self._sample(*place) + starts[place[0]] for place in zip(*map(np.ndarray.tolist, places), strict=True)],
+            dtype=np.int64,
+        )
+
+    @cached_property
+    def _shards(self) -> IntArray:
+        return self._permutation(_SHARDS, size=len(self._sizes))
+
+    @cached_property
+    def _starts(self) -> IntArray:
+        return offsets_of(self._sizes[self._shards])
+
+    def _within(self, shard: IntArray, at: IntArray) -> tuple[IntArray, IntArray]:
+        """Block and row of place `at` of a shard, whose last block may be short and is visited at any time."""
+        for one in np.unique(shard[self._short_slots[shard] < 0]).tolist():
+            order = self.block_order(one)
+            self._short_slots[one] = np.flatnonzero(order == len(order) - 1)[0]
+        short_slot = self._short_slots[shard]
+        missing = -self._sizes[shard] % self.block_samples
+        after_short = at >= (short_slot + 1) * self.block_samples - missing
+        return np.divmod(at + np.where(after_short, missing, 0), self.block_samples)
+
+    def _sample(self, shard: int, block: int, row: int) -> int:
+        stored = int(self.block_order(shard)[block])
+        return stored * self.block_samples + int(self.row_order(shard, stored)[row])
+
+    def _permutation(self, *words: int, size: int) -> IntArray:
+        return permutation((*self._words, *words), size) if self.shuffle else np.arange(size)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The batches of an epoch from position `start` on: of each, `world_size` ranks take `batch_size` samples.
+
+    Every rank has the same number of batches. What is left at the end is dropped, or padded with samples from the
+    beginning of the epoch.
+
+    >>> batches = Batches(samples=100, start=40, batch_size=8, world_size=2, tail="pad")
+    >>> len(batches), batches.padded, batches.positions(3, rank=1).tolist()
+    (4, 4, [89, 91, 93, 95, 97, 99, 1, 3])
+    """
+
+    samples: int
+    start: int
+    batch_size: int
+    world_size: int
+    tail: Tail
+
+    @property
+    def global_batch_size(self) -> int:
+        """Samples of a batch of all ranks together."""
+        return self.batch_size * self.world_size
+
+    def __len__(self) -> int:
+        left = max(0, self.samples - self.start)
+        return left // self.global_batch_size if self.tail == "drop" else -(-left // self.global_batch_size)
+
+    @property
+    def dropped(self) -> int:
+        """Samples at the end that no rank gets."""
+        return max(0, self.samples - self.end)
+
+    @property
+    def padded(self) -> int:
+        """Samples that come a second time to fill the last batch."""
+        return max(0, self.end - self.samples)
+
+    @property
+    def end(self) -> int:
+        """The position after the last batch."""
+        return self.position(len(self))
+
+    def position(self, batches: int) -> int:
+        """The position after this many batches."""
+        return self.start + batches * self.global_batch_size
+
+    def positions(self, batch: int, rank: int) -> IntArray:
+        """(batch_size,): the positions of a rank's share of a batch."""
+        first = self.position(batch) + rank
+        return (first + self.world_size * np.arange(self.batch_size, dtype=np.int64)) % max(1, self.samples)

@@ -1,0 +1,150 @@
+"""The shards of a data set, opened as they are needed, and rows gathered from them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from hashlib import sha256
+from threading import Lock
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from noisebeam.pipeline.cache import ShardCache
+from noisebeam.pipeline.order import EpochOrder
+from noisebeam.transforms.manifest import Manifest
+from noisebeam.transforms.samples import Array, FlatBatch, Ragged, flat_batch, offsets_of
+from noisebeam.transforms.shard_reader import Block, ShardError, ShardReader, parse_index
+from noisebeam.transforms.shards import ShardInfo
+from noisebeam.transforms.storage import join, local_path, read_bytes
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class RecentlyUsed(Generic[K, V]):
+    """At most `size` values by key; the one that was not used for longest leaves first."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._values: OrderedDict[K, V] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        """The value, or None."""
+        value = self._values.get(key)
+        if value is not None:
+            self._values.move_to_end(key)
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        """Keep a value."""
+        self._values[key] = value
+        if len(self._values) > self._size:
+            self._values.popitem(last=False)
+
+
+class ShardSource:
+    """The shards of `manifest` in the folder `url`. Files elsewhere are copied to the local cache first.
+
+    Safe to share between threads; pickles without what it has opened. `max_open` is the number of open files.
+    """
+
+    def __init__(self, url: str, manifest: Manifest, cache: ShardCache | None = None, max_open: int = 128) -> None:
+        self.url = url
+        self.manifest = manifest
+        self._cache = cache or ShardCache()
+        self._max_open = max_open
+        self._reset()
+
+    def reader(self, shard: int) -> ShardReader:
+        """Shard number `shard` of the manifest; ShardError names it if it cannot be read."""
+        with self._lock:
+            reader = self._open.get(shard)
+            if reader is None:
+                reader = open_shard(self.url, self.manifest.shards[shard], self._cache)
+                self._open.put(shard, reader)
+            return reader
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("_open", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._open: RecentlyUsed[int, ShardReader] = RecentlyUsed(self._max_open)
+        self._lock = Lock()
+
+
+def open_shard(url: str, info: ShardInfo, cache: ShardCache) -> ShardReader:
+    """A shard of the data set at `url`, held against what its manifest says."""
+    index = read_index(url, info)
+    path = local_path(join(url, info.name)) or cache.fetch(join(url, info.name), info)
+    return ShardReader(path, parse_index(index, join(url, info.index_name)), info)
+
+
+def read_index(url: str, info: ShardInfo) -> bytes:
+    """The bytes of a shard's index; ShardError if it is missing or not the one of the manifest."""
+    name = join(url, info.index_name)
+    try:
+        index = read_bytes(name)
+    except FileNotFoundError as error:
+        raise ShardError(f"the index {name} is missing; build or copy it again") from error
+    digest = sha256(index).hexdigest()
+    if digest != info.index_sha256:
+        raise ShardError(f"the index {name} is damaged: expected sha256 {info.index_sha256}, got {digest}")
+    return index
+
+
+class Row(NamedTuple):
+    """One sample: a row of a block."""
+
+    block: Block
+    row: int
+
+
+class RowReader:
+    """Reads the samples at given positions of an epoch; keeps the blocks that are in use."""
+
+    def __init__(self, source: ShardSource, order: EpochOrder) -> None:
+        self._source = source
+        self._order = order
+        self._blocks: RecentlyUsed[tuple[int, int], tuple[Block, list[int]]] = RecentlyUsed(order.streams + 8)
+
+    def rows(self, positions: npt.ArrayLike) -> list[Row]:
+        """The samples at these positions."""
+        places = self._order.places(positions)
+        found = []
+        for shard, slot, row in zip(*(values.tolist() for values in places), strict=True):
+            block, order = self._blocks.get((shard, slot)) or self._read(shard, slot)
+            found.append(Row(block, order[row]))
+        return found
+
+    def _read(self, shard: int, slot: int) -> tuple[Block, list[int]]:
+        number = int(self._order.block_order(shard)[slot])
+        entry = self._source.reader(shard).block(number), self._order.row_order(shard, number).tolist()
+        self._blocks.put((shard, slot), entry)
+        return entry
+
+
+def gather(rows: Sequence[Row], field: str) -> Ragged:
+    """A field of many samples, end to end; ShardError if the shards do not have it."""
+    try:
+        values: list[Array] = [block.row(field, row) for block, row in rows]
+    except KeyError as error:
+        raise ShardError(
+            f"expected shards with the field {field!r}, got {', '.join(rows[0].block.fields)}; build them again with it"
+        ) from error
+    lengths = np.fromiter(map(len, values), dtype=np.int64, count=len(values))
+    return Ragged(np.concatenate(values), offsets_of(lengths))
+
+
+def gather_batch(rows: Sequence[Row], prefix_length: int) -> FlatBatch:
+    """The clean samples as a flat batch, in this order."""
+    clean = [name for name in rows[0].block.fields if name not in ("input_ids", "labels")]
+    fields = {name: gather(rows, name) for name in {"ids": None, "sentence_lengths": None, **dict.fromkeys(clean)}}
+    keys = np.fromiter((block.keys[row] for block, row in rows), dtype=np.uint64, count=len(rows))
+    lengths, sentences = (np.diff(fields[name].offsets) for name in ("ids", "sentence_lengths"))
+    return flat_batch({name: rows.values for name, rows in fields.items()}, lengths, sentences, keys, prefix_length)

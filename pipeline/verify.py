@@ -1,0 +1,179 @@
+"""Recompute everything that a build says of itself: checksums, counts, dtypes, order, and what lies in the folder."""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from noisebeam.transforms.manifest import Manifest, read_manifest
+from noisebeam.transforms.samples import Array
+from noisebeam.transforms.shard_format import DOCUMENTS, KEYS, LENGTHS, WINDOWS, ShardIndex, block_key, npy_bytes
+from noisebeam.transforms.shard_reader import Block, ShardError, parse_block, parse_index
+from noisebeam.transforms.shards import ShardInfo, order_in_shard, shard_of
+from noisebeam.transforms.storage import join, list_names, read_bytes
+
+_SHARD_FILE = re.compile(r"shard-.*|\..*")
+_SHARD_NUMBER = re.compile(r"shard-(\d+)-of-(\d+)\.tar")
+_COUNTED = ("samples", "documents", "tokens", "duplicate_samples", "duplicate_documents")
+
+
+def verify(url: str) -> list[str]:
+    """What differs between the build in the folder `url` and its manifest, a line each; empty if nothing does.
+
+    ManifestError if there is no manifest to compare with.
+    """
+    manifest = read_manifest(url)
+    differences = [*_stray_files(url, manifest), *_counts(manifest)]
+    for info in manifest.shards:
+        differences += [f"{info.name}: {difference}" for difference in _shard(url, manifest, info)]
+    return differences
+
+
+def _stray_files(url: str, manifest: Manifest) -> Iterator[str]:
+    expected = {name for info in manifest.shards for name in (info.name, info.index_name)}
+    for name in list_names(url):
+        if name not in expected and _SHARD_FILE.fullmatch(name):
+            yield f"{name}: not in the manifest"
+
+
+def _counts(manifest: Manifest) -> Iterator[str]:
+    for name in _COUNTED:
+        total = sum(getattr(info, name) for info in manifest.shards)
+        if name in manifest.counts and manifest.counts[name] != total:
+            yield f"manifest: {manifest.counts[name]} {name} in counts, {total} in its shards"
+
+
+def _shard(url: str, manifest: Manifest, info: ShardInfo) -> Iterator[str]:
+    try:
+        tar = _read(url, info.name)
+        index_bytes = _read(url, info.index_name)
+        yield from _checksum("shard", tar, info.sha256)
+        yield from _checksum("index", index_bytes, info.index_sha256)
+        if len(tar) != info.bytes:
+            yield f"{len(tar)} bytes, {info.bytes} in the manifest"
+        index = parse_index(index_bytes, info.index_name)
+        blocks = [_block(tar, index, i) for i in range(len(index.samples))]
+    except (ShardError, FileNotFoundError, ValueError, IndexError) as error:
+        yield " ".join(str(error).split())
+        return
+    yield from _tar(tar, index, info)
+    yield from _values(manifest, blocks)
+    yield from _places(manifest, info, blocks)
+    yield from _totals(info, index, blocks)
+
+
+def _read(url: str, name: str) -> bytes:
+    try:
+        return read_bytes(join(url, name))
+    except FileNotFoundError as error:
+        raise ShardError(f"{name} is missing") from error
+
+
+def _checksum(what: str, data: bytes, expected: str) -> Iterator[str]:
+    digest = sha256(data).hexdigest()
+    if digest != expected:
+        yield f"sha256 of the {what} is {digest}, {expected} in the manifest"
+
+
+def _block(tar: bytes, index: ShardIndex, i: int) -> Block:
+    start, end = index.extent(i)
+    return parse_block(tar[start:end], start, index, i)
+
+
+def _tar(tar: bytes, index: ShardIndex, info: ShardInfo) -> Iterator[str]:
+    """The tar, read by its own headers, against the index."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+            found = {member.name: (member.offset_data, member.size) for member in archive}
+    except tarfile.TarError as error:
+        yield f"no tar: {error}"
+        return
+    number = _SHARD_NUMBER.fullmatch(info.name)
+    shard = int(number[1]) if number else 0
+    expected: dict[str, tuple[int, int]] = {}
+    for block in range(len(index.samples)):
+        for m, (name, dtype) in enumerate(zip(index.names, index.dtypes, strict=True)):
+            values = np.frombuffer(tar, dtype, int(index.counts[block, m]), int(index.positions[block, m]))
+            header = 0 if name == DOCUMENTS else len(npy_bytes(values[:0]))
+            member = name if name == DOCUMENTS else f"{name}.npy"
+            place = (int(index.positions[block, m]) - header, values.nbytes + header)
+            expected[f"{block_key(shard, block)}.{member}"] = place
+            if header and tar[slice(place[0], sum(place))] != npy_bytes(values):
+                yield f"{member} of block {block} is not the array that the index says"
+    for name in sorted(found.keys() | expected.keys()):
+        if found.get(name) != expected.get(name):
+            yield f"member {name}: {_place(found.get(name))} in the tar, {_place(expected.get(name))} in the index"
+
+
+def _place(place: tuple[int, int] | None) -> str:
+    return "nowhere" if place is None else f"{place[1]} bytes at byte {place[0]}"
+
+
+def _values(manifest: Manifest, blocks: list[Block]) -> Iterator[str]:
+    size = int(manifest.vocabulary["size"])
+    limits: Mapping[str, tuple[int, int]] = {
+        **dict.fromkeys(("ids", "alternatives", "input_ids"), (0, size - 1)),
+        "labels": (-100, size - 1),
+        "lengths": (0, manifest.max_tokens),
+    }
+    for number, block in enumerate(blocks):
+        for name, values in block.arrays.items():
+            if name == DOCUMENTS:
+                continue
+            if values.dtype != manifest.dtypes.get(name):
+                yield f"{name} of block {number} is {values.dtype}, {manifest.fields.get(name)} in the manifest"
+            low, high = limits.get(name, (None, None))
+            if low is not None and len(values) and not (low <= values.min() and values.max() <= high):
+                yield f"{name} of block {number} has values outside {low} to {high}"
+        yield from _lengths(number, block)
+
+
+def _lengths(number: int, block: Block) -> Iterator[str]:
+    for name in block.fields:
+        if block.offsets(name)[-1] != len(block.arrays[name]) or len(block.offsets(name)) != len(block) + 1:
+            yield f"{LENGTHS[name]} of block {number} do not add up to its {name}"
+    for name, values in ((KEYS, block.keys), (WINDOWS, block.windows), (DOCUMENTS, block.documents)):
+        if len(values) != len(block):
+            yield f"{name} of block {number} names {len(values)} samples, the index {len(block)}"
+
+
+def _places(manifest: Manifest, info: ShardInfo, blocks: list[Block]) -> Iterator[str]:
+    names = [
+        (int(place), document, int(window))
+        for block in blocks
+        for place, document, window in zip(
+            order_in_shard(block.keys, manifest.seed), block.documents, block.windows, strict=False
+        )
+    ]
+    if any(after <= before for before, after in pairwise(names)):
+        yield "samples are not in the order of their keys, or not unique"
+    number = _SHARD_NUMBER.fullmatch(info.name)
+    if number and any(
+        np.any(shard_of(block.keys, manifest.seed, int(number[2])) != int(number[1])) for block in blocks
+    ):
+        yield "it has samples that belong in another shard"
+    if any(len(block) != manifest.samples_per_member for block in blocks[:-1]):
+        yield f"a block before the last has not {manifest.samples_per_member} samples"
+
+
+def _totals(info: ShardInfo, index: ShardIndex, blocks: list[Block]) -> Iterator[str]:
+    field: Callable[[Block], str] = lambda block: "ids" if "ids" in block.fields else "input_ids"  # noqa: E731
+    lengths: list[Array] = [np.diff(block.offsets(field(block))) for block in blocks]
+    counted = np.concatenate([*lengths, np.zeros(0, np.int64)])
+    if not np.array_equal(counted, index.lengths):
+        yield "the lengths in the index are not those of the samples"
+    totals: Mapping[str, Any] = {
+        "samples": sum(map(len, blocks)),
+        "tokens": int(counted.sum()),
+        "documents": sum(int((block.windows == 0).sum()) for block in blocks),
+    }
+    for name, total in totals.items():
+        if total != getattr(info, name):
+            yield f"{total} {name}, {getattr(info, name)} in the manifest"

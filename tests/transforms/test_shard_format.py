@@ -1,0 +1,86 @@
+import io
+import tarfile
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from noisebeam.transforms import shard_format
+from noisebeam.transforms.shard_format import ShardIndex, field_dtypes, fit, npy_bytes, tar_member
+
+
+@given(hnp.arrays(st.sampled_from(["<u1", "<u2", "<i4", "<u8"]), st.integers(0, 300)))
+def test_npy_bytes_are_those_of_numpy(values):
+    file = io.BytesIO()
+    np.save(file, values)
+    assert npy_bytes(values) == file.getvalue()
+
+
+def test_tar_members_make_a_plain_ustar_tar():
+    data = tar_member("a.ids.npy", b"x" * 600) + tar_member("b", b"") + shard_format.TAR_END
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        members = archive.getmembers()
+        assert [(m.name, m.size, m.mtime, m.mode, m.uid, m.gid, m.uname) for m in members] == [
+            ("a.ids.npy", 600, 0, 0o644, 0, 0, ""),
+            ("b", 0, 0, 0o644, 0, 0, ""),
+        ]
+        assert all(not member.pax_headers for member in members)
+    assert data[257:265] == b"ustar\x0000"
+
+
+@pytest.mark.parametrize(
+    ("vocabulary_size", "max_tokens", "masked", "expected"),
+    [
+        (256, 127, False, {"ids": "uint8", "lengths": "uint8", "input_lengths": "uint8", "labels": "uint8"}),
+        (257, 255, False, {"ids": "uint16", "lengths": "uint8", "input_lengths": "uint16", "labels": "uint16"}),
+        (30522, 512, True, {"ids": "uint16", "lengths": "uint16", "labels": "int16"}),
+        (32769, 512, True, {"ids": "uint16", "labels": "int32"}),  # 32768 does not fit int16
+        (70000, 65536, False, {"ids": "uint32", "lengths": "uint32", "labels": "uint32", "keys": "uint64"}),
+    ],
+)
+def test_field_dtypes_are_the_smallest_that_fit(vocabulary_size, max_tokens, masked, expected):
+    dtypes = field_dtypes(vocabulary_size, max_tokens, masked)
+    assert {name: dtypes[name].name for name in expected} == expected
+
+
+def test_every_field_and_its_lengths_have_a_dtype():
+    dtypes = field_dtypes(100, 10, labels_masked=False)
+    assert {*shard_format.LENGTHS, *shard_format.LENGTHS.values(), "keys", "windows"} == dtypes.keys()
+
+
+@pytest.mark.parametrize(("values", "worst"), [([0, 256], 256), ([-1, 3], -1)])
+def test_a_value_that_does_not_fit_is_an_error(values, worst):
+    with pytest.raises(ValueError, match=rf"expected ids from 0 to 255 \(uint8\), got {worst}; give a dtype"):
+        fit("ids", np.array(values), np.dtype(np.uint8))
+
+
+def test_values_are_stored_in_little_endian_order():
+    assert fit("ids", np.array([1], ">u2"), np.dtype(">u2")).tobytes() == b"\x01\x00"
+
+
+def _index(samples: int = 3) -> ShardIndex:
+    return ShardIndex(
+        names=("keys", "ids", "documents.json"),
+        dtypes=("<u8", "<u2", "|u1"),
+        positions=np.array([[640, 1280, 1792]]),
+        counts=np.array([[samples, 20, 9]]),
+        samples=np.array([samples]),
+        checksums=np.array([7]),
+        lengths=np.array([5, 7, 8], np.uint16),
+    )
+
+
+def test_an_index_reads_back():
+    index, again = _index(), ShardIndex.from_bytes(_index().to_bytes())
+    assert (again.names, again.dtypes) == (index.names, index.dtypes)
+    for name in ("positions", "counts", "samples", "checksums", "lengths"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(index, name))
+    assert again.to_bytes() == index.to_bytes()
+    assert again.extent(0) == (0, 1801)
+
+
+@pytest.mark.parametrize("data", [b"", b"PK", b"not an index", _index().to_bytes()[:-40], npy_bytes(np.arange(3))])
+def test_other_bytes_are_no_index(data):
+    with pytest.raises(ValueError, match="not a shard index: "):
+        ShardIndex.from_bytes(data)

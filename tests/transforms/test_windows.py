@@ -1,0 +1,99 @@
+"""Windows leave no sentence out, stay within the budget, and slide by sentences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from noisebeam.transforms.samples import Ragged, offsets_of
+from noisebeam.transforms.tokens import EncodedSentences
+from noisebeam.transforms.windows import WindowOptions, fill_windows, slide_windows
+
+
+def encoded(lengths: list[int], gains: list[int] | None = None, opens: list[int] = []) -> EncodedSentences:  # noqa: B006
+    """Sentences of these lengths; as the first of a text, each is longer by its gain; those in `opens` open windows."""
+    count = len(lengths)
+    heads = [[0] * gain for gain in gains or [0] * count]
+    return EncodedSentences(
+        spans=np.array([(i, i + 1) for i in range(count)]),
+        ids=Ragged(np.zeros(sum(lengths), np.int32), offsets_of(np.array(lengths, np.int64))),
+        head_lengths=np.zeros(count, np.int64),
+        heads=Ragged(np.zeros(sum(map(len, heads)), np.int32), offsets_of(np.array([len(h) for h in heads], np.int64))),
+        opens=np.isin(np.arange(count), opens),
+        edges=(("a", "b"),) * count,
+    )
+
+
+def test_windows_are_filled_with_whole_sentences() -> None:
+    assert list(fill_windows(encoded([3, 4, 3, 9, 1, 1]), budget=10)) == [(0, 3), (3, 5), (5, 6)]
+
+
+def test_a_sentence_may_be_longer_as_the_first_of_a_window() -> None:
+    assert list(fill_windows(encoded([5, 5, 5], gains=[0, 1, 0]), budget=10)) == [(0, 2), (2, 3)]
+    assert list(fill_windows(encoded([5, 5, 5], gains=[1, 0, 0]), budget=10)) == [(0, 1), (1, 3)]
+
+
+def test_a_piece_cut_off_inside_a_word_opens_a_window() -> None:
+    assert list(fill_windows(encoded([2, 2, 2, 2], opens=[2]), budget=10)) == [(0, 2), (2, 4)]
+    assert list(slide_windows(encoded([2, 2, 2, 2], opens=[2]), 10, size=3, stride=1)) == [(0, 2), (1, 2), (2, 4)]
+
+
+@pytest.mark.parametrize(
+    ("sentences", "size", "stride", "expected"),
+    [
+        (5, 3, 1, [(0, 3), (1, 4), (2, 5)]),  # k - N + 1 windows: the oldest leaves, the next comes in
+        (3, 3, 1, [(0, 3)]),
+        (2, 3, 1, [(0, 2)]),  # a shorter document gives one
+        (1, 1, 1, [(0, 1)]),
+        (6, 3, 3, [(0, 3), (3, 6)]),
+        (7, 3, 2, [(0, 3), (2, 5), (4, 7)]),
+        (8, 3, 2, [(0, 3), (2, 5), (4, 7), (6, 8)]),  # the rest is not left out
+    ],
+)
+def test_windows_slide_by_sentences(sentences: int, size: int, stride: int, expected: list[tuple[int, int]]) -> None:
+    assert list(slide_windows(encoded([1] * sentences), 100, size, stride)) == expected
+
+
+def test_a_sliding_window_over_the_budget_ends_early_and_the_next_begins_there() -> None:
+    assert list(slide_windows(encoded([4, 4, 4, 4]), 8, size=3, stride=3)) == [(0, 2), (2, 4)]
+
+
+@given(
+    st.lists(st.integers(1, 20), min_size=1, max_size=30),
+    st.data(),
+    st.one_of(st.none(), st.tuples(st.integers(1, 6), st.integers(1, 6))),
+)
+def test_every_sentence_is_in_a_window_and_no_window_exceeds_the_budget(
+    lengths: list[int], data: st.DataObject, sliding: tuple[int, int] | None
+) -> None:
+    count = len(lengths)
+    gains = data.draw(st.lists(st.integers(0, 3), min_size=count, max_size=count))
+    opens = data.draw(st.lists(st.integers(1, count), max_size=3))
+    sentences = encoded(lengths, gains, opens)
+    if sliding is None:
+        ranges = list(fill_windows(sentences, 24))
+        assert [first for first, _ in ranges] == [0, *(last for _, last in ranges[:-1])]
+    else:
+        size, stride = max(sliding), min(sliding)
+        ranges = list(slide_windows(sentences, 24, size, stride))
+        assert all(last - first <= size for first, last in ranges)
+    assert sorted({i for first, last in ranges for i in range(first, last)}) == list(range(count))
+    for first, last in ranges:
+        assert gains[first] + sum(lengths[first:last]) <= 24
+        assert not sentences.opens[first + 1 : last].any()
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"max_tokens": 8}, "max_tokens: expected at least 32, got 8"),
+        ({"size": 0}, "window_sentences: expected at least 1, got 0"),
+        ({"stride": 2}, "stride: got 2 without window_sentences; give both or neither"),
+        ({"size": 3, "stride": 4}, r"stride: expected 1 to 3 \(window_sentences\), got 4"),
+    ],
+)
+def test_nonsensical_options_are_refused(values: dict[str, int], text: str) -> None:
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        WindowOptions(**values)

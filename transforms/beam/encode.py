@@ -1,0 +1,131 @@
+"""Windows, samples and noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import apache_beam as beam
+
+from noisebeam.transforms.beam.common import DEAD_LETTERS, counter, distribution, rejected
+from noisebeam.transforms.beam.read import SegmentedDocument
+from noisebeam.transforms.noise import Recipe, apply_recipe, check_recipe, load_recipe
+from noisebeam.transforms.samples import Sample, batch_samples
+from noisebeam.transforms.tokenizer import LoadedTokenizer, load_tokenizer
+from noisebeam.transforms.tokens import Encoder, load_encoder
+from noisebeam.transforms.vocabulary import Vocabulary
+from noisebeam.transforms.windows import Window, WindowOptions, build_windows, encode_window
+
+_NOISE_BATCH = 64  # samples; the kernels are fastest at 32 to 128
+
+
+class BuildWindows(beam.PTransform):  # type: ignore[misc]
+    """Group the sentences of each document into windows: gives `(windows, dead_letters)`.
+
+    Input are pairs of a document and its sentences' spans, as SegmentSentences gives them. `tokenizer` is a folder, an
+    fsspec URL or a hub name that every worker can load.
+    """
+
+    def __init__(self, tokenizer: str, options: WindowOptions = WindowOptions()) -> None:  # noqa: B008
+        super().__init__()
+        self.tokenizer = load_tokenizer(tokenizer)
+        self.options = options
+
+    def expand(self, segmented: Any) -> tuple[Any, Any]:
+        windows = segmented | "Build" >> beam.ParDo(_Build(self.tokenizer, self.options)).with_outputs(
+            DEAD_LETTERS, main="windows"
+        )
+        return windows.windows, windows[DEAD_LETTERS]
+
+    def display_data(self) -> dict[str, Any]:
+        sizes = {"window_sentences": self.options.size, "stride": self.options.stride}
+        chosen = {name: value for name, value in sizes.items() if value is not None}
+        return {"tokenizer": self.tokenizer.name, "max_tokens": self.options.max_tokens, **chosen}
+
+
+class EncodeWindows(beam.PTransform):  # type: ignore[misc]
+    """Turn windows into samples, with the tokenizer's special tokens."""
+
+    def __init__(self, tokenizer: str) -> None:
+        super().__init__()
+        self.tokenizer = load_tokenizer(tokenizer)
+
+    def expand(self, windows: Any) -> Any:
+        return windows | "Encode" >> beam.ParDo(_Encode(self.tokenizer))
+
+    def display_data(self) -> dict[str, Any]:
+        return {"tokenizer": self.tokenizer.name}
+
+
+class ApplyNoise(beam.PTransform):  # type: ignore[misc]
+    """Corrupt samples by a recipe: adds the objective's fields, `input_ids` and `labels`, to each.
+
+    The noise is that of `seed` and `epoch`; ShardDataset draws the same bits for the same seed, epoch and sample. A
+    recipe that needs what the tokenizer lacks raises ValueError here, when the pipeline is built.
+    """
+
+    def __init__(self, recipe: str | Mapping[str, Any] | Recipe, tokenizer: str, seed: int, epoch: int = 0) -> None:
+        super().__init__()
+        self.recipe = load_recipe(recipe)
+        self.vocabulary = load_tokenizer(tokenizer).vocabulary
+        self.seed, self.epoch = seed, epoch
+        check_recipe(self.recipe, self.vocabulary)
+
+    def expand(self, samples: Any) -> Any:
+        return (
+            samples
+            | "Batch" >> beam.BatchElements(_NOISE_BATCH, _NOISE_BATCH)
+            | "Apply" >> beam.ParDo(_Noise(self.recipe, self.vocabulary, self.seed, self.epoch))
+        )
+
+    def display_data(self) -> dict[str, Any]:
+        return {"recipe": self.recipe.name, "seed": self.seed, "epoch": self.epoch}
+
+
+class _WithEncoder(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, tokenizer: LoadedTokenizer) -> None:
+        self._name, self._fingerprint = tokenizer.name, tokenizer.fingerprint
+
+    def setup(self) -> None:
+        self._encoder: Encoder = load_encoder(self._name, self._fingerprint)
+
+
+@beam.typehints.with_input_types(SegmentedDocument)
+@beam.typehints.with_output_types(Window)
+class _Build(_WithEncoder):
+    def __init__(self, tokenizer: LoadedTokenizer, options: WindowOptions) -> None:
+        super().__init__(tokenizer)
+        self._options = options
+
+    def process(self, segmented: SegmentedDocument) -> Iterator[Any]:
+        document, sentences = segmented
+        windows, sentences_cut = build_windows(document, sentences, self._encoder, self._options)
+        if not windows:
+            yield rejected(document, "the tokenizer gives no token for this text")
+        counter("windows").inc(len(windows))
+        counter("sentences-cut").inc(sentences_cut)
+        yield from windows
+
+
+@beam.typehints.with_input_types(Window)
+@beam.typehints.with_output_types(Sample)
+class _Encode(_WithEncoder):
+    def process(self, window: Window) -> Iterator[Sample]:
+        sample = encode_window(window, self._encoder)
+        counter("tokens").inc(len(sample.fields["ids"]))
+        distribution("sample-tokens").update(len(sample.fields["ids"]))
+        yield sample
+
+
+@beam.typehints.with_input_types(list[Sample])
+@beam.typehints.with_output_types(Sample)
+class _Noise(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, recipe: Recipe, vocabulary: Vocabulary, seed: int, epoch: int) -> None:
+        self._recipe, self._vocabulary, self._seed, self._epoch = recipe, vocabulary, seed, epoch
+
+    def process(self, samples: list[Sample]) -> Iterator[Sample]:
+        batch = batch_samples(samples, len(self._vocabulary.prefix))
+        noised = apply_recipe(self._recipe, batch, self._vocabulary, self._seed, self._epoch)
+        for i, sample in enumerate(samples):
+            yield replace(sample, fields={**sample.fields, **{name: field.row(i) for name, field in noised.items()}})

@@ -1,0 +1,120 @@
+"""Reading documents and finding their sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.utils.shared import Shared
+
+from noisebeam.transforms.beam.common import DEAD_LETTERS, counter, dead_letter, distribution, rejected
+from noisebeam.transforms.documents import (
+    DeadLetter,
+    Document,
+    FilePart,
+    ReadOptions,
+    expand_inputs,
+    read_documents,
+    split_inputs,
+)
+from noisebeam.transforms.segmenters import Segmenter, SegmenterOptions, Spans, load_segmenter
+
+SegmentedDocument = tuple[Document, Spans]
+
+_FEW_PARTS = 256
+_BATCH_CHARACTERS = 64_000
+
+
+class ReadDocuments(beam.PTransform):  # type: ignore[misc]
+    """Read documents from files: `pipeline | ReadDocuments(patterns)` gives `(documents, dead_letters)`.
+
+    `patterns` are paths or fsspec URLs with globs; one that matches nothing raises InputError here, when the pipeline
+    is built. Files that can be are read in parts, by many workers.
+    """
+
+    def __init__(self, patterns: Sequence[str], options: ReadOptions = ReadOptions()) -> None:  # noqa: B008
+        super().__init__()
+        self.patterns = list(patterns)
+        self.options = options
+        self.parts = split_inputs(expand_inputs(self.patterns), options)
+
+    def expand(self, pipeline: Any) -> tuple[Any, Any]:
+        read = (
+            pipeline
+            | "Parts" >> beam.Create(self.parts, reshuffle=False)
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.ParDo(_Read(self.options)).with_outputs(DEAD_LETTERS, main="documents")
+        )
+        documents = read.documents
+        if len(self.parts) < _FEW_PARTS:
+            documents |= "SpreadDocuments" >> beam.Reshuffle()
+        return documents, read[DEAD_LETTERS]
+
+    def display_data(self) -> dict[str, Any]:
+        return {"patterns": ", ".join(self.patterns), "format": self.options.format, "parts": len(self.parts)}
+
+
+class SegmentSentences(beam.PTransform):  # type: ignore[misc]
+    """Find the sentences of documents: gives `(segmented, dead_letters)`.
+
+    A segmented document is a pair of the document and its sentences' spans, int64 of shape (sentences, 2). Documents go
+    to the segmenter in batches of about 64,000 characters; it is loaded once per worker process.
+    """
+
+    def __init__(self, options: SegmenterOptions = SegmenterOptions()) -> None:  # noqa: B008
+        super().__init__()
+        self.options = options
+
+    def expand(self, documents: Any) -> tuple[Any, Any]:
+        segmented = (
+            documents
+            | "Batch" >> beam.BatchElements(_BATCH_CHARACTERS, _BATCH_CHARACTERS, element_size_fn=_characters)
+            | "Segment" >> beam.ParDo(_Segment(self.options)).with_outputs(DEAD_LETTERS, main="segmented")
+        )
+        return segmented.segmented, segmented[DEAD_LETTERS]
+
+    def display_data(self) -> dict[str, Any]:
+        return {"segmenter": self.options.name, "lang": self.options.lang}
+
+
+def _characters(document: Document) -> int:
+    return len(document.text)
+
+
+@beam.typehints.with_input_types(FilePart)
+@beam.typehints.with_output_types(Document)
+class _Read(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, options: ReadOptions) -> None:
+        self._options = options
+
+    def process(self, part: FilePart) -> Iterator[Any]:
+        documents, characters = counter("documents"), distribution("document-characters")
+        for record in read_documents(part, self._options):
+            if isinstance(record, DeadLetter):
+                yield dead_letter(record)
+            else:
+                documents.inc()
+                characters.update(len(record.text))
+                yield record
+
+
+@beam.typehints.with_input_types(list[Document])
+class _Segment(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, options: SegmenterOptions) -> None:
+        self._options = options
+        self._shared = Shared()
+
+    def setup(self) -> None:
+        self._segmenter: Segmenter = self._shared.acquire(lambda: load_segmenter(self._options), tag=self._options)
+
+    def process(self, documents: list[Document]) -> Iterator[Any]:
+        sentences = counter("sentences")
+        texts, langs = [document.text for document in documents], [document.lang for document in documents]
+        for document, spans in zip(documents, self._segmenter.segment(texts, langs), strict=True):
+            if len(spans):
+                sentences.inc(len(spans))
+                yield document, np.asarray(spans, dtype=np.int64)
+            else:
+                yield rejected(document, f"segmenter {self._options.name!r} found no sentence in the text")

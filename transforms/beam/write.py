@@ -1,0 +1,127 @@
+"""Writing shards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.pvalue import AsList, AsSingleton
+
+from noisebeam.transforms.beam.common import counter
+from noisebeam.transforms.documents import DeadLetter
+from noisebeam.transforms.finish import DeadLetterPart, Failure, finish_build, write_dead_letters
+from noisebeam.transforms.keys import text_key
+from noisebeam.transforms.manifest import Manifest
+from noisebeam.transforms.samples import Sample
+from noisebeam.transforms.shards import ShardInfo, shard_of, write_shard
+
+TOKENS_PER_SHARD = 2**26
+_DEAD_BYTES_PER_PART = 2**26
+
+
+class WriteShards(beam.PTransform):  # type: ignore[misc]
+    """Write samples to shards in the folder `output`, and last of all the manifest.
+
+    Input are samples, or a tuple of samples and then any number of collections of dead letters, which are written too.
+    Output is one element: the Manifest, or the Failure if more than `max_bad_fraction` of all records are bad or a file
+    could not be read to its end; then there is no manifest, and `failure.json` says why.
+
+    `header` is the manifest without counts and shards. `num_shards` is worked out from the number of tokens where it
+    is not given. A sample's shard and place are hashes of the header's seed and its key: every attempt of every runner
+    writes the same files.
+    """
+
+    def __init__(self, output: str, header: Manifest, num_shards: int | None = None, max_bad_fraction: float = 0.01):
+        super().__init__()
+        self.output = output
+        self.header = header
+        self.num_shards = num_shards
+        self.max_bad_fraction = max_bad_fraction
+
+    def expand(self, inputs: Any) -> Any:
+        samples, *dead_letters = inputs if isinstance(inputs, tuple) else (inputs,)
+        num_shards = self.num_shards or AsSingleton(
+            samples
+            | "CountTokens" >> beam.Map(lambda sample: len(sample.fields["ids"])).with_output_types(int)
+            | "SumTokens" >> beam.CombineGlobally(sum)
+            | "CountShards" >> beam.Map(_shares, TOKENS_PER_SHARD)
+        )
+        shards = (
+            samples
+            | "AssignShards" >> beam.Map(_assign, self.header.seed, num_shards).with_output_types(tuple[int, Sample])
+            | "GroupShards" >> beam.GroupByKey()
+            | "WriteShards"
+            >> beam.Map(_write_shard, num_shards, self.output, self.header).with_output_types(ShardInfo)
+        )
+        parts = dead_letters and (dead_letters | beam.Flatten() | _WriteDeadLetters(self.output))
+        pipeline = samples.pipeline
+        return (
+            pipeline
+            | "Finish" >> beam.Create([self.output], reshuffle=False)
+            | "WriteManifest"
+            >> beam.Map(
+                finish_build,
+                self.header,
+                AsList(shards),
+                AsList(parts) if parts else [],
+                self.max_bad_fraction,
+            ).with_output_types(Manifest | Failure)
+        )
+
+    def display_data(self) -> dict[str, Any]:
+        return {"output": self.output, "num_shards": self.num_shards or "by tokens", "seed": self.header.seed}
+
+
+class _WriteDeadLetters(beam.PTransform):  # type: ignore[misc]
+    def __init__(self, output: str) -> None:
+        super().__init__()
+        self.output = output
+
+    def expand(self, letters: Any) -> Any:
+        parts = AsSingleton(
+            letters
+            | "CountBytes" >> beam.Map(lambda letter: len(letter.record or b"")).with_output_types(int)
+            | "SumBytes" >> beam.CombineGlobally(sum)
+            | "CountParts" >> beam.Map(_shares, _DEAD_BYTES_PER_PART)
+        )
+        return (
+            letters
+            | "AssignParts" >> beam.Map(_assign_part, parts).with_output_types(tuple[int, DeadLetter])
+            | "GroupParts" >> beam.GroupByKey()
+            | "WriteParts" >> beam.Map(_write_part, parts, self.output).with_output_types(DeadLetterPart)
+        )
+
+
+def _shares(total: int, size: int) -> int:
+    return max(1, -(-total // size))
+
+
+def _assign(sample: Sample, seed: int, num_shards: int) -> tuple[int, Sample]:
+    return int(shard_of([sample.key], seed, num_shards)[0]), sample
+
+
+def _assign_part(letter: DeadLetter, parts: int) -> tuple[int, DeadLetter]:
+    return text_key(letter.to_json()) % parts, letter
+
+
+def _write_part(keyed: tuple[int, Iterable[DeadLetter]], parts: int, output: str) -> DeadLetterPart:
+    part, letters = keyed
+    return write_dead_letters(output, letters, part, parts)
+
+
+def _write_shard(keyed: tuple[int, Iterable[Sample]], num_shards: int, output: str, header: Manifest) -> ShardInfo:
+    index, samples = keyed
+    info = write_shard(
+        output,
+        samples,
+        index=index,
+        count=num_shards,
+        seed=header.seed,
+        dtypes={name: np.dtype(dtype) for name, dtype in header.fields.items()},
+        samples_per_member=header.samples_per_member,
+    )
+    counter("shards").inc()
+    counter("shard-bytes").inc(info.bytes)
+    return info

@@ -1,0 +1,158 @@
+"""Input files: finding them, and reading their bytes in blocks, decompressed by their names' endings.
+
+Files are anywhere that fsspec reaches: a local path, `s3://`, `gs://`, `https://`, `memory://`, ... Bytes come in
+blocks of no particular size, and memory stays bounded by them. A file that is damaged gives all it holds before the
+damage; then `DamagedFileError` says what is wrong. Errors of access (a network that fails, a missing permission) stay
+the `OSError` they are, so that a runner tries again.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from fsspec.core import url_to_fs
+
+_BLOCK_BYTES = 2**20  # of one read; few enough to bound memory, many enough that a read's overhead is nothing
+_READ_AHEAD_BYTES = 8 * 2**20  # of one request to a remote store
+_DEFLATE_BYTES = 2**16  # given to the decompressor at a time: at most a thousandfold of it comes out at once
+_GZIP_WINDOW = 31  # zlib's code for: expect a gzip header and check the trailer
+
+
+class InputError(ValueError):
+    """The input cannot be used as given: no file matches, or its format is not known."""
+
+
+class DamagedFileError(ValueError):
+    """A file cannot be read to its end, however often one tries."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """The records of a file whose first byte lies in `start` to `end` (half-open, bytes of the file; None: its end).
+
+    Only files of lines, uncompressed, are split; (0, None) is a whole file.
+    """
+
+    url: str
+    start: int = 0
+    end: int | None = None
+
+
+def expand_inputs(patterns: Sequence[str]) -> list[str]:
+    """The files that match at least one pattern, sorted, each once.
+
+    A pattern is a path or fsspec URL, in which `*`, `?`, `[...]` and `**` (any folders) may stand; local paths come
+    back absolute. A pattern that matches no file raises `InputError`.
+    """
+    return sorted({url for pattern in patterns for url in _expand(pattern)})
+
+
+def _expand(pattern: str) -> list[str]:
+    try:
+        file_system, path = url_to_fs(pattern)
+        names = [path] if file_system.isfile(path) else _matching_files(file_system, path)
+    except Exception as error:  # file systems raise errors of their own kinds
+        raise InputError(f"input: cannot open {pattern!r}: {_one_line(error)}") from error
+    if not names:
+        hint = "is a folder; add a pattern such as '/*.jsonl.gz'" if file_system.isdir(path) else "matches no file"
+        raise InputError(f"input: {pattern!r} {hint}")
+    archive = pattern.partition("::")[2]  # of a chained URL, such as zip://*.jsonl::s3://bucket/all.zip
+    return [_url(file_system, name) + ("::" + archive if archive else "") for name in names]
+
+
+def _matching_files(file_system: Any, path: str) -> list[str]:
+    if not any(character in path for character in "*?["):
+        return []
+    return [name for name, info in file_system.glob(path, detail=True).items() if info["type"] == "file"]
+
+
+def _url(file_system: Any, name: str) -> str:
+    is_local = "file" in (file_system.protocol if isinstance(file_system.protocol, tuple) else (file_system.protocol,))
+    return name if is_local else str(file_system.unstrip_protocol(name))
+
+
+def split_file(url: str, part_bytes: int) -> list[FilePart]:
+    """The parts of a file of uncompressed lines, `part_bytes` bytes each but for the last."""
+    file_system, path = url_to_fs(url)
+    starts = range(0, max(1, file_system.size(path) or 0), part_bytes)
+    return [FilePart(url, start, start + part_bytes) for start in starts[:-1]] + [FilePart(url, starts[-1], None)]
+
+
+def name_endings(url: str) -> tuple[str, str]:
+    """The ending of a file's name that tells its format, and the one that tells its compression ("" if there is none).
+
+    >>> name_endings("s3://bucket/a.b.JSONL.gz"), name_endings("notes.txt")
+    (('.jsonl', '.gz'), ('.txt', ''))
+    """
+    endings = PurePosixPath(url.partition("::")[0].lower()).suffixes
+    compression = endings.pop() if endings and endings[-1] in DECOMPRESSORS else ""
+    return (endings[-1] if endings else ""), compression
+
+
+def read_blocks(url: str, start: int = 0) -> Iterator[bytes]:
+    """The bytes of a file from byte `start` on, decompressed; `start` must be 0 for a compressed file."""
+    decompress = DECOMPRESSORS.get(name_endings(url)[1])
+    blocks = _read_raw_blocks(url, start)
+    return decompress(blocks) if decompress else blocks
+
+
+def _read_raw_blocks(url: str, start: int) -> Iterator[bytes]:
+    file_system, path = url_to_fs(url)
+    with file_system.open(path, "rb", block_size=_READ_AHEAD_BYTES) as file:
+        if start:
+            file.seek(start)
+        while block := file.read(_BLOCK_BYTES):
+            yield block
+
+
+def gunzip(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The decompressed bytes of a gzip file of one or more members; zero bytes after a member are padding.
+
+    >>> import gzip
+    >>> b"".join(gunzip([gzip.compress(b"ab") + gzip.compress(b"c")]))
+    b'abc'
+    """
+    decompressor, members, size = None, 0, 0
+    for block in blocks:
+        for at in range(0, len(block), _DEFLATE_BYTES):
+            data = block[at : at + _DEFLATE_BYTES]
+            while data := data if decompressor or not members else data.lstrip(b"\0"):
+                if decompressor is None:
+                    decompressor, members = zlib.decompressobj(_GZIP_WINDOW), members + 1
+                content, data, problem = _inflate(decompressor, data)
+                size += len(content)
+                yield content
+                if problem:
+                    raise DamagedFileError(f"the gzip stream is corrupt after {size} bytes of content: {problem}")
+                decompressor = None if decompressor.eof else decompressor
+    if decompressor or not members:
+        raise DamagedFileError(f"the gzip stream ends too early, after {size} bytes of content")
+
+
+def _inflate(decompressor: Any, data: bytes) -> tuple[bytes, bytes, str]:
+    """The content, the bytes after the member's end, and what is wrong ("" if nothing)."""
+    before = decompressor.copy()
+    try:
+        return decompressor.decompress(data), decompressor.unused_data, ""
+    except zlib.error as error:
+        return _inflate_up_to_error(before, data), b"", str(error).partition(": ")[2] or str(error)
+
+
+def _inflate_up_to_error(decompressor: Any, data: bytes) -> bytes:
+    content = []
+    with suppress(zlib.error):
+        for byte in data:
+            content.append(decompressor.decompress(bytes([byte])))
+    return b"".join(content)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+DECOMPRESSORS: dict[str, Callable[[Iterable[bytes]], Iterator[bytes]]] = {".gz": gunzip}  # by ending of the name

@@ -1,0 +1,120 @@
+"""The end of a build: dead letters on disk, and a manifest if, and only if, everything is there.
+
+The manifest is written last, so a folder without one is an unfinished build. A build that must not count as finished
+leaves `failure.json` instead, which says why.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from noisebeam.transforms.documents import DeadLetter
+from noisebeam.transforms.manifest import MANIFEST_NAME, Manifest, write_manifest
+from noisebeam.transforms.shards import ShardInfo
+from noisebeam.transforms.storage import exists, join, list_names, publish, read_bytes, remove
+
+DEAD_LETTERS_FOLDER = "dead_letters"
+FAILURE_NAME = "failure.json"
+
+_NAMED_FILES = 3
+
+
+@dataclass(frozen=True)
+class DeadLetterPart:
+    """One file of dead letters: how many records it holds, and the files that could not be read to their end."""
+
+    name: str
+    records: int
+    bad_files: tuple[str, ...]  # source and reason of each
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a build that ran to its end did not finish."""
+
+    reason: str
+    bad_files: bool  # the input itself is at fault, not the share of bad records in it
+    counts: dict[str, int]
+
+
+def write_dead_letters(url: str, letters: Iterable[DeadLetter], part: int, parts: int) -> DeadLetterPart:
+    """Write dead letters, sorted, to a file in the folder of dead letters of the output `url`."""
+    arrived = list(letters)
+    name = f"dead-letters-{part:05d}-of-{parts:05d}.jsonl"
+    lines = sorted(letter.to_json() for letter in arrived)
+    publish(join(join(url, DEAD_LETTERS_FOLDER), name), "".join(f"{line}\n" for line in lines).encode())
+    bad_files = sorted(f"{letter.source}: {letter.reason}" for letter in arrived if letter.record is None)
+    return DeadLetterPart(name, len(arrived) - len(bad_files), tuple(bad_files))
+
+
+def finish_build(
+    url: str,
+    header: Manifest,
+    shards: Sequence[ShardInfo],
+    dead_letters: Sequence[DeadLetterPart],
+    max_bad_fraction: float,
+) -> Manifest | Failure:
+    """Write the manifest (`header` with shards and counts), or else `failure.json`; then remove files of older builds."""
+    shards = sorted(shards, key=lambda shard: shard.name)
+    counts = _counts(shards, dead_letters)
+    reason = _reason_to_fail(counts, dead_letters, max_bad_fraction)
+    if reason is None:
+        manifest = replace(header, shards=tuple(shards), counts=counts)
+        remove(join(url, FAILURE_NAME))
+        write_manifest(url, manifest)
+        _sweep(url, {name for shard in shards for name in (shard.name, shard.index_name)}, dead_letters)
+        return manifest
+    failure = Failure(reason, any(part.bad_files for part in dead_letters), counts)
+    publish(join(url, FAILURE_NAME), json.dumps(asdict(failure), indent=1, sort_keys=True).encode())
+    return failure
+
+
+def read_failure(url: str) -> Failure | None:
+    """Why the last build into `url` did not finish, if it said so."""
+    path = join(url, FAILURE_NAME)
+    return Failure(**json.loads(read_bytes(path))) if exists(path) else None
+
+
+def clear_verdict(url: str) -> None:
+    """Take the manifest and the failure away, before a build begins to replace what they speak of."""
+    for name in (MANIFEST_NAME, FAILURE_NAME):
+        remove(join(url, name))
+
+
+def _counts(shards: Sequence[ShardInfo], dead_letters: Sequence[DeadLetterPart]) -> dict[str, int]:
+    sums: dict[str, int] = {
+        name: sum(getattr(shard, name) for shard in shards)
+        for name in ("documents", "samples", "tokens", "duplicate_documents", "duplicate_samples")
+    }
+    return {**sums, "dead_letters": sum(part.records for part in dead_letters)}
+
+
+def _reason_to_fail(
+    counts: dict[str, int], dead_letters: Sequence[DeadLetterPart], max_bad_fraction: float
+) -> str | None:
+    if bad_files := sorted(bad for part in dead_letters for bad in part.bad_files):
+        more = f"; and {len(bad_files) - _NAMED_FILES} more" if len(bad_files) > _NAMED_FILES else ""
+        return f"input cannot be read to its end: {'; '.join(bad_files[:_NAMED_FILES])}{more}"
+    good, bad = counts["documents"] + counts["duplicate_documents"], counts["dead_letters"]
+    if not good:
+        return f"no document was read well ({bad:,} bad records); see {DEAD_LETTERS_FOLDER}/"
+    if bad > max_bad_fraction * (good + bad):
+        return (
+            f"{bad:,} of {good + bad:,} records are bad ({bad / (good + bad):.2%}; {max_bad_fraction:.2%} is allowed): "
+            f"see {DEAD_LETTERS_FOLDER}/, mend the input or raise --max-bad-fraction"
+        )
+    return None
+
+
+def _sweep(url: str, shard_files: set[str], dead_letters: Sequence[DeadLetterPart]) -> None:
+    """Remove shards and dead letters that older builds into the same folder left."""
+    for name in list_names(url):
+        if name.startswith("shard-") and name not in shard_files:
+            remove(join(url, name))
+    folder, kept = join(url, DEAD_LETTERS_FOLDER), {part.name for part in dead_letters}
+    for name in list_names(folder):
+        if name not in kept:
+            remove(join(folder, name))
+

@@ -1,0 +1,125 @@
+"""The manifest: what a finished build consists of. It is written last; a folder without one is an unfinished build."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import yaml
+
+from noisebeam.transforms.shards import SAMPLES_PER_MEMBER, ShardInfo
+from noisebeam.transforms.storage import join, publish, read_bytes
+
+FORMAT_VERSION = 1
+MANIFEST_NAME = "manifest.json"
+
+
+class ManifestError(ValueError):
+    """A folder that holds no finished build, or a manifest that cannot be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A build: how it was made and all of its shards."""
+
+    seed: int
+    settings: Mapping[str, Any]  # those of the build
+    tokenizer: Mapping[str, Any]  # its name and fingerprint
+    vocabulary: Mapping[str, Any]  # as `Vocabulary.to_json` gives it
+    fields: Mapping[str, str]  # the dtype of each array that shards may have, by name
+    max_tokens: int
+    samples_per_member: int = SAMPLES_PER_MEMBER
+    baked: bool = False  # noise was applied when the shards were written
+    recipe: str | None = None  # its text, in YAML
+    shards: tuple[ShardInfo, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)  # documents, samples, tokens, dead letters, ...
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def dtypes(self) -> dict[str, np.dtype[np.generic]]:
+        """The dtype of each array that shards may have, by name."""
+        return {name: np.dtype(dtype) for name, dtype in self.fields.items()}
+
+    @property
+    def recipe_name(self) -> str | None:
+        """The name of the recipe that was applied, or None."""
+        return None if self.recipe is None else yaml.safe_load(self.recipe).get("name")
+
+    @property
+    def samples(self) -> int:
+        """The number of samples in all shards."""
+        return sum(shard.samples for shard in self.shards)
+
+    @property
+    def tokens(self) -> int:
+        """The number of tokens in all shards."""
+        return sum(shard.tokens for shard in self.shards)
+
+    def to_json(self) -> str:
+        """The text of the manifest: the same for the same build, whenever and wherever it ran."""
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        values["shards"] = [shard.to_json() for shard in self.shards]
+        return json.dumps(values, indent=1, sort_keys=True, ensure_ascii=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Manifest:
+        """The inverse of `to_json`; ManifestError says what is wrong with the text."""
+        values = _object(text)
+        version = values.get("format_version")
+        if version != FORMAT_VERSION:
+            raise ManifestError(
+                f"expected format_version {FORMAT_VERSION}, got {version!r}; "
+                "read it with the version of Noisebeam that wrote it, or build again"
+            )
+        try:
+            values["shards"] = tuple(ShardInfo.from_json(shard) for shard in values["shards"])
+            manifest = cls(**values)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ManifestError(f"expected the entries of a manifest, got others: {error}; build again") from error
+        for shard in manifest.shards:
+            check_name(shard.name)
+            check_name(shard.index_name)
+        return manifest
+
+
+def check_name(name: str) -> None:
+    """ManifestError unless `name` is that of a file directly in the folder.
+
+    >>> check_name("../secrets.tar")
+    Traceback (most recent call last):
+    noisebeam.transforms.manifest.ManifestError: expected the name of a file beside the manifest, got '../secrets.tar'
+    """
+    if not isinstance(name, str) or not name or name.startswith(".") or set(name) & set("/\\:\0"):
+        raise ManifestError(f"expected the name of a file beside the manifest, got {name!r}")
+
+
+def write_manifest(url: str, manifest: Manifest) -> None:
+    """Publish the manifest in the folder `url`: from then on the build is finished."""
+    publish(join(url, MANIFEST_NAME), manifest.to_json().encode())
+
+
+def read_manifest(url: str) -> Manifest:
+    """The manifest of the build in the folder `url`; ManifestError names the folder and what is wrong."""
+    try:
+        data = read_bytes(join(url, MANIFEST_NAME))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ManifestError(
+            f"{url} has no {MANIFEST_NAME}: it is no data set, or an unfinished build; run the build (again) to its end"
+        ) from error
+    try:
+        return Manifest.from_json(data)
+    except ManifestError as error:
+        raise ManifestError(f"cannot read {join(url, MANIFEST_NAME)}: {error}") from error
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise ManifestError(f"expected JSON, got something else: {error}; build again") from error
+    if not isinstance(values, dict):
+        raise ManifestError(f"expected a JSON object, got {type(values).__name__}; build again")
+    return values

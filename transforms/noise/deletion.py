@@ -1,0 +1,65 @@
+"""Token deletion: tokens go, and a model has to find out where they were missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from noisebeam.transforms.noise.draws import Purpose, stream_keys
+from noisebeam.transforms.noise.options import check_share
+from noisebeam.transforms.noise.ordinary import budgets, ordinary_tokens
+from noisebeam.transforms.noise.ragged import only_some, without_sentences
+from noisebeam.transforms.noise.subsets import choose_subsets
+from noisebeam.transforms.samples import FlatBatch, IntArray
+from noisebeam.transforms.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class TokenDeletion:
+    """Settings of `delete_tokens`."""
+
+    name: ClassVar[str] = "token-deletion"
+
+    share: float = 0.15  # of the ordinary tokens of each sample, rounded to the nearest
+    probability: float = 1.0  # that a sample loses tokens at all
+
+    def __post_init__(self) -> None:
+        check_share(self.name, "share", self.share)
+        check_share(self.name, "probability", self.probability)
+
+    def check(self, vocabulary: Vocabulary) -> None:
+        """Any vocabulary will do."""
+
+
+def delete_tokens(
+    batch: FlatBatch, vocabulary: Vocabulary, options: TokenDeletion | None = None, *, seed: int, epoch: int = 0
+) -> FlatBatch:
+    """The batch with tokens deleted and without sentences; what is left keeps its order."""
+    return remove_tokens(batch, choose_deletion(batch, vocabulary, options or TokenDeletion(), seed, epoch))
+
+
+def remove_tokens(batch: FlatBatch, positions: IntArray) -> FlatBatch:
+    """The batch without the tokens at these ascending positions in `ids`.
+
+    >>> from noisebeam.transforms.samples import flat_batch
+    >>> batch = flat_batch({"ids": np.array([0, 7, 8, 2]), "sentence_lengths": np.array([2])},
+    ...                    lengths=np.array([4]), sentence_counts=np.array([1]), keys=np.array([1]), prefix_length=1)
+    >>> remove_tokens(batch, np.array([1])).ids.tolist()
+    [0, 8, 2]
+    """
+    keep = np.ones(len(batch.ids), dtype=np.bool_)
+    keep[positions] = False
+    return without_sentences(batch, batch.ids[keep], batch.offsets - np.searchsorted(positions, batch.offsets))
+
+
+def choose_deletion(
+    batch: FlatBatch, vocabulary: Vocabulary, options: TokenDeletion, seed: int, epoch: int
+) -> IntArray:
+    """Draw the positions of the tokens to delete."""
+    ordinary = ordinary_tokens(batch, vocabulary)
+    counts = budgets(ordinary.counts, options.share)
+    counts = only_some(counts, batch, options.probability, seed, epoch, Purpose.DELETION_HAPPENS)
+    streams = stream_keys(seed, epoch, batch.keys, Purpose.DELETED_TOKENS)
+    return ordinary.positions(choose_subsets(streams, ordinary.counts, counts, ordinary.offsets[:-1]))

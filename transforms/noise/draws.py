@@ -1,0 +1,155 @@
+"""Counter-based random numbers: SplitMix64, keyed by (seed, epoch, sample key, purpose) and indexed by position.
+
+Draw i of stream k is `mix64(k + (i + 1) * GAMMA)`, the output function of SplitMix64 (Steele, Lea and Flood, "Fast
+Splittable Pseudorandom Number Generators", OOPSLA 2014), whose state advances by GAMMA at each draw. So any draw of
+any stream can be had alone, and a sample's draws are the same in every batch, process, platform and numpy version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from noisebeam.transforms.samples import Array, IntArray, offsets_of
+
+UIntArray = npt.NDArray[np.uint64]
+
+GAMMA = 0x9E3779B97F4A7C15
+LANES = 4  # 16-bit numbers in a draw
+LANE_RANGE = 1 << 16
+
+_FIRST, _SECOND, _WORD = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, (1 << 64) - 1
+_CACHED = 1 << 16
+
+
+class Purpose(IntEnum):
+    """What a stream of draws is for. Numbers never change meaning, or old noise could not be replayed."""
+
+    MASKED_TOKENS = 1
+    MASKING_KIND = 2
+    RANDOM_IDS = 3
+    MASKING_HAPPENS = 4
+    DELETED_TOKENS = 5
+    DELETION_HAPPENS = 6
+    SPAN_LENGTHS = 7
+    SPAN_PLACES = 8
+    INFILLING_HAPPENS = 9
+    SENTENCE_ORDER = 10
+    PERMUTATION_HAPPENS = 11
+    ROTATION_START = 12
+    ROTATION_HAPPENS = 13
+    INSERTED_PLACES = 14
+    INSERTION_KIND = 15
+    INSERTED_IDS = 16
+    INSERTION_HAPPENS = 17
+    DENOISER = 18
+    NOISE_CUTS = 19
+    KEPT_CUTS = 20
+
+
+def mix64(values: UIntArray) -> UIntArray:
+    """SplitMix64's output function, a bijection of the 64-bit numbers.
+
+    >>> [hex(x) for x in mix64(np.array([GAMMA], dtype=np.uint64)).tolist()]
+    ['0xe220a8397b1dcdaf']
+    """
+    mixed = values >> 30
+    mixed ^= values
+    mixed *= np.uint64(_FIRST)
+    shifted = mixed >> 27
+    mixed ^= shifted
+    mixed *= np.uint64(_SECOND)
+    np.right_shift(mixed, 31, out=shifted)
+    mixed ^= shifted
+    return mixed
+
+
+def stream_keys(seed: int, epoch: int, keys: UIntArray, purpose: Purpose) -> UIntArray:
+    """(samples,): the stream of each sample for one purpose. The four numbers are mixed in one after the other.
+
+    Seed and epoch count modulo 2**64.
+    """
+    state = 0
+    for number in (seed, epoch, purpose):
+        state = _mix(state ^ _mix(number + GAMMA))
+    return mix64(keys ^ np.uint64(state))
+
+
+def draw(streams: UIntArray, counts: IntArray) -> UIntArray:
+    """(sum of counts,): draws 0 up to `counts[i]` of each stream i, end to end.
+
+    >>> [hex(x) for x in draw(np.zeros(1, dtype=np.uint64), np.array([2])).tolist()]
+    ['0xe220a8397b1dcdaf', '0x6e789e6aa1b965f4']
+    """
+    ends = np.cumsum(counts)
+    starts = (ends - counts).astype(np.uint64)
+    starts *= np.uint64(GAMMA)
+    counters = np.repeat(streams - starts, counts)
+    counters += _multiples(len(counters))
+    return mix64(counters)
+
+
+def draw_lanes(streams: UIntArray, counts: IntArray) -> tuple[npt.NDArray[np.uint16], IntArray]:
+    """16-bit numbers, four to a draw, the lowest bits first, and where those of each stream start.
+
+    Row i has room for `counts[i]` rounded up to a multiple of four.
+    """
+    blocks = (counts + (LANES - 1)) // LANES
+    lanes = draw(streams, blocks).astype("<u8", copy=False).view("<u2")
+    return lanes, offsets_of(blocks * LANES)
+
+
+def below(draws: UIntArray, limits: Array | int) -> IntArray:
+    """Numbers from 0 up to `limits` (1 to 2**32), by multiplication of the upper 32 bits (bias below 2**-32 * limit)."""
+    scaled = draws >> 32
+    scaled *= np.asarray(limits, dtype=np.uint64)
+    scaled >>= np.uint64(32)
+    return scaled.view(np.int64)
+
+
+def happens(draws: UIntArray, probability: float) -> npt.NDArray[np.bool_]:
+    """True with this probability (0 to 1, to the nearest 2**-32)."""
+    return np.asarray((draws >> 32) < np.uint64(round(probability * (1 << 32))))
+
+
+def pick(draws: UIntArray, weights: Sequence[float]) -> IntArray:
+    """Indices into `weights`, each as often as its weight says."""
+    ends = np.cumsum(np.asarray(weights, dtype=np.float64))
+    bounds = np.rint(ends[:-1] / ends[-1] * 2.0**32).astype(np.uint64)
+    return np.searchsorted(bounds, draws >> 32, side="right").astype(np.int64)
+
+
+def counting(count: int) -> IntArray:
+    """0 up to `count`, read-only."""
+    return _counting(_CACHED)[:count] if count <= _CACHED else np.arange(count)
+
+
+def _mix(value: int) -> int:
+    value &= _WORD
+    value = ((value ^ (value >> 30)) * _FIRST) & _WORD
+    value = ((value ^ (value >> 27)) * _SECOND) & _WORD
+    return value ^ (value >> 31)
+
+
+def _multiples(count: int) -> UIntArray:
+    if count <= _CACHED:
+        return _cached_multiples(_CACHED)[:count]
+    return np.arange(1, count + 1, dtype=np.uint64) * np.uint64(GAMMA)
+
+
+@lru_cache(maxsize=1)
+def _cached_multiples(count: int) -> UIntArray:
+    multiples = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(GAMMA)
+    multiples.flags.writeable = False
+    return multiples
+
+
+@lru_cache(maxsize=1)
+def _counting(count: int) -> IntArray:
+    numbers = np.arange(count)
+    numbers.flags.writeable = False
+    return numbers

@@ -1,0 +1,154 @@
+"""Token masking: tokens become the mask, or a random token, or stay, and a model has to restore them.
+
+With `mask=0.8, random=0.1` it is BERT's; the positions chosen count whether or not the token changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from noisebeam.transforms.noise.draws import Purpose, below, draw, stream_keys
+from noisebeam.transforms.noise.options import check_flag, check_share
+from noisebeam.transforms.noise.ordinary import budgets, ordinary_id_count, ordinary_ids, ordinary_tokens
+from noisebeam.transforms.noise.ragged import dtype_for, only_some
+from noisebeam.transforms.noise.subsets import choose_subsets
+from noisebeam.transforms.noise.words import choose_words
+from noisebeam.transforms.samples import Array, FlatBatch, IntArray, Ragged
+from noisebeam.transforms.vocabulary import Vocabulary
+
+IGNORED = -100  # the label at which a loss does not look
+
+
+class Replacements(NamedTuple):
+    """Tokens to put in place of others."""
+
+    positions: IntArray  # ascending positions in `ids`
+    ids: Array  # (positions,)
+
+
+@dataclass(frozen=True)
+class TokenMasking:
+    """Settings of `mask_tokens`."""
+
+    name: ClassVar[str] = "token-masking"
+
+    share: float = 0.15  # of the ordinary tokens of each sample, rounded to the nearest
+    mask: float = 1.0  # how many of these become the mask, as a share
+    random: float = 0.0  # how many become a random ordinary token; all others stay as they are
+    whole_words: bool = False  # all tokens of a word or none; words are left out that would exceed the share
+    probability: float = 1.0  # that a sample is masked at all
+
+    def __post_init__(self) -> None:
+        for key in ("share", "mask", "random", "probability"):
+            check_share(self.name, key, getattr(self, key))
+        check_flag(self.name, "whole_words", self.whole_words)
+        if self.mask + self.random > 1 + 1e-9:
+            raise ValueError(f"{self.name}: mask + random is {self.mask + self.random:g}; expected 1 at most")
+
+    def check(self, vocabulary: Vocabulary) -> None:
+        """ValueError if the vocabulary lacks what these settings need."""
+        if self.mask > 0:
+            require_mask(self.name, vocabulary, "set mask to 0")
+        if self.random > 0:
+            require_ordinary(self.name, vocabulary)
+        if self.whole_words and not vocabulary.continues_word_hex:
+            raise ValueError(
+                f"{self.name}: whole_words needs a vocabulary that knows which tokens continue a word, and "
+                "continues_word_hex is empty; set whole_words to false"
+            )
+
+
+def mask_tokens(
+    batch: FlatBatch, vocabulary: Vocabulary, options: TokenMasking | None = None, *, seed: int, epoch: int = 0
+) -> FlatBatch:
+    """The batch with tokens masked; lengths and sentences stay."""
+    return replace_tokens(batch, choose_masking(batch, vocabulary, options or TokenMasking(), seed, epoch))
+
+
+def replace_tokens(batch: FlatBatch, replacements: Replacements) -> FlatBatch:
+    """The batch with these tokens in place of those at the positions.
+
+    >>> from noisebeam.transforms.samples import flat_batch
+    >>> batch = flat_batch({"ids": np.array([0, 7, 8, 2]), "sentence_lengths": np.array([2])},
+    ...                    lengths=np.array([4]), sentence_counts=np.array([1]), keys=np.array([1]), prefix_length=1)
+    >>> replace_tokens(batch, Replacements(np.array([2]), np.array([9]))).ids.tolist()
+    [0, 7, 9, 2]
+    """
+    largest = int(replacements.ids.max()) if len(replacements.ids) else 0
+    ids = batch.ids.astype(dtype_for(batch.ids.dtype, largest))
+    ids[replacements.positions] = replacements.ids
+    return replace(batch, ids=ids)
+
+
+def mlm_labels(batch: FlatBatch, positions: IntArray) -> Ragged:
+    """The ids at the positions, and -100 everywhere else; int32, or int64 where the ids are."""
+    dtype = np.int64 if batch.ids.dtype.itemsize > 4 or batch.ids.dtype == np.uint32 else np.int32
+    labels = np.full(len(batch.ids), IGNORED, dtype=dtype)
+    labels[positions] = batch.ids[positions]
+    return Ragged(labels, batch.offsets)
+
+
+def choose_masking(
+    batch: FlatBatch, vocabulary: Vocabulary, options: TokenMasking, seed: int, epoch: int
+) -> Replacements:
+    """Draw the positions, and what to put there."""
+    options.check(vocabulary)
+    ordinary = ordinary_tokens(batch, vocabulary)
+    counts = budgets(ordinary.counts, options.share)
+    counts = only_some(counts, batch, options.probability, seed, epoch, Purpose.MASKING_HAPPENS)
+    streams = stream_keys(seed, epoch, batch.keys, Purpose.MASKED_TOKENS)
+    if options.whole_words:
+        numbers = choose_words(streams, batch, vocabulary, ordinary, counts)
+        counts = np.diff(np.searchsorted(numbers, ordinary.offsets))
+    else:
+        numbers = choose_subsets(streams, ordinary.counts, counts, ordinary.offsets[:-1])
+    positions = ordinary.positions(numbers)
+    if options.mask == 1:
+        assert vocabulary.mask_id is not None
+        return Replacements(positions, np.full(len(positions), vocabulary.mask_id))
+    return _mixed(batch, vocabulary, options, seed, epoch, positions, counts)
+
+
+def _mixed(
+    batch: FlatBatch,
+    vocabulary: Vocabulary,
+    options: TokenMasking,
+    seed: int,
+    epoch: int,
+    positions: IntArray,
+    counts: IntArray,
+) -> Replacements:
+    kinds = draw(stream_keys(seed, epoch, batch.keys, Purpose.MASKING_KIND), counts) >> 32
+    masked = kinds < np.uint64(round(options.mask * 2**32))
+    drawn = (kinds < np.uint64(min(1 << 32, round((options.mask + options.random) * 2**32)))) & ~masked
+    ids = batch.ids[positions].astype(np.int64)
+    if vocabulary.mask_id is not None:
+        ids[masked] = vocabulary.mask_id
+    if drawn.any():
+        indices = drawn.nonzero()[0]
+        rows = np.searchsorted(np.cumsum(counts), indices, side="right")
+        per_row = np.bincount(rows, minlength=len(batch))
+        ids[indices] = random_ids(stream_keys(seed, epoch, batch.keys, Purpose.RANDOM_IDS), per_row, vocabulary)
+    return Replacements(positions, ids)
+
+
+def random_ids(streams: Array, counts: IntArray, vocabulary: Vocabulary) -> IntArray:
+    """Ordinary ids, all equally likely: `counts[i]` from each stream i, end to end."""
+    return ordinary_ids(below(draw(streams, counts), ordinary_id_count(vocabulary)), vocabulary)
+
+
+def require_mask(corruption: str, vocabulary: Vocabulary, otherwise: str) -> None:
+    """ValueError unless the vocabulary has a mask."""
+    if vocabulary.mask_id is None:
+        raise ValueError(
+            f"{corruption}: needs a mask token, and the tokenizer has none; add one to the tokenizer, or {otherwise}"
+        )
+
+
+def require_ordinary(corruption: str, vocabulary: Vocabulary) -> None:
+    """ValueError unless the vocabulary has tokens to draw."""
+    if ordinary_id_count(vocabulary) < 1:
+        raise ValueError(f"{corruption}: random tokens need a vocabulary with ordinary tokens; all ids are special")

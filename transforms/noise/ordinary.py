@@ -1,0 +1,108 @@
+"""Which tokens may be noised: all but special and added tokens, wherever in the sample these are.
+
+*Ordinary* tokens are numbered through the batch, as if there were no others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from noisebeam.transforms.noise.draws import counting
+from noisebeam.transforms.noise.subsets import BoolArray
+from noisebeam.transforms.samples import Array, FlatBatch, IntArray
+from noisebeam.transforms.vocabulary import Vocabulary
+
+_MOST_RUNS = 8
+
+
+@dataclass(frozen=True)
+class Ordinary:
+    """The ordinary tokens of a batch: those of sample i are numbers `offsets[i]` up to `offsets[i + 1]`."""
+
+    specials: IntArray  # ascending positions in `ids` of the tokens that are not ordinary
+    offsets: IntArray  # (samples + 1,)
+
+    @cached_property
+    def counts(self) -> IntArray:
+        """(samples,): ordinary tokens of each sample."""
+        return np.diff(self.offsets)
+
+    def positions(self, numbers: IntArray) -> IntArray:
+        """Where in `ids` the ordinary tokens with these ascending numbers are."""
+        specials_before = counting(len(self.specials) + 1)
+        bounds = np.empty(len(self.specials) + 2, dtype=np.int64)
+        bounds[0], bounds[-1] = 0, len(numbers)
+        bounds[1:-1] = np.searchsorted(numbers, self.specials - specials_before[:-1])
+        positions = np.repeat(specials_before, np.diff(bounds))
+        positions += numbers
+        return positions
+
+
+def ordinary_tokens(batch: FlatBatch, vocabulary: Vocabulary) -> Ordinary:
+    """The ordinary tokens of a batch.
+
+    >>> from noisebeam.transforms.samples import flat_batch
+    >>> batch = flat_batch({"ids": np.array([0, 7, 8, 2, 0, 5, 2]), "sentence_lengths": np.array([2, 1])},
+    ...                    lengths=np.array([4, 3]), sentence_counts=np.array([1, 1]), keys=np.array([1, 2]), prefix_length=1)
+    >>> ordinary = ordinary_tokens(batch, Vocabulary(size=10, special_ids=(0, 1, 2)))
+    >>> ordinary.counts.tolist(), ordinary.positions(np.array([0, 1, 2])).tolist()
+    ([2, 1], [1, 2, 5])
+    """
+    specials = is_special(batch.ids, vocabulary).nonzero()[0]
+    return Ordinary(specials, batch.offsets - np.searchsorted(specials, batch.offsets))
+
+
+def is_special(ids: Array, vocabulary: Vocabulary) -> BoolArray:
+    """Whether each id is a special or added one."""
+    runs = special_runs(vocabulary)
+    if len(runs) > _MOST_RUNS:
+        return np.asarray(vocabulary.is_special[ids])
+    special = np.zeros(len(ids), dtype=np.bool_)
+    for first, last in runs:
+        special |= (ids == first) if first == last else ((ids >= first) & (ids <= last))
+    return special
+
+
+@lru_cache(maxsize=16)
+def special_runs(vocabulary: Vocabulary) -> tuple[tuple[int, int], ...]:
+    """The special ids as ascending runs, first and last id of each.
+
+    >>> special_runs(Vocabulary(size=200, special_ids=(0, 100, 101, 102)))
+    ((0, 0), (100, 102))
+    """
+    runs: list[tuple[int, int]] = []
+    for special in sorted({*vocabulary.special_ids, *vocabulary.prefix, *vocabulary.suffix}):
+        if runs and runs[-1][1] == special - 1:
+            runs[-1] = (runs[-1][0], special)
+        else:
+            runs.append((special, special))
+    return tuple(runs)
+
+
+def ordinary_ids(indices: IntArray, vocabulary: Vocabulary) -> IntArray:
+    """The ordinary ids of the vocabulary, in ascending order, at these indices (0 up to `ordinary_id_count`).
+
+    >>> ordinary_ids(np.array([0, 1, 2]), Vocabulary(size=6, special_ids=(0, 2, 3)))
+    array([1, 4, 5])
+    """
+    runs = special_runs(vocabulary)
+    lengths = np.cumsum([0, *(last - first + 1 for first, last in runs)])
+    bounds = np.array([first for first, _ in runs], dtype=np.int64) - lengths[:-1]
+    return indices + lengths[np.searchsorted(bounds, indices, side="right")]
+
+
+def ordinary_id_count(vocabulary: Vocabulary) -> int:
+    """How many ids of the vocabulary are ordinary."""
+    return vocabulary.size - sum(last - first + 1 for first, last in special_runs(vocabulary))
+
+
+def budgets(counts: IntArray, share: float) -> IntArray:
+    """How many of `counts` a share (0 to 1) is, rounded to the nearest, halves upwards.
+
+    >>> budgets(np.array([10, 11, 5]), 0.3).tolist()
+    [3, 3, 2]
+    """
+    return np.floor(counts * share + 0.5).astype(np.int64)

@@ -1,0 +1,124 @@
+"""Sentence permutation: a sample's sentences come in random order, and a model has to restore it.
+
+The ids are those of the permuted text. A sentence that comes to be first takes its form at the start of a text, one that
+stops being first its continuing form (see `Sample`), so lengths may change. All between the special prefix and the end of
+the last sentence moves with its sentence; prefix, suffix and padding stay. It works on clean text only, so a recipe has
+it first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from noisebeam.transforms.noise.draws import Purpose, UIntArray, draw, stream_keys
+from noisebeam.transforms.noise.options import check_share
+from noisebeam.transforms.noise.ragged import only_some, ranges
+from noisebeam.transforms.samples import Array, FlatBatch, IntArray, offsets_of
+from noisebeam.transforms.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class SentencePermutation:
+    """Settings of `permute_sentences`."""
+
+    name: ClassVar[str] = "sentence-permutation"
+
+    probability: float = 1.0  # that a sample is permuted at all
+
+    def __post_init__(self) -> None:
+        check_share(self.name, "probability", self.probability)
+
+    def check(self, vocabulary: Vocabulary) -> None:
+        """Any vocabulary will do."""
+
+
+def permute_sentences(
+    batch: FlatBatch, vocabulary: Vocabulary, options: SentencePermutation | None = None, *, seed: int, epoch: int = 0
+) -> FlatBatch:
+    """The batch with the sentences of each sample in random order, all orders (the old one too) equally likely.
+
+    The result has its sentence ends, but no heads and alternatives: it cannot be permuted again.
+    """
+    order = choose_order(batch, options or SentencePermutation(), seed, epoch)
+    return reorder_sentences(batch, order, len(vocabulary.prefix))
+
+
+def reorder_sentences(batch: FlatBatch, order: IntArray, prefix_length: int) -> FlatBatch:
+    """The batch with sentence `order[j]` (numbered through the batch) in place of sentence j, of the same sample.
+
+    >>> from noisebeam.transforms.samples import flat_batch
+    >>> batch = flat_batch({"ids": np.array([0, 7, 8, 9, 2]), "sentence_lengths": np.array([1, 2])},
+    ...                    lengths=np.array([5]), sentence_counts=np.array([2]), keys=np.array([1]), prefix_length=1)
+    >>> reorder_sentences(batch, np.array([1, 0]), prefix_length=1).ids.tolist()
+    [0, 8, 9, 7, 2]
+    """
+    starts, firsts = _sentence_starts(batch, prefix_length)
+    moved = starts[order]
+    lengths = batch.sentence_ends[order] - moved
+    if batch.head_lengths is None or batch.alternatives is None:
+        return _assemble(batch, batch.ids, moved[:, None], lengths[:, None], prefix_length)
+    first = np.zeros(len(order), dtype=np.bool_)
+    first[firsts] = True
+    changed = first[order] != first
+    heads = batch.head_lengths[order] * changed
+    new_heads = np.diff(batch.alternatives.offsets)[order] * changed
+    pool = np.concatenate((batch.ids, batch.alternatives.values))
+    begins = np.stack((batch.alternatives.offsets[order] + len(batch.ids), moved + heads), axis=1)
+    return _assemble(batch, pool, begins, np.stack((new_heads, lengths - heads), axis=1), prefix_length)
+
+
+def choose_order(batch: FlatBatch, options: SentencePermutation, seed: int, epoch: int) -> IntArray:
+    """(sentences,): draw the sentence for each place."""
+    counts = np.diff(batch.sentence_offsets)
+    counts = only_some(counts, batch, options.probability, seed, epoch, Purpose.PERMUTATION_HAPPENS)
+    permuted = np.repeat(counts > 0, np.diff(batch.sentence_offsets))
+    draws = draw(stream_keys(seed, epoch, batch.keys, Purpose.SENTENCE_ORDER), counts)
+    rows = np.repeat(np.arange(len(batch)), counts)
+    order = np.arange(len(batch.sentence_ends))
+    order[permuted] = order[permuted][_sorted_within(rows, draws)]
+    return order
+
+
+def _sorted_within(rows: IntArray, draws: UIntArray) -> IntArray:
+    """Indices that sort by row (ascending already), and by the upper 48 bits of the draws within a row."""
+    if len(rows) and rows[-1] >= 1 << 16:
+        return np.lexsort((draws >> 16, rows))
+    packed = draws >> 16
+    packed |= rows.astype(np.uint64) << 48
+    return np.argsort(packed, kind="stable")
+
+
+def _sentence_starts(batch: FlatBatch, prefix_length: int) -> tuple[IntArray, IntArray]:
+    """(sentences,) where each sentence starts, and the numbers of the sentences that are first in their sample."""
+    filled = np.diff(batch.sentence_offsets) > 0
+    firsts = batch.sentence_offsets[:-1][filled]
+    starts = np.empty_like(batch.sentence_ends)
+    starts[1:] = batch.sentence_ends[:-1]
+    starts[firsts] = batch.offsets[:-1][filled] + prefix_length
+    return starts, firsts
+
+
+def _assemble(batch: FlatBatch, pool: Array, begins: IntArray, lengths: IntArray, prefix_length: int) -> FlatBatch:
+    """Samples whose sentences are put together from pieces of `pool`: (sentences, pieces) begins and lengths."""
+    pieces, rows = begins.shape[1], np.arange(len(batch))
+    filled = np.diff(batch.sentence_offsets) > 0
+    prefix_ends = batch.offsets[:-1] + prefix_length * filled
+    suffix_starts = batch.offsets[:-1].copy()
+    suffix_starts[filled] = batch.sentence_ends[batch.sentence_offsets[1:][filled] - 1]
+    fixed_begins = np.stack((batch.offsets[:-1], suffix_starts), axis=1)
+    fixed_lengths = np.stack((prefix_ends - batch.offsets[:-1], batch.offsets[1:] - suffix_starts), axis=1)
+    places = np.stack((batch.sentence_offsets[:-1], batch.sentence_offsets[1:]), axis=1) * pieces
+    places += 2 * rows[:, None] + [0, 1]
+    all_begins, all_lengths = np.empty((2, begins.size + places.size), dtype=np.int64)
+    all_begins[places], all_lengths[places] = fixed_begins, fixed_lengths
+    movable = np.ones(len(all_begins), dtype=np.bool_)
+    movable[places] = False
+    all_begins[movable], all_lengths[movable] = begins.reshape(-1), lengths.reshape(-1)
+    cuts = offsets_of(all_lengths)
+    last_pieces = movable.nonzero()[0][pieces - 1 :: pieces]
+    offsets = np.append(cuts[places[:, 0]], cuts[-1])
+    ids = pool[ranges(all_begins, all_lengths)]
+    return FlatBatch(ids, offsets, batch.keys, cuts[last_pieces + 1], batch.sentence_offsets)

@@ -1,0 +1,51 @@
+"""Whole words: the tokens of a word are taken together.
+
+A word begins at every token that does not continue one, and after a special token. The choice is that of BERT's
+published data preparation: words in random order, each taken unless it would exceed the sample's budget.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from noisebeam.transforms.noise.draws import UIntArray, draw
+from noisebeam.transforms.noise.ordinary import Ordinary
+from noisebeam.transforms.noise.ragged import ranges
+from noisebeam.transforms.samples import FlatBatch, IntArray
+from noisebeam.transforms.vocabulary import Vocabulary
+
+
+def choose_words(
+    streams: UIntArray, batch: FlatBatch, vocabulary: Vocabulary, ordinary: Ordinary, budgets: IntArray
+) -> IntArray:
+    """Numbers, ascending, of the ordinary tokens of randomly chosen words, at most `budgets[i]` of sample i."""
+    starts = word_starts(batch, vocabulary, ordinary)
+    lengths = np.diff(starts, append=ordinary.offsets[-1])
+    counts = np.diff(np.searchsorted(starts, ordinary.offsets))
+    rows = np.repeat(np.arange(len(batch)), counts)
+    order = np.lexsort((draw(streams, counts), rows))
+    chosen = np.sort(order[_take_in_turn(lengths[order], rows, budgets)])
+    return ranges(starts[chosen], lengths[chosen])
+
+
+def word_starts(batch: FlatBatch, vocabulary: Vocabulary, ordinary: Ordinary) -> IntArray:
+    """Numbers of the ordinary tokens at which a word begins."""
+    positions = ordinary.positions(np.arange(ordinary.offsets[-1]))
+    begins = ~vocabulary.continues_word[batch.ids[positions]]
+    begins[1:] |= positions[1:] != positions[:-1] + 1
+    begins[ordinary.offsets[:-1][ordinary.counts > 0]] = True
+    return begins.nonzero()[0]
+
+
+def _take_in_turn(lengths: IntArray, rows: IntArray, budgets: IntArray) -> IntArray:
+    """Indices of the words taken when each in its row's turn is taken unless it exceeds what is left of the budget."""
+    left, waiting, taken = budgets.copy(), np.arange(len(lengths)), []
+    while len(waiting):
+        row, length = rows[waiting], lengths[waiting]
+        ends = np.cumsum(length)
+        row_starts = np.searchsorted(row, row)
+        fits = ends - (ends - length)[row_starts] <= left[row]
+        taken.append(waiting[fits])
+        left -= np.bincount(row[fits], weights=length[fits], minlength=len(left)).astype(np.int64)
+        waiting = waiting[~fits & (length <= left[row])]
+    return np.concatenate(taken) if taken else np.zeros(0, dtype=np.int64)

@@ -1,0 +1,138 @@
+"""Segmenters: texts to sentence spans, by sentencex, by Stanza, by line, or by your own code.
+
+The spans of a text are exact: slicing the text with them gives its sentences, each without white space around it, and
+nothing but white space lies before, between and after them. This is checked for every text and every segmenter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from importlib import import_module
+from typing import Protocol, cast
+
+from noisebeam.transforms.sentencex_segmenter import SentencexSegmenter
+from noisebeam.transforms.spans import SegmenterError, Spans, find_broken_law, spans_between
+from noisebeam.transforms.stanza_segmenter import load_stanza, prepare_stanza
+
+__all__ = [
+    "LineSegmenter",
+    "Segmenter",
+    "SegmenterError",
+    "SegmenterOptions",
+    "Spans",
+    "load_segmenter",
+    "prepare_segmenter",
+]
+
+_NAMES = ("sentencex", "stanza", "lines")
+_OWN_NAME = re.compile(r"[\w.]+:[\w.]+")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+class Segmenter(Protocol):
+    """Finds the sentences of texts."""
+
+    def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
+        """The spans of each text: an int64 array of shape (sentences, 2), half-open, in code points.
+
+        `langs` holds a language code such as "en" for each text, or None where it is not known. The spans of a text
+        must not depend on the other texts.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmenterOptions:
+    """Which segmenter, and for which language.
+
+    `name` is "sentencex", "stanza", "lines", or "package.module:factory", a callable of no arguments that returns your
+    own `Segmenter`. `lang` is the language of texts that do not say theirs; Stanza uses the model of `lang` for all.
+    `stanza_dir` is the folder of Stanza's models: None for the environment's STANZA_RESOURCES_DIR, else Stanza's own.
+    """
+
+    name: str = "sentencex"
+    lang: str = "en"
+    stanza_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in _NAMES and not _OWN_NAME.fullmatch(self.name):
+            raise ValueError(f"segmenter: expected {', '.join(_NAMES)} or package.module:factory, got {self.name!r}")
+        if not re.fullmatch(r"[A-Za-z]{2,12}([-_][A-Za-z0-9]+)*", self.lang):
+            raise ValueError(f"lang: expected a language code such as 'en' or 'zh-hans', got {self.lang!r}")
+        if self.stanza_dir is not None and self.name != "stanza":
+            raise ValueError(f"stanza_dir: expected only with segmenter 'stanza', got it with {self.name!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class LineSegmenter:
+    """A sentence a line; lines end in "\\n", "\\r\\n" or "\\r"."""
+
+    def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
+        """The spans of each text."""
+        return [spans_between(text, (match.end() for match in _LINE_END.finditer(text))) for text in texts]
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class CheckedSegmenter:
+    """Another segmenter, whose spans are checked: `SegmenterError`, naming it, where they break the laws."""
+
+    name: str
+    segmenter: Segmenter
+
+    def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
+        """The spans of each text."""
+        results = self.segmenter.segment(texts, langs)
+        if len(results) != len(texts):
+            raise SegmenterError(f"segmenter {self.name!r}: expected spans of {len(texts)} texts, got {len(results)}")
+        for text, spans in zip(texts, results, strict=True):
+            if problem := find_broken_law(text, spans):
+                raise SegmenterError(f"segmenter {self.name!r}: {problem}")
+        return results
+
+
+def load_segmenter(options: SegmenterOptions) -> Segmenter:
+    """The segmenter. Stanza's takes seconds to load: once in a process is enough."""
+    return CheckedSegmenter(options.name, _load(options))
+
+
+def _load(options: SegmenterOptions) -> Segmenter:
+    if options.name == "sentencex":
+        return SentencexSegmenter(options.lang)
+    if options.name == "lines":
+        return LineSegmenter()
+    if options.name == "stanza":
+        return load_stanza(options.lang, options.stanza_dir)
+    segmenter = _own_factory(options.name)()
+    if not callable(getattr(segmenter, "segment", None)):
+        raise SegmenterError(
+            f"segmenter {options.name!r}: expected an object with segment(texts, langs), got {segmenter!r}"
+        )
+    return segmenter
+
+
+def _own_factory(name: str) -> Callable[[], Segmenter]:
+    module, _, path = name.partition(":")
+    try:
+        factory = reduce(getattr, path.split("."), import_module(module))
+    except (ImportError, AttributeError) as error:
+        raise SegmenterError(
+            f"segmenter {name!r}: cannot be imported ({error}); "
+            "expected package.module:factory, importable here and on every worker"
+        ) from error
+    if not callable(factory):
+        raise SegmenterError(f"segmenter {name!r}: expected a callable that returns a segmenter, got {factory!r}")
+    return cast(Callable[[], Segmenter], factory)
+
+
+def prepare_segmenter(options: SegmenterOptions) -> None:
+    """Makes sure, before a pipeline starts, that workers can load the segmenter; `SegmenterError` if they cannot.
+
+    A Stanza model that is not in its folder is fetched into it.
+    """
+    if options.name == "stanza":
+        prepare_stanza(options.lang, options.stanza_dir)
+    elif options.name not in _NAMES:
+        _own_factory(options.name)

@@ -1,0 +1,177 @@
+"""The bytes of a shard: which arrays a block has, how they become `.npy` members of a tar, and the index beside it.
+
+A shard is a plain tar in WebDataset's convention. A *block* of samples is one WebDataset sample, `KEY.ids.npy`,
+`KEY.lengths.npy` and so on, in which the rows of all its samples lie end to end. `webdataset.WebDataset(url).decode()`
+reads it, and one line takes a block apart:
+
+>>> block = {"ids.npy": np.array([0, 7, 2, 0, 8, 9, 2], np.uint16), "lengths.npy": np.array([3, 4], np.uint16)}
+>>> [row.tolist() for row in np.split(block["ids.npy"], np.cumsum(block["lengths.npy"])[:-1])]
+[[0, 7, 2], [0, 8, 9, 2]]
+
+Every byte is a function of the arrays: no time, no owner, no header that depends on a library's version.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from noisebeam.transforms.samples import Array, IntArray
+
+LENGTHS = {
+    "ids": "lengths",
+    "sentence_lengths": "sentence_counts",
+    "head_lengths": "sentence_counts",
+    "alternative_lengths": "sentence_counts",
+    "alternatives": "alternative_lengths",
+    "input_ids": "input_lengths",
+    "labels": "label_lengths",
+}
+"""For each field of a sample, the array that holds the lengths of its rows: a number a sample, but for `alternatives`,
+which has a row for each sentence."""
+
+KEYS, WINDOWS, DOCUMENTS = "keys", "windows", "documents.json"
+NPY_HEADER = 128  # bytes: what numpy writes for any flat array
+TAR_HEADER = 512  # bytes
+
+
+def field_dtypes(vocabulary_size: int, max_tokens: int, labels_masked: bool) -> dict[str, np.dtype[np.generic]]:
+    """The smallest dtypes that hold every value: constant over a data set, so that shards can be read as one array.
+
+    `labels_masked`: labels may be -100, where a loss must not look. Noise may lengthen a sample, to twice its tokens.
+
+    >>> {name: str(dtype) for name, dtype in field_dtypes(50265, 512, labels_masked=False).items()}["ids"]
+    'uint16'
+    """
+    token, length, twice = (np.min_scalar_type(top) for top in (vocabulary_size - 1, max_tokens, 2 * max_tokens))
+    return {
+        "ids": token,
+        "lengths": length,
+        "sentence_lengths": length,
+        "sentence_counts": length,
+        "head_lengths": length,
+        "alternative_lengths": twice,
+        "alternatives": token,
+        "input_ids": token,
+        "input_lengths": twice,
+        "labels": np.result_type(np.min_scalar_type(-vocabulary_size), np.int16) if labels_masked else token,
+        "label_lengths": twice,
+        KEYS: np.dtype(np.uint64),
+        WINDOWS: np.dtype(np.uint32),
+    }
+
+
+def block_key(shard: int, block: int) -> str:
+    """The key of a block, unique in its data set and without a dot.
+
+    >>> block_key(12, 3)
+    '000012-00000003'
+    """
+    return f"{shard:06d}-{block:08d}"
+
+
+def fit(name: str, values: Array, dtype: np.dtype[np.generic]) -> Array:
+    """`values` as `dtype` in little-endian order; ValueError if one does not fit.
+
+    >>> fit("ids", np.array([70000]), np.dtype(np.uint16))
+    Traceback (most recent call last):
+    ValueError: expected ids from 0 to 65535 (uint16), got 70000; give a dtype that holds it
+    """
+    if values.dtype != dtype and len(values):
+        bounds = np.iinfo(dtype.name)
+        low, high = int(values.min()), int(values.max())
+        if low < bounds.min or high > bounds.max:
+            worst = low if low < bounds.min else high
+            raise ValueError(
+                f"expected {name} from {bounds.min} to {bounds.max} ({dtype.name}), got {worst}; "
+                "give a dtype that holds it"
+            )
+    return values.astype(dtype.newbyteorder("<"), copy=False)
+
+
+def npy_bytes(values: Array) -> bytes:
+    """A flat array as a `.npy` file, byte for byte as `numpy.save` writes it."""
+    descr = values.dtype.str
+    header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': ({len(values)},), }}"
+    return (
+        b"\x93NUMPY\x01\x00"
+        + (NPY_HEADER - 10).to_bytes(2, "little")
+        + header.ljust(117).encode()
+        + b"\n"
+        + values.tobytes()
+    )
+
+
+def tar_member(name: str, data: bytes) -> bytes:
+    """A file in a tar: its ustar header, its content, and zeros up to a multiple of 512 bytes."""
+    header = tarfile.TarInfo(name)
+    header.size = len(data)
+    return header.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict") + data + bytes(-len(data) % TAR_HEADER)
+
+
+TAR_END = bytes(2 * TAR_HEADER)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardIndex:
+    """Where everything is in a shard: its content can be read without parsing a single tar header.
+
+    Member m of block b is the `counts[b, m]` items of dtype `dtypes[m]` at byte `positions[b, m]`.
+    """
+
+    names: tuple[str, ...]  # (members,): keys, ..., lengths, ids, ..., and last documents.json, which is bytes
+    dtypes: tuple[str, ...]  # (members,): '<u2', '|u1', ...
+    positions: IntArray  # (blocks, members)
+    counts: IntArray  # (blocks, members)
+    samples: IntArray  # (blocks,): samples of each block
+    checksums: (
+        IntArray  # (blocks,): CRC-32 of the block's bytes, from its first tar header to the end of its last member
+    )
+    lengths: Array  # (all samples,): tokens of each sample
+
+    def extent(self, block: int) -> tuple[int, int]:
+        """The half-open byte range of a block: from its first tar header to the end of its last member's content."""
+        start = int(self.positions[block, 0]) - TAR_HEADER - NPY_HEADER
+        size = int(self.counts[block, -1]) * np.dtype(self.dtypes[-1]).itemsize
+        return start, int(self.positions[block, -1]) + size
+
+    def to_bytes(self) -> bytes:
+        """An uncompressed `.npz`, which `numpy.load` reads."""
+        arrays: Mapping[str, Array] = {
+            "names": np.array(self.names, dtype="U32"),
+            "dtypes": np.array(self.dtypes, dtype="U8"),
+            "positions": self.positions,
+            "counts": self.counts,
+            "samples": self.samples,
+            "checksums": self.checksums,
+            "lengths": self.lengths,
+        }
+        return _npz_bytes(arrays)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> ShardIndex:
+        """The inverse of `to_bytes`; ValueError if `data` is not an index."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                values = {name: arrays[name] for name in arrays.files}
+            names, dtypes = (tuple(str(text) for text in values.pop(name)) for name in ("names", "dtypes"))
+            return cls(names, dtypes, **values)
+        except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+            raise ValueError(f"not a shard index: {error}") from error
+
+
+def _npz_bytes(arrays: Mapping[str, Array]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, values in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy")  # dated 1980
+            entry.create_system = 3
+            content = io.BytesIO()
+            np.lib.format.write_array(content, np.ascontiguousarray(values), version=(1, 0), allow_pickle=False)
+            archive.writestr(entry, content.getvalue())
+    return buffer.getvalue()

@@ -1,0 +1,239 @@
+"""Samples -> the bytes of a shard, the same from any order of arrival.
+
+The shard of a sample and its place in the shard are hashes of the seed and the sample's key, so that writing is a
+global shuffle, and every attempt of every runner makes the same file. The samples of one shard must fit in memory.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from noisebeam.transforms.hashing import UInts, hash64
+from noisebeam.transforms.samples import Array, Sample, offsets_of
+from noisebeam.transforms.shard_format import (
+    DOCUMENTS,
+    KEYS,
+    LENGTHS,
+    NPY_HEADER,
+    TAR_END,
+    TAR_HEADER,
+    WINDOWS,
+    ShardIndex,
+    block_key,
+    fit,
+    npy_bytes,
+    tar_member,
+)
+from noisebeam.transforms.storage import join, publish
+
+SAMPLES_PER_MEMBER = 256
+_SHARD, _PLACE = 1, 2  # which hash of (seed, key) is meant
+
+DTypes = Mapping[str, np.dtype[np.generic]]
+
+
+@dataclass(frozen=True)
+class ShardInfo:
+    """What the manifest says of a shard. `tokens` counts `ids`, or `input_ids` where a baked shard has no `ids`."""
+
+    name: str
+    samples: int
+    documents: int  # samples that are the first window of their document
+    tokens: int
+    bytes: int
+    sha256: str
+    index_name: str
+    index_sha256: str
+    duplicate_samples: int  # dropped: the same key, document and window as another
+    duplicate_documents: int  # dropped samples that were first windows
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as the manifest holds them."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> ShardInfo:
+        """The inverse of `to_json`."""
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard's bytes and those of its index."""
+
+    info: ShardInfo
+    tar: bytes
+    index: bytes
+
+
+def shard_name(index: int, count: int) -> str:
+    """The file name of shard `index` of `count`.
+
+    >>> shard_name(3, 16)
+    'shard-00003-of-00016.tar'
+    """
+    return f"shard-{index:05d}-of-{count:05d}.tar"
+
+
+def index_name(shard: str) -> str:
+    """The name of the index beside a shard.
+
+    >>> index_name("shard-00003-of-00016.tar")
+    'shard-00003-of-00016.index.npz'
+    """
+    return f"{shard.removesuffix('.tar')}.index.npz"
+
+
+def shard_of(keys: npt.ArrayLike, seed: int, num_shards: int) -> npt.NDArray[np.int64]:
+    """The shards, from 0 to `num_shards` - 1, of the samples with these keys (a number or an array of them).
+
+    >>> shard_of([1, 2, 3, 4, 5, 6], seed=17, num_shards=4).tolist()
+    [3, 1, 3, 1, 3, 2]
+    """
+    return (hash64((_SHARD, seed), keys) % np.uint64(num_shards)).astype(np.int64)
+
+
+def order_in_shard(keys: npt.ArrayLike, seed: int) -> UInts:
+    """Numbers whose ascending order is that of the samples in a shard; different keys give different numbers."""
+    return hash64((_PLACE, seed), keys)
+
+
+def build_shard(
+    samples: Iterable[Sample],
+    *,
+    index: int,
+    count: int,
+    seed: int,
+    dtypes: DTypes,
+    samples_per_member: int = SAMPLES_PER_MEMBER,
+) -> Shard:
+    """Shard `index` of `count`, of these samples in any order; `dtypes` as `field_dtypes` gives them.
+
+    Samples that occur again are dropped and counted. With `samples_per_member=1` it has WebDataset's classic form: a
+    member set per sample, without the arrays of lengths.
+
+    ValueError if the samples differ in their fields, or if a value does not fit its dtype.
+    """
+    arrived = list(samples)
+    kept = _ordered(arrived, seed)
+    dropped = len(arrived) - len(kept)
+    first_windows = sum(sample.window == 0 for sample in kept)
+    tar, shard_index = _tar(kept, index, dtypes, samples_per_member)
+    index_bytes = shard_index.to_bytes()
+    name = shard_name(index, count)
+    info = ShardInfo(
+        name=name,
+        samples=len(kept),
+        documents=first_windows,
+        tokens=int(shard_index.lengths.sum(dtype=np.int64)),
+        bytes=len(tar),
+        sha256=sha256(tar).hexdigest(),
+        index_name=index_name(name),
+        index_sha256=sha256(index_bytes).hexdigest(),
+        duplicate_samples=dropped,
+        duplicate_documents=sum(sample.window == 0 for sample in arrived) - first_windows,
+    )
+    return Shard(info, tar, index_bytes)
+
+
+def write_shard(url: str, samples: Iterable[Sample], **settings: Any) -> ShardInfo:
+    """Build a shard (`settings` are those of `build_shard`) and publish it and its index in the folder `url`."""
+    shard = build_shard(samples, **settings)
+    publish(join(url, shard.info.index_name), shard.index)
+    publish(join(url, shard.info.name), shard.tar)
+    return shard.info
+
+
+def _ordered(samples: Sequence[Sample], seed: int) -> list[Sample]:
+    keys = np.fromiter((sample.key for sample in samples), dtype=np.uint64, count=len(samples))
+    places = order_in_shard(keys, seed)
+    order = np.argsort(places, kind="stable")
+    ordered = [samples[i] for i in order.tolist()]
+    if not np.any(places[order][1:] == places[order][:-1]):
+        return ordered
+    # Equal places are equal keys: duplicates, or documents whose hashes collide.
+    by_place = zip(places[order].tolist(), ordered, strict=True)
+    unique = {(place, sample.document, sample.window): sample for place, sample in by_place}
+    return [unique[name] for name in sorted(unique)]
+
+
+class _Block(NamedTuple):
+    data: bytes  # tar members, one after the other
+    starts: list[int]  # of each member's content, from the start of `data`
+    counts: list[int]  # items of each member
+    checksum: int
+
+
+def _tar(samples: Sequence[Sample], shard: int, dtypes: DTypes, samples_per_member: int) -> tuple[bytes, ShardIndex]:
+    names = _member_names(samples[0].fields, samples_per_member) if samples else ()
+    chunks = [samples[i : i + samples_per_member] for i in range(0, len(samples), samples_per_member)]
+    blocks = [_block(block_key(shard, i), chunk, names, dtypes) for i, chunk in enumerate(chunks)]
+    block_starts = offsets_of(np.array([len(block.data) for block in blocks], dtype=np.int64))[:-1]
+    shape = (len(blocks), len(names) + 1)
+    index = ShardIndex(
+        names=(*names, DOCUMENTS),
+        dtypes=(*(dtypes[name].newbyteorder("<").str for name in names), "|u1"),
+        positions=np.array([block.starts for block in blocks], dtype=np.int64).reshape(shape) + block_starts[:, None],
+        counts=np.array([block.counts for block in blocks], dtype=np.int64).reshape(shape),
+        samples=np.array([len(chunk) for chunk in chunks], dtype=np.int64),
+        checksums=np.array([block.checksum for block in blocks], dtype=np.int64),
+        lengths=_token_lengths(samples, dtypes),
+    )
+    return b"".join([*(block.data for block in blocks), TAR_END]), index
+
+
+def _block(key: str, samples: Sequence[Sample], names: Sequence[str], dtypes: DTypes) -> _Block:
+    arrays = _block_arrays(samples, dtypes)
+    documents = json.dumps([sample.document for sample in samples], separators=(",", ":")).encode()
+    members = [tar_member(f"{key}.{name}.npy", npy_bytes(arrays[name])) for name in names]
+    starts = offsets_of(np.array([len(member) for member in members])) + TAR_HEADER
+    starts[:-1] += NPY_HEADER
+    data = b"".join([*members, tar_member(f"{key}.{DOCUMENTS}", documents)])
+    counts = [*(len(arrays[name]) for name in names), len(documents)]
+    return _Block(data, starts.tolist(), counts, zlib.crc32(data[: starts[-1] + len(documents)]))
+
+
+def _member_names(fields: Mapping[str, Array], samples_per_member: int) -> tuple[str, ...]:
+    present = [name for name in LENGTHS if name in fields]
+    lengths = dict.fromkeys(LENGTHS[name] for name in present if LENGTHS[name] not in LENGTHS)
+    return (KEYS, WINDOWS, *(lengths if samples_per_member > 1 else ()), *present)
+
+
+def _block_arrays(samples: Sequence[Sample], dtypes: DTypes) -> dict[str, Array]:
+    """The arrays of a block by name, each in its dtype, those of lengths included."""
+    arrays: dict[str, Array] = {
+        KEYS: np.fromiter((sample.key for sample in samples), dtype=np.uint64, count=len(samples)),
+        WINDOWS: np.fromiter((sample.window for sample in samples), dtype=np.int64, count=len(samples)),
+    }
+    names = [name for name in LENGTHS if name in samples[0].fields]
+    if any(sample.fields.keys() != samples[0].fields.keys() for sample in samples):
+        raise ValueError(_differing_fields(samples))
+    for name in names:
+        rows = [sample.fields[name] for sample in samples]
+        arrays[name] = np.concatenate(rows)
+        if LENGTHS[name] not in LENGTHS:
+            arrays[LENGTHS[name]] = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+    return {name: fit(name, values, dtypes[name]) for name, values in arrays.items()}
+
+
+def _differing_fields(samples: Sequence[Sample]) -> str:
+    first = samples[0]
+    other = next(sample for sample in samples if sample.fields.keys() != first.fields.keys())
+    return (
+        f"expected the same fields in all samples, got {sorted(first.fields)} in document {first.document!r} and "
+        f"{sorted(other.fields)} in document {other.document!r}; encode all of them with one tokenizer and one recipe"
+    )
+
+
+def _token_lengths(samples: Sequence[Sample], dtypes: DTypes) -> Array:
+    field = "input_ids" if samples and "ids" not in samples[0].fields else "ids"
+    lengths = np.fromiter((len(sample.fields[field]) for sample in samples), dtype=np.int64, count=len(samples))
+    return fit(LENGTHS[field], lengths, dtypes[LENGTHS[field]])

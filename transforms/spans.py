@@ -1,0 +1,93 @@
+"""Sentence spans: from sentence ends to spans, the laws that spans obey, and long texts piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+Spans = npt.NDArray[np.int64]  # (sentences, 2), half-open, in code points of the text
+
+_BLANK_LINES = ("\n\n", "\n\r\n")
+_SPACES = " \n\t\u3000"
+
+
+class SegmenterError(ValueError):
+    """A segmenter cannot be loaded, or its spans are not the sentences of the text."""
+
+
+def spans_between(text: str, ends: Iterable[int]) -> Spans:
+    """The pieces into which these positions (ascending) cut a text, trimmed of white space; blank pieces go.
+
+    >>> spans_between("It rains.  We stay.", [9]).tolist()
+    [[0, 9], [11, 19]]
+    """
+    spans, start = [], 0
+    for end in (*ends, len(text)):
+        piece = text[start:end].rstrip()
+        begin = start + len(piece) - len(piece.lstrip())
+        if piece:
+            spans.append((begin, start + len(piece)))
+        start = end
+    return np.array(spans, dtype=np.int64).reshape(-1, 2)
+
+
+def find_broken_law(text: str, spans: Spans) -> str | None:
+    """What is wrong with the spans of a text, or None: they must be all of the text but for white space.
+
+    >>> find_broken_law("Hi. Yes.", np.array([[0, 3]]))
+    "expected only white space between sentences, got ' Yes.' at 3"
+    """
+    if not isinstance(spans, np.ndarray) or spans.ndim != 2 or spans.shape[1] != 2 or spans.dtype.kind != "i":
+        shape, kind = getattr(spans, "shape", None), getattr(spans, "dtype", type(spans).__name__)
+        return f"expected an integer array of shape (sentences, 2), got {kind} of shape {shape}"
+    bounds = [0, *spans.ravel().tolist(), len(text)]
+    for start, end in pairwise(bounds):
+        if start > end:
+            return f"expected ascending spans within 0 and {len(text)}, got {end} after {start}"
+    for start, end in zip(bounds[1:-1:2], bounds[2:-1:2], strict=True):
+        if start == end or text[start].isspace() or text[end - 1].isspace():
+            return f"expected sentences without white space around them, got {_shown(text[start:end])} at {start}"
+    for start, end in zip(bounds[::2], bounds[1::2], strict=True):
+        if start < end and not text[start:end].isspace():
+            return f"expected only white space between sentences, got {_shown(text[start:end])} at {start}"
+    return None
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + "...")
+
+
+def piecewise_ends(text: str, find_ends: Callable[[str], list[int]], limit: int) -> list[int]:
+    """The sentence ends of a text of any length, where `find_ends` never sees more than `limit` characters of it.
+
+    A piece ends at a blank line if there is one in its second half, which changes nothing for rules that treat
+    paragraphs apart. Otherwise the next piece begins with the last sentence of this one. A sentence longer than half
+    the limit goes on over pieces. The time is linear in the text.
+    """
+    ends: list[int] = []
+    start = 0
+    while len(text) - start > limit:
+        middle, stop = start + limit // 2, start + limit
+        paragraph_end = max(_last_after(text, blank, middle, stop) for blank in _BLANK_LINES)
+        if paragraph_end:
+            ends += [start + end for end in find_ends(text[start:paragraph_end])] + [paragraph_end]
+            start = paragraph_end
+            continue
+        found = [start + end for end in find_ends(text[start:stop])]
+        while found and not text[found[-1] : stop].strip():
+            found.pop()
+        ends += found
+        if found and found[-1] >= middle:
+            start = found[-1]
+        else:
+            start = max(_last_after(text, space, middle, stop) for space in _SPACES) or stop
+    return ends + [start + end for end in find_ends(text[start:])]
+
+
+def _last_after(text: str, part: str, start: int, stop: int) -> int:
+    """The position after the last occurrence of a part within a range; 0 if there is none."""
+    found = text.rfind(part, start, stop)
+    return found + len(part) if found >= 0 else 0

@@ -1,0 +1,109 @@
+"""Small files in any storage that fsspec reaches, written so that a file is either whole or absent.
+
+A URL is a local path or anything fsspec knows (`s3://bucket/folder`, `gs://...`, `memory://...`). Writing twice is
+fine: a retried or a duplicated worker puts the same bytes in the same place.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
+
+from fsspec.core import url_to_fs
+
+
+def join(url: str, name: str) -> str:
+    """The URL of the file `name` in the folder `url`.
+
+    >>> join("s3://bucket/set/", "manifest.json")
+    's3://bucket/set/manifest.json'
+    """
+    return f"{url.rstrip('/')}/{name}" if url.rstrip("/") else f"/{name}"
+
+
+def local_path(url: str) -> str | None:
+    """The path of a URL on this machine's file system, or None if it lies elsewhere.
+
+    >>> local_path("file:///data/set"), local_path("s3://bucket/set")
+    ('/data/set', None)
+    """
+    if "://" in url and not url.startswith(("file://", "local://")):
+        return None
+    return str(url_to_fs(url)[1])
+
+
+def publish(url: str, data: bytes) -> None:
+    """Write `data` to `url`, making its folders. Nobody ever sees a part of it.
+
+    On a local file system the bytes go to a temporary name in the same folder, to the disk, and then take the name in
+    one step. An object store shows an object when its upload is complete.
+    """
+    fs, path = url_to_fs(url)
+    if _is_local(fs):
+        _replace(path, data)
+    else:
+        fs.makedirs(fs._parent(path), exist_ok=True)
+        fs.pipe_file(path, data)
+
+
+def read_bytes(url: str) -> bytes:
+    """The whole content of a file; FileNotFoundError if there is none."""
+    fs, path = url_to_fs(url)
+    return bytes(fs.cat_file(path))
+
+
+def exists(url: str) -> bool:
+    """Whether there is a file or folder at `url`."""
+    fs, path = url_to_fs(url)
+    return bool(fs.exists(path))
+
+
+def list_names(url: str) -> list[str]:
+    """The sorted names of the files directly in the folder `url`; empty if there is no such folder."""
+    fs, path = url_to_fs(url)
+    fs.invalidate_cache()
+    try:
+        entries = fs.ls(path, detail=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries if entry["type"] == "file")
+
+
+def remove(url: str) -> None:
+    """Remove a file; fine if it is not there."""
+    fs, path = url_to_fs(url)
+    with suppress(FileNotFoundError):
+        fs.rm_file(path)
+
+
+def check_writable(url: str) -> None:
+    """Write and remove a small file in the folder `url`; OSError in one line if that fails."""
+    probe = join(url, f".writable-{uuid4().hex}")
+    try:
+        publish(probe, b"")
+        remove(probe)
+    except Exception as error:  # each store raises errors of its own kind
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise OSError(f"cannot write to {url}: {reason}; give an output folder that you may write to") from error
+
+
+def _is_local(fs: Any) -> bool:
+    return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
+
+
+def _replace(path: str, data: bytes) -> None:
+    folder, name = os.path.split(path)
+    os.makedirs(folder, exist_ok=True)
+    temporary = os.path.join(folder, f".{name}.{uuid4().hex}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
