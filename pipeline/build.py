@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import apache_beam as beam
-import yaml
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from noisebeam.pipeline.options import BuildOptions, SettingsError
@@ -81,7 +80,9 @@ def prepare(options: BuildOptions) -> PreparedBuild:
     if recipe is not None:
         check_recipe(recipe, tokenizer.vocabulary)
     if exists(join(options.output, MANIFEST_NAME)) and not options.overwrite:
-        raise SettingsError(f"{options.output} holds a finished build: give another --output, or --overwrite to replace it")
+        raise SettingsError(
+            f"{options.output} holds a finished build: give another --output, or --overwrite to replace it"
+        )
     prepare_segmenter(options.segmenter_options)
     check_writable(options.output)
     return PreparedBuild(
@@ -143,7 +144,7 @@ def _header(options: BuildOptions, tokenizer: LoadedTokenizer, recipe: Recipe | 
     )
     return Manifest(
         settings=settings,
-        recipe=yaml.safe_dump(recipe.to_dict(), sort_keys=False) if recipe is not None else None,
+        recipe=recipe.text if recipe is not None else None,
         baked=recipe is not None,
         seed=options.seed,
         tokenizer={"name": options.tokenizer, "sha256": tokenizer.fingerprint},

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from noisebeam.pipeline.options import add_arguments, check_beam_flags, read_options
 
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     parser = _parser()
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO if known.verbose else logging.CRITICAL, format="%(levelname)s %(message)s")
     try:
         return int(known.run(known, rest))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, IndexError) as error:
         return _tell(known, 2, " ".join(str(error).split()))
     except RuntimeError as error:  # what Beam makes of an error on a worker: its last line is the error itself
         return _tell(known, 1, [line for line in str(error).splitlines() if line.strip()][-1])
@@ -54,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser("inspect", parents=[common], help="show a sample and its noise")
     inspect.add_argument("url", metavar="OUTPUT", help="folder or fsspec URL of a finished build")
     inspect.add_argument("--sample", type=int, default=0, metavar="N", help="which sample (default: 0)")
-    inspect.add_argument("--recipe", metavar="NAME", help="another recipe than the one the shards were built with")
+    inspect.add_argument(
+        "--recipe", action="append", default=[], metavar="NAME", help="instead of the build's own; may be repeated"
+    )
     inspect.add_argument("--epoch", type=int, default=0, metavar="N", help="epoch of the noise (default: 0)")
     inspect.add_argument("--html", metavar="FILE", help="write one HTML file instead of showing it here")
     inspect.set_defaults(run=_inspect)
@@ -86,7 +89,7 @@ def _flags_of(options: type) -> list[str]:
 def _inspect(known: argparse.Namespace, _: Sequence[str]) -> int:
     from noisebeam.pipeline.inspect import inspect
 
-    inspect(known.url, known.sample, recipe=known.recipe, epoch=known.epoch, html=known.html)
+    inspect(known.url, known.sample, known.recipe, epoch=known.epoch, html=known.html)
     return 0
 
 

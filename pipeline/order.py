@@ -5,8 +5,11 @@ shard, samples in a random order within each block. The sequence is cut into 64 
 position p of the epoch is the next one of stream p mod 64, so that a batch mixes samples from 64 places, while each
 stream reads block after block.
 
-Rank r of w takes the positions r, r + w, r + 2w, ...: with w dividing 64 it reads w-th part of the streams, and other
+Rank r of w takes the positions r, r + w, r + 2w, ...: with w dividing 64 it reads a w-th of the streams, and other
 numbers of ranks work all the same, each reading in all streams. A position is all that there is to remember.
+
+This is no uniform draw among all orders: neighbours in a block stay near each other in their stream. Samples were
+spread over shards and blocks by a hash when they were written, so what is near in a block is near by chance.
 """
 
 from __future__ import annotations

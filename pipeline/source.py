@@ -14,7 +14,7 @@ import numpy.typing as npt
 from noisebeam.pipeline.cache import ShardCache
 from noisebeam.pipeline.order import EpochOrder
 from noisebeam.transforms.manifest import Manifest
-from noisebeam.transforms.samples import Array, FlatBatch, Ragged, flat_batch, offsets_of
+from noisebeam.transforms.samples import Array, FlatBatch, Ragged, Sample, flat_batch, offsets_of
 from noisebeam.transforms.shard_reader import Block, ShardError, ShardReader, parse_index
 from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import join, local_path, read_bytes
@@ -65,6 +65,15 @@ class ShardSource:
                 reader = open_shard(self.url, self.manifest.shards[shard], self._cache)
                 self._open.put(shard, reader)
             return reader
+
+    def sample(self, i: int) -> Sample:
+        """Sample `i` of the data set, numbered through its shards; IndexError if there is none."""
+        total = self.manifest.samples
+        if not 0 <= i < total:
+            raise IndexError(f"expected a sample from 0 to {total - 1}, got {i}")
+        starts = offsets_of(np.array([shard.samples for shard in self.manifest.shards]))
+        shard = int(np.searchsorted(starts, i, side="right")) - 1
+        return self.reader(shard).sample(i - int(starts[shard]))
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in ("_open", "_lock")}

@@ -60,13 +60,14 @@ def _shard(url: str, manifest: Manifest, info: ShardInfo) -> Iterator[str]:
             yield f"{len(tar)} bytes, {info.bytes} in the manifest"
         index = parse_index(index_bytes, info.index_name)
         blocks = [_block(tar, index, i) for i in range(len(index.samples))]
-    except (ShardError, FileNotFoundError, ValueError, IndexError) as error:
-        yield " ".join(str(error).split())
-        return
-    yield from _tar(tar, index, info)
-    yield from _values(manifest, blocks)
-    yield from _places(manifest, info, blocks)
-    yield from _totals(info, index, blocks)
+        yield from _tar(tar, index, info)
+        yield from _values(manifest, blocks)
+        yield from _places(manifest, info, blocks)
+        yield from _totals(info, index, blocks)
+    except ShardError as error:
+        yield str(error)
+    except (ValueError, IndexError, KeyError) as error:  # bytes that are no such arrays
+        yield f"cannot be read as its index tells: {' '.join(str(error).split())}"
 
 
 def _read(url: str, name: str) -> bytes:

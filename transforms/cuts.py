@@ -1,8 +1,8 @@
 """Where a text may be cut so that encoding the two parts apart gives the ids of encoding it whole.
 
-    "It rains. We stay."   cut before the space: always clean where a tokenizer splits words at white space
-    "下雨了。我们留下。"       cut after the full stop: clean if no token can hold "。我"
-    "rain|drops"           not clean: "raindrops" may be one token
+"It rains. We stay."   cut before the space: always clean where a tokenizer splits words at white space
+"下雨了。我们留下。"       cut after the full stop: clean if no token can hold "。我"
+"rain|drops"           not clean: "raindrops" may be one token
 """
 
 from __future__ import annotations

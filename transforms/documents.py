@@ -242,10 +242,11 @@ def _parse_text(record: bytes) -> Document:
 
 
 def _parse_json(record: bytes, options: ReadOptions) -> Document:
+    content = _decode(record)
     try:
-        value = json.loads(_decode(record))
+        value = json.loads(content)
     except json.JSONDecodeError as error:
-        raise _BadRecordError(f"expected JSON, got something else: {error.msg} at character {error.pos}") from error
+        raise _BadRecordError(f"expected JSON, got something else: {error.msg} (character {error.pos})") from error
     except RecursionError as error:
         raise _BadRecordError("expected JSON, got too many nested brackets") from error
     except ValueError as error:

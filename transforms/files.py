@@ -78,9 +78,16 @@ def _url(file_system: Any, name: str) -> str:
 
 def split_file(url: str, part_bytes: int) -> list[FilePart]:
     """The parts of a file of uncompressed lines, `part_bytes` bytes each but for the last."""
+    if _is_stream(url):
+        return [FilePart(url)]
     file_system, path = url_to_fs(url)
     starts = range(0, max(1, file_system.size(path) or 0), part_bytes)
     return [FilePart(url, start, start + part_bytes) for start in starts[:-1]] + [FilePart(url, starts[-1], None)]
+
+
+def _is_stream(url: str) -> bool:
+    """Whether a file is read from its beginning only, as many web servers give no ranges."""
+    return url.startswith(("http://", "https://"))
 
 
 def name_endings(url: str) -> tuple[str, str]:
@@ -103,7 +110,7 @@ def read_blocks(url: str, start: int = 0) -> Iterator[bytes]:
 
 def _read_raw_blocks(url: str, start: int) -> Iterator[bytes]:
     file_system, path = url_to_fs(url)
-    with file_system.open(path, "rb", block_size=_READ_AHEAD_BYTES) as file:
+    with file_system.open(path, "rb", block_size=0 if _is_stream(url) else _READ_AHEAD_BYTES) as file:
         if start:
             file.seek(start)
         while block := file.read(_BLOCK_BYTES):

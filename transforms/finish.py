@@ -117,4 +117,3 @@ def _sweep(url: str, shard_files: set[str], dead_letters: Sequence[DeadLetterPar
     for name in list_names(folder):
         if name not in kept:
             remove(join(folder, name))
-

@@ -36,7 +36,7 @@ class SentencexSegmenter:
 def _segment(text: str, lang: str) -> Spans:
     """
     >>> _segment("今天下雨。2020年也下雨。", "zh").tolist()
-    [[0, 5], [5, 13]]
+    [[0, 5], [5, 14]]
     """
     code = re.split("[-_]", lang)[0].lower()
 

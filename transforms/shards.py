@@ -170,6 +170,7 @@ class _Block(NamedTuple):
     starts: list[int]  # of each member's content, from the start of `data`
     counts: list[int]  # items of each member
     checksum: int
+    lengths: Array  # tokens of each sample
 
 
 def _tar(samples: Sequence[Sample], shard: int, dtypes: DTypes, samples_per_member: int) -> tuple[bytes, ShardIndex]:
@@ -185,7 +186,7 @@ def _tar(samples: Sequence[Sample], shard: int, dtypes: DTypes, samples_per_memb
         counts=np.array([block.counts for block in blocks], dtype=np.int64).reshape(shape),
         samples=np.array([len(chunk) for chunk in chunks], dtype=np.int64),
         checksums=np.array([block.checksum for block in blocks], dtype=np.int64),
-        lengths=_token_lengths(samples, dtypes),
+        lengths=np.concatenate([dtypes["lengths"].type([]), *(block.lengths for block in blocks)]),
     )
     return b"".join([*(block.data for block in blocks), TAR_END]), index
 
@@ -198,7 +199,8 @@ def _block(key: str, samples: Sequence[Sample], names: Sequence[str], dtypes: DT
     starts[:-1] += NPY_HEADER
     data = b"".join([*members, tar_member(f"{key}.{DOCUMENTS}", documents)])
     counts = [*(len(arrays[name]) for name in names), len(documents)]
-    return _Block(data, starts.tolist(), counts, zlib.crc32(data[: starts[-1] + len(documents)]))
+    lengths = arrays["lengths" if "lengths" in arrays else "input_lengths"]
+    return _Block(data, starts.tolist(), counts, zlib.crc32(data[: starts[-1] + len(documents)]), lengths)
 
 
 def _member_names(fields: Mapping[str, Array], samples_per_member: int) -> tuple[str, ...]:
@@ -231,9 +233,3 @@ def _differing_fields(samples: Sequence[Sample]) -> str:
         f"expected the same fields in all samples, got {sorted(first.fields)} in document {first.document!r} and "
         f"{sorted(other.fields)} in document {other.document!r}; encode all of them with one tokenizer and one recipe"
     )
-
-
-def _token_lengths(samples: Sequence[Sample], dtypes: DTypes) -> Array:
-    field = "input_ids" if samples and "ids" not in samples[0].fields else "ids"
-    lengths = np.fromiter((len(sample.fields[field]) for sample in samples), dtype=np.int64, count=len(samples))
-    return fit(LENGTHS[field], lengths, dtypes[LENGTHS[field]])

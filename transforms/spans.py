@@ -61,7 +61,8 @@ def _shown(text: str) -> str:
 
 
 def piecewise_ends(text: str, find_ends: Callable[[str], list[int]], limit: int) -> list[int]:
-    """The sentence ends of a text of any length, where `find_ends` never sees more than `limit` characters of it.
+    """The sentence ends of a text of any length, where `find_ends` sees at most `limit` (10 or more) of its
+    characters at a time.
 
     A piece ends at a blank line if there is one in its second half, which changes nothing for rules that treat
     paragraphs apart. Otherwise the next piece begins with the last sentence of this one. A sentence longer than half
@@ -71,8 +72,8 @@ def piecewise_ends(text: str, find_ends: Callable[[str], list[int]], limit: int)
     start = 0
     while len(text) - start > limit:
         middle, stop = start + limit // 2, start + limit
-        paragraph_end = max(_last_after(text, blank, middle, stop) for blank in _BLANK_LINES)
-        if paragraph_end:
+        paragraph_end = max(text.rfind(blank, middle, stop) + len(blank) for blank in _BLANK_LINES)
+        if paragraph_end > middle:
             ends += [start + end for end in find_ends(text[start:paragraph_end])] + [paragraph_end]
             start = paragraph_end
             continue
@@ -83,11 +84,6 @@ def piecewise_ends(text: str, find_ends: Callable[[str], list[int]], limit: int)
         if found and found[-1] >= middle:
             start = found[-1]
         else:
-            start = max(_last_after(text, space, middle, stop) for space in _SPACES) or stop
+            last_space = max(text.rfind(space, middle, stop) for space in _SPACES)
+            start = last_space if last_space > start else stop
     return ends + [start + end for end in find_ends(text[start:])]
-
-
-def _last_after(text: str, part: str, start: int, stop: int) -> int:
-    """The position after the last occurrence of a part within a range; 0 if there is none."""
-    found = text.rfind(part, start, stop)
-    return found + len(part) if found >= 0 else 0

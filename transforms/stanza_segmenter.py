@@ -15,6 +15,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ _LONG_PARAGRAPH = 999  # characters; Stanza predicts paragraphs of up to 1000 un
 _PIECE = 50_000  # characters of a text at a time: a character takes several hundred bytes
 _CALL = 100_000  # characters of short texts in a call
 _NEAR_TIE = 1e-3  # difference of log probabilities; rounding in single precision changes them by about 1e-6
+_NOT_INSTALLED = "segmenter 'stanza': the package stanza is not installed; pip install 'noisebeam[stanza]'"
 _BLANK_LINE = re.compile(r"\n\s*\n")
 _AS_SPACE = dict.fromkeys(range(0x80, 0xA0), " ")  # control characters that Stanza drops as white space
 
@@ -104,9 +106,11 @@ def _settle_near_ties(trainer: Any) -> None:
 
 def load_stanza(lang: str, folder: str | None) -> StanzaSegmenter:
     """The segmenter with the model in the folder (see `prepare_stanza`); nothing is fetched."""
-    stanza = _import_stanza()
-    import torch
-
+    try:
+        import stanza
+        import torch
+    except ImportError as error:
+        raise SegmenterError(_NOT_INSTALLED) from error
     torch.set_num_threads(1)
     place = _model_folder(folder)
     try:
@@ -128,24 +132,17 @@ def prepare_stanza(lang: str, folder: str | None) -> None:
 
     The folder is the one given, else that of the environment variable STANZA_RESOURCES_DIR, else Stanza's own.
     """
-    stanza = _import_stanza()
+    if find_spec("stanza") is None:
+        raise SegmenterError(_NOT_INSTALLED)
     place = _model_folder(folder)
     if _has_model(lang, place):
         return
+    import stanza
+
     try:
         stanza.download(lang, model_dir=str(place), processors="tokenize", verbose=False)
     except Exception as error:
         raise SegmenterError(_how_to_get(lang, place, error)) from error
-
-
-def _import_stanza() -> Any:
-    try:
-        import stanza
-    except ImportError as error:
-        raise SegmenterError(
-            f"segmenter 'stanza': the package cannot be imported ({error}); pip install 'noisebeam[stanza]'"
-        ) from error
-    return stanza
 
 
 def _model_folder(folder: str | None) -> Path:

@@ -143,7 +143,9 @@ def _converted(name: str) -> LoadedTokenizer:
         text = tokenizer.backend_tokenizer.to_str()
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise TokenizerError(f"tokenizer {name!r}: there is no {TOKENIZER_FILE}, nor files to make one of: {reason}") from error
+        raise TokenizerError(
+            f"tokenizer {name!r}: there is no {TOKENIZER_FILE}, nor files to make one of: {reason}"
+        ) from error
     roles = {f"{role}_token": getattr(tokenizer, f"{role}_token", None) for role in _USUAL_NAMES}
     return LoadedTokenizer(name, text, json.dumps(roles))
 
@@ -204,7 +206,9 @@ def _continues(text: str) -> bool:
 
 
 def _stands_alone(character: str) -> bool:
-    return unicodedata.name(character, "").startswith(("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR"))
+    return unicodedata.name(character, "").startswith(
+        ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
+    )
 
 
 def _as_text(token: str, byte_level: bool) -> str:

@@ -34,7 +34,7 @@ class EncodedSentences:
     """The sentences of a text as token ids.
 
     Row i of `ids` is sentence i in its continuing form, as it stands after another sentence. As the first of a text it
-    has row i of `heads` in place of its first `head_lengths[i]` tokens. `spans` are the sentences in the text; sentences
+    has row i of `heads` in place of its first `head_lengths[i]` tokens. `spans` are the sentences in the text; those
     that the tokenizer cannot encode apart are one.
     """
 
@@ -128,7 +128,7 @@ class Encoder:
 
     # One sentence after the other -----------------------------------------------------------------------------------
 
-    def _encode(self, text: str, spans: list[list[int]], opens: Sequence[bool]) -> EncodedSentences:
+    def _encode(self, text: str, spans: Sequence[Sequence[int]], opens: Sequence[bool]) -> EncodedSentences:
         pieces = self._separate(text, spans, opens)
         ids = self._encode_pieces(text, pieces)
         lengths = np.diff(ids.offsets)
@@ -146,7 +146,7 @@ class Encoder:
             edges=tuple((piece.gap[:1] or text[piece.start], text[piece.end - 1]) for piece in pieces),
         )
 
-    def _separate(self, text: str, spans: list[list[int]], opens: Sequence[bool]) -> list[_Piece]:
+    def _separate(self, text: str, spans: Sequence[Sequence[int]], opens: Sequence[bool]) -> list[_Piece]:
         pieces: list[_Piece] = []
         for (start, end), must_open in zip(spans, opens, strict=True):
             if not pieces:
@@ -219,7 +219,7 @@ class Encoder:
     # Windows --------------------------------------------------------------------------------------------------------
 
     def _movable(self, encoded: EncodedSentences, first: int, last: int) -> IntArray:
-        """Where the units that a permutation may move begin, counted from `first`: the sentences, but for rare joints."""
+        """Where the units begin that a permutation may move, counted from `first`: the sentences, but for rare joints."""
         edges = encoded.edges[first:last]
         lasts = {edge[1] for edge in edges}
         clean = {begin: all(self._clean[end + begin] for end in lasts) for begin in {edge[0] for edge in edges}}
@@ -257,9 +257,7 @@ class Encoder:
         """The token to cut before, and whether the cut is clean: after white space if possible, else between words."""
         tokens = [token for token in range(most, max(least, 1), -1) if starts[token] > starts[token - 1]]
         clean = [token for token in tokens if self._clean[text[starts[token] - 1 : starts[token] + 1]]]
-        spaced = (
-            token for token in tokens if text[starts[token] - 1].isspace() or text[starts[token]].isspace()
-        )
+        spaced = (token for token in tokens if text[starts[token] - 1].isspace() or text[starts[token]].isspace())
         if (token := next(spaced, None)) is not None:
             return token, True
         if clean or tokens:
@@ -290,12 +288,14 @@ def _ragged(rows: Sequence[Sequence[int]]) -> Ragged:
 def _join_empty(pieces: list[_Piece], lengths: IntArray) -> list[_Piece]:
     """Pieces without tokens go to the piece before them, or the first ones to the piece after."""
     joined: list[_Piece] = []
+    has_tokens = False  # the last one of `joined`
     for piece, length in zip(pieces, lengths.tolist(), strict=True):
-        if joined and not (length and any_tokens):
+        if joined and not (length and has_tokens):
             joined[-1] = joined[-1]._replace(end=piece.end)
+            has_tokens = has_tokens or bool(length)
         else:
             joined.append(piece)
-        any_tokens = bool(length) or (len(joined) > 1)
+            has_tokens = bool(length)
     return joined
 
 

@@ -38,7 +38,7 @@ class Vocabulary:
 
     @cached_property
     def continues_word(self) -> npt.NDArray[np.bool_]:
-        """(size,): True at ids that continue the word of the token before (`##s`, or a byte-level piece without its space)."""
+        """(size,): True at ids that continue the word before: `##s`, or a byte-level piece without its space."""
         bits = np.frombuffer(bytes.fromhex(self.continues_word_hex), dtype=np.uint8)
         return np.unpackbits(bits, count=self.size).astype(np.bool_) if len(bits) else np.zeros(self.size, np.bool_)
 
@@ -49,4 +49,5 @@ class Vocabulary:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Vocabulary:
         """The inverse of `to_json`."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        plain: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in values.items()}
+        return cls(**plain)

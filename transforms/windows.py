@@ -124,6 +124,8 @@ def encode_window(window: Window, encoder: Encoder) -> Sample:
     if fields is None:
         encoded = encoder.encode(window.text, window.sentences)
         if not len(encoded.ids.values):
-            raise ValueError(f"window {window.index} of document {window.document!r}: no token for {window.text[:80]!r}")
+            raise ValueError(
+                f"window {window.index} of document {window.document!r}: no token for {window.text[:80]!r}"
+            )
         fields = encoder.join(encoded, 0, len(encoded))
     return Sample(sample_key(window.document_key, window.index), window.document, window.index, fields)

@@ -120,7 +120,9 @@ def train(console: Console, shards: str) -> None:
             if time.monotonic() > deadline:
                 break
     start, end = float(np.mean(losses[:10])), float(np.mean(losses[-10:]))
-    console.print(f"loss at the start {start:.3f} (a uniform guess: {math.log(vocabulary.size):.3f}), at the end {end:.3f}")
+    console.print(
+        f"loss at the start {start:.3f} (a uniform guess: {math.log(vocabulary.size):.3f}), at the end {end:.3f}"
+    )
     if not end < 0.75 * start:
         sys.exit(f"expected the loss to fall to less than three quarters of {start:.3f}, got {end:.3f}")
 

@@ -46,8 +46,9 @@ def lines_of(corpus: Path) -> list[str]:
     return (corpus / "corpus.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
 
 
-def test_a_build_is_whole_and_verified(build: Build, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
--> None:
+def test_a_build_is_whole_and_verified(
+    build: Build, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert build(corpus / "corpus.jsonl", flags=("--recipe", "bart", "--num-shards", "3")) == 0
     manifest = read_manifest(str(tmp_path / "out"))
     assert manifest.counts["documents"] == 20
@@ -213,10 +214,13 @@ def test_a_nonsensical_setting_is_one_line_and_status_2(
 def test_an_unreadable_tokenizer_is_one_line_and_status_2(
     corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "tokenizer").mkdir() (tmp_path / "tokenizer/tokenizer.json").write_text("{broken") flags = ["--output",
-    str(tmp_path / "out"), "--tokenizer", str(tmp_path / "tokenizer")] assert main(["build", "--input", str(corpus /
-    "corpus.jsonl"), *flags]) == 2 assert capsys.readouterr().err.startswith(f"noisebeam: tokenizer '{tmp_path /
-    'tokenizer'}': its files cannot be read")
+    (tmp_path / "tokenizer").mkdir()
+    (tmp_path / "tokenizer/tokenizer.json").write_text("{broken")
+    flags = ["--output", str(tmp_path / "out"), "--tokenizer", str(tmp_path / "tokenizer")]
+    assert main(["build", "--input", str(corpus / "corpus.jsonl"), *flags]) == 2
+    assert capsys.readouterr().err.startswith(
+        f"noisebeam: tokenizer '{tmp_path / 'tokenizer'}': its files cannot be read"
+    )
 
 
 def test_an_unwritable_output_is_one_line_and_status_2(
@@ -250,8 +254,10 @@ def test_settings_come_from_a_yaml_file_and_flags_go_before_it(corpus: Path, tok
         ("a: [b\n", "not YAML"),
         ("seed: 1\n", "--input, --output, --tokenizer: missing; give it as a flag or in the --config file"),
     ],
-) def test_a_wrong_settings_file_is_told(text: str, error: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
-None:
+)
+def test_a_wrong_settings_file_is_told(
+    text: str, error: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "build.yaml").write_text(text)
     assert main(["build", "--config", str(tmp_path / "build.yaml")]) == 2
     assert error in capsys.readouterr().err

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from noisebeam.transforms.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -14,8 +15,19 @@ from noisebeam.transforms.manifest import (
 from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.vocabulary import Vocabulary
 
-SHARD = ShardInfo("shard-00000-of-00001.tar", 3, 2, 40, 9999, "ab" * 32, "shard-00000-of-00001.index.npz", "cd" * 32, 1,
-0) MANIFEST = Manifest(
+SHARD = ShardInfo(
+    name="shard-00000-of-00001.tar",
+    samples=3,
+    documents=2,
+    tokens=40,
+    bytes=9999,
+    sha256="ab" * 32,
+    index_name="shard-00000-of-00001.index.npz",
+    index_sha256="cd" * 32,
+    duplicate_samples=1,
+    duplicate_documents=0,
+)
+MANIFEST = Manifest(
     seed=17,
     settings={"max_tokens": 512, "lang": "en"},
     tokenizer={"name": "bart", "sha256": "ef"},
@@ -60,13 +72,17 @@ def _damaged(**changes: object) -> str:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "expected JSON, got something else: Expecting property name"), ("[]", "expected a JSON object, got list"),
-        ("{}", "expected format_version 1, got None"), (_damaged(format_version=2), "expected format_version 1, got 2;
-        read it with the version of Noisebeam"), (_damaged(extra=1), "expected the entries of a manifest, got others:
-        .*extra"), (_damaged(shards=[{"name": "a.tar"}]), "expected the entries of a manifest, got others: .*missing"),
-        (_damaged(shards=[{**SHARD.to_json(), "name": "../a.tar"}]), r"expected the name of a file .* got
-        '\.\./a\.tar'"), (_damaged(shards=[{**SHARD.to_json(), "index_name": "s3://b/i"}]), "expected the name of a file
-        .* got 's3://b/i'"),
+        ("{", "expected JSON, got something else: Expecting property name"),
+        ("[]", "expected a JSON object, got list"),
+        ("{}", "expected format_version 1, got None"),
+        (_damaged(format_version=2), "expected format_version 1, got 2; read it with the version of Noisebeam"),
+        (_damaged(extra=1), "expected the entries of a manifest, got others: .*extra"),
+        (_damaged(shards=[{"name": "a.tar"}]), "expected the entries of a manifest, got others: .*missing"),
+        (
+            _damaged(shards=[{**SHARD.to_json(), "name": "../a.tar"}]),
+            r"expected the name of a file .* got '\.\./a\.tar'",
+        ),
+        (_damaged(shards=[{**SHARD.to_json(), "index_name": "s3://b/i"}]), "expected the name of a file .*'s3://b/i'"),
     ],
 )
 def test_a_manifest_that_is_wrong_is_named(tmp_path, text, message):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from noisebeam.transforms import shard_format
 from noisebeam.transforms.shard_format import ShardIndex, field_dtypes, fit, npy_bytes, tar_member
 

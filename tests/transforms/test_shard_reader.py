@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from noisebeam.transforms.samples import Sample, batch_samples
 from noisebeam.transforms.shard_format import field_dtypes
 from noisebeam.transforms.shard_reader import ShardError, ShardReader
@@ -29,9 +30,7 @@ def make_samples(count: int) -> list[Sample]:
 
 @pytest.fixture(params=[1, 8, 256])
 def shard(request):
-    return build_shard(
-        make_samples(21), index=0, count=1, seed=17, dtypes=DTYPES, samples_per_member=request.param
-    )
+    return build_shard(make_samples(21), index=0, count=1, seed=17, dtypes=DTYPES, samples_per_member=request.param)
 
 
 @pytest.fixture
@@ -85,7 +84,7 @@ def test_an_empty_shard_has_no_samples(tmp_path):
     (tmp_path / "empty.tar").write_bytes(shard.tar)
     reader = ShardReader(tmp_path / "empty.tar", shard.index, shard.info)
     assert (len(reader), reader.blocks) == (0, 0)
-    with pytest.raises(IndexError, match="expected a sample from 0 to -1 of .*empty.tar, got 0"):
+    with pytest.raises(IndexError, match=r"expected a sample from 0 to -1 of .*empty.tar, got 0"):
         reader.sample(0)
 
 
@@ -95,8 +94,9 @@ def test_a_missing_shard_is_named(tmp_path, shard):
 
 
 def test_a_truncated_shard_is_named_when_it_is_opened(path, shard):
-    path.write_bytes(shard.tar[:-2000]) size = shard.info.bytes with pytest.raises(ShardError, match=rf"shard
-    .*{path.name} is truncated: expected {size} bytes, got {size - 2000}"):
+    path.write_bytes(shard.tar[:-2000])
+    size = shard.info.bytes
+    with pytest.raises(ShardError, match=rf"{path.name} is truncated: expected {size} bytes, got {size - 2000}; build"):
         ShardReader(path, shard.index, shard.info)
 
 
@@ -128,7 +128,7 @@ def test_an_index_that_is_none_is_named(path, shard):
 
 def test_an_index_of_another_shard_is_named(path, shard):
     info = replace(shard.info, samples=20)
-    with pytest.raises(ShardError, match="the index of shard .* is wrong: expected 20 samples, got 21"):
+    with pytest.raises(ShardError, match=r"the index of shard .* is wrong: expected 20 samples, got 21"):
         ShardReader(path, shard.index, info)
 
 

@@ -66,7 +66,9 @@ def test_a_tokenizer_file_may_be_named_itself(shared: Path) -> None:
 
 def test_a_worker_with_other_files_is_told(shared: Path) -> None:
     name = str(shared / "tokenizers/gpt2")
-    with pytest.raises(TokenizerError, match=r"expected tokenizer.json with SHA-256 0000, found [0-9a-f]{64}; make the same"):
+    with pytest.raises(
+        TokenizerError, match=r"expected tokenizer.json with SHA-256 0000, found [0-9a-f]{64}; make the same"
+    ):
         load_once(name, "0000")
 
 

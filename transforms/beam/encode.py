@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 
 from noisebeam.transforms.beam.common import DEAD_LETTERS, counter, distribution, rejected
 from noisebeam.transforms.beam.read import SegmentedDocument
+from noisebeam.transforms.documents import Document
 from noisebeam.transforms.noise import Recipe, apply_recipe, check_recipe, load_recipe
 from noisebeam.transforms.samples import Sample, batch_samples
 from noisebeam.transforms.tokenizer import LoadedTokenizer, load_tokenizer
@@ -91,7 +93,7 @@ class _WithEncoder(beam.DoFn):  # type: ignore[misc]
         self._encoder: Encoder = load_encoder(self._name, self._fingerprint)
 
 
-@beam.typehints.with_input_types(SegmentedDocument)
+@beam.typehints.with_input_types(tuple[Document, np.ndarray])
 @beam.typehints.with_output_types(Window)
 class _Build(_WithEncoder):
     def __init__(self, tokenizer: LoadedTokenizer, options: WindowOptions) -> None:

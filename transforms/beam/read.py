@@ -101,6 +101,7 @@ class _Read(beam.DoFn):  # type: ignore[misc]
 
 
 @beam.typehints.with_input_types(list[Document])
+@beam.typehints.with_output_types(tuple[Document, np.ndarray])
 class _Segment(beam.DoFn):  # type: ignore[misc]
     def __init__(self, options: SegmenterOptions) -> None:
         self._options = options

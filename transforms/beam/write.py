@@ -52,8 +52,7 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
             samples
             | "AssignShards" >> beam.Map(_assign, self.header.seed, num_shards).with_output_types(tuple[int, Sample])
             | "GroupShards" >> beam.GroupByKey()
-            | "WriteShards"
-            >> beam.Map(_write_shard, num_shards, self.output, self.header).with_output_types(ShardInfo)
+            | "WriteShards" >> beam.Map(_write_shard, num_shards, self.output, self.header).with_output_types(ShardInfo)
         )
         parts = dead_letters and (dead_letters | beam.Flatten() | _WriteDeadLetters(self.output))
         pipeline = samples.pipeline

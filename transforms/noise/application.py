@@ -35,9 +35,7 @@ _KERNELS: Mapping[str, Callable[..., FlatBatch]] = {
 }
 
 
-def apply_recipe(
-    recipe: Recipe, batch: FlatBatch, vocabulary: Vocabulary, seed: int, epoch: int
-) -> dict[str, Ragged]:
+def apply_recipe(recipe: Recipe, batch: FlatBatch, vocabulary: Vocabulary, seed: int, epoch: int) -> dict[str, Ragged]:
     """`input_ids` and `labels`, a row for each sample.
 
     Labels are, by objective: the ids of the batch, special ones included (denoising; not copied); the ids at the chosen

@@ -22,7 +22,10 @@ GAMMA = 0x9E3779B97F4A7C15
 LANES = 4  # 16-bit numbers in a draw
 LANE_RANGE = 1 << 16
 
-_FIRST, _SECOND, _WORD = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, (1 << 64) - 1
+_SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
+_FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+_STEP = np.uint64(GAMMA)
+_HALF = np.uint64(32)
 _CACHED = 1 << 16
 
 
@@ -57,26 +60,23 @@ def mix64(values: UIntArray) -> UIntArray:
     >>> [hex(x) for x in mix64(np.array([GAMMA], dtype=np.uint64)).tolist()]
     ['0xe220a8397b1dcdaf']
     """
-    mixed = values >> 30
+    mixed = values >> _SHIFTS[0]
     mixed ^= values
-    mixed *= np.uint64(_FIRST)
-    shifted = mixed >> 27
+    mixed *= _FACTORS[0]
+    shifted = mixed >> _SHIFTS[1]
     mixed ^= shifted
-    mixed *= np.uint64(_SECOND)
-    np.right_shift(mixed, 31, out=shifted)
+    mixed *= _FACTORS[1]
+    np.right_shift(mixed, _SHIFTS[2], out=shifted)
     mixed ^= shifted
     return mixed
 
 
 def stream_keys(seed: int, epoch: int, keys: UIntArray, purpose: Purpose) -> UIntArray:
-    """(samples,): the stream of each sample for one purpose. The four numbers are mixed in one after the other.
+    """(samples,): the stream of each sample for one purpose: seed, epoch, purpose and key, mixed in one by one.
 
     Seed and epoch count modulo 2**64.
     """
-    state = 0
-    for number in (seed, epoch, purpose):
-        state = _mix(state ^ _mix(number + GAMMA))
-    return mix64(keys ^ np.uint64(state))
+    return mix64(keys ^ _root(seed, epoch, purpose))
 
 
 def draw(streams: UIntArray, counts: IntArray) -> UIntArray:
@@ -87,7 +87,7 @@ def draw(streams: UIntArray, counts: IntArray) -> UIntArray:
     """
     ends = np.cumsum(counts)
     starts = (ends - counts).astype(np.uint64)
-    starts *= np.uint64(GAMMA)
+    starts *= _STEP
     counters = np.repeat(streams - starts, counts)
     counters += _multiples(len(counters))
     return mix64(counters)
@@ -103,24 +103,46 @@ def draw_lanes(streams: UIntArray, counts: IntArray) -> tuple[npt.NDArray[np.uin
     return lanes, offsets_of(blocks * LANES)
 
 
+def draw_halves(streams: UIntArray, count: int, limits: IntArray) -> IntArray:
+    """(streams, `count` rounded up to even): numbers from 0 up to `limits[i]` (0 to 2**32), two from each draw.
+
+    The last column holds the first number; the upper 32 bits of a draw come before the lower. The bias is at most the
+    limit times 2**-32.
+    """
+    draws = mix64(streams[:, None] + _multiples((count + 1) // 2)[::-1])
+    numbers = draws.astype("<u8", copy=False).view("<u4").astype(np.uint64)
+    numbers *= limits.astype(np.uint64)[:, None]
+    numbers >>= _HALF
+    return numbers.view(np.int64)
+
+
+def draw_at(streams: UIntArray, indices: IntArray) -> UIntArray:
+    """Draw `indices[i]` of stream i."""
+    counters = indices.astype(np.uint64)
+    counters += np.uint64(1)
+    counters *= _STEP
+    counters += streams
+    return mix64(counters)
+
+
 def below(draws: UIntArray, limits: Array | int) -> IntArray:
     """Numbers from 0 up to `limits` (1 to 2**32), by multiplication of the upper 32 bits (bias below 2**-32 * limit)."""
-    scaled = draws >> 32
+    scaled = draws >> _HALF
     scaled *= np.asarray(limits, dtype=np.uint64)
-    scaled >>= np.uint64(32)
+    scaled >>= _HALF
     return scaled.view(np.int64)
 
 
 def happens(draws: UIntArray, probability: float) -> npt.NDArray[np.bool_]:
     """True with this probability (0 to 1, to the nearest 2**-32)."""
-    return np.asarray((draws >> 32) < np.uint64(round(probability * (1 << 32))))
+    return np.asarray((draws >> _HALF) < np.uint64(round(probability * (1 << 32))))
 
 
 def pick(draws: UIntArray, weights: Sequence[float]) -> IntArray:
     """Indices into `weights`, each as often as its weight says."""
     ends = np.cumsum(np.asarray(weights, dtype=np.float64))
     bounds = np.rint(ends[:-1] / ends[-1] * 2.0**32).astype(np.uint64)
-    return np.searchsorted(bounds, draws >> 32, side="right").astype(np.int64)
+    return np.searchsorted(bounds, draws >> _HALF, side="right").astype(np.int64)
 
 
 def counting(count: int) -> IntArray:
@@ -128,22 +150,23 @@ def counting(count: int) -> IntArray:
     return _counting(_CACHED)[:count] if count <= _CACHED else np.arange(count)
 
 
-def _mix(value: int) -> int:
-    value &= _WORD
-    value = ((value ^ (value >> 30)) * _FIRST) & _WORD
-    value = ((value ^ (value >> 27)) * _SECOND) & _WORD
-    return value ^ (value >> 31)
+@lru_cache(maxsize=256)
+def _root(seed: int, epoch: int, purpose: int) -> np.uint64:
+    state = np.zeros(1, dtype=np.uint64)
+    for number in (seed, epoch, purpose):
+        state = mix64(state ^ mix64(np.array([(number + GAMMA) % (1 << 64)], dtype=np.uint64)))
+    return np.uint64(state[0])
 
 
 def _multiples(count: int) -> UIntArray:
     if count <= _CACHED:
         return _cached_multiples(_CACHED)[:count]
-    return np.arange(1, count + 1, dtype=np.uint64) * np.uint64(GAMMA)
+    return np.arange(1, count + 1, dtype=np.uint64) * _STEP
 
 
 @lru_cache(maxsize=1)
 def _cached_multiples(count: int) -> UIntArray:
-    multiples = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(GAMMA)
+    multiples = np.arange(1, count + 1, dtype=np.uint64) * _STEP
     multiples.flags.writeable = False
     return multiples
 

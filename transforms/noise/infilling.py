@@ -31,7 +31,9 @@ class TextInfilling:
 
     share: float = 0.3  # of the ordinary tokens of each sample, rounded to the nearest
     lengths: SpanLengths = field(default_factory=SpanLengths)
-    replace_length: int = 1  # masks for a span: 1, or 0 for none, or -1 for one a token; at 0 and -1 nothing is inserted
+    replace_length: int = (
+        1  # masks for a span: 1, or 0 for none, or -1 for one a token; at 0 and -1 nothing is inserted
+    )
     probability: float = 1.0  # that a sample is noised at all
 
     def __post_init__(self) -> None:
@@ -74,9 +76,7 @@ def fill_spans(batch: FlatBatch, spans: Spans, mask_id: int | None, replace_leng
     return replace_spans(batch, spans, np.full(len(spans.starts), mask_id) if replace_length else None)
 
 
-def choose_infilling(
-    batch: FlatBatch, vocabulary: Vocabulary, options: TextInfilling, seed: int, epoch: int
-) -> Spans:
+def choose_infilling(batch: FlatBatch, vocabulary: Vocabulary, options: TextInfilling, seed: int, epoch: int) -> Spans:
     """Draw the lengths of the spans, and where they lie."""
     options.check(vocabulary)
     ordinary = ordinary_tokens(batch, vocabulary)

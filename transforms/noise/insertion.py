@@ -63,7 +63,9 @@ def choose_insertion(
     counts = budgets(ordinary.counts, options.share)
     counts = only_some(counts, batch, options.probability, seed, epoch, Purpose.INSERTION_HAPPENS)
     streams = stream_keys(seed, epoch, batch.keys, Purpose.INSERTED_PLACES)
-    places = choose_subsets(streams, ordinary.counts + counts, counts, ordinary.offsets[:-1] + np.cumsum(counts) - counts)
+    places = choose_subsets(
+        streams, ordinary.counts + counts, counts, ordinary.offsets[:-1] + np.cumsum(counts) - counts
+    )
     places -= np.arange(len(places))
     spans = spans_of_ordinary(ordinary, places, np.zeros(len(places), dtype=np.int64), counts)
     ids = np.full(len(places), -1 if vocabulary.mask_id is None else vocabulary.mask_id)

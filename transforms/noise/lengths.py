@@ -82,7 +82,7 @@ class SpanLengths:
     @property
     def mean(self) -> float:
         """Of the table."""
-        return float(self.table.mean())
+        return _mean(self.kind, str(self.value), self.longest)
 
 
 def draw_lengths(
@@ -97,7 +97,7 @@ def draw_lengths(
     room = np.where(budgets > 0, (budgets / mean + 4 * np.sqrt(budgets / mean)).astype(np.int64) + 8, 0)
     while True:
         lanes, starts = draw_lanes(streams, room)
-        lengths = table[lanes]
+        lengths = table.take(lanes)
         sums = np.concatenate(([0], np.cumsum(lengths)))
         goals = sums[starts[:-1]] + budgets
         ends = np.searchsorted(sums, goals)
@@ -105,7 +105,7 @@ def draw_lengths(
             break
         room = room * 2
     counts = np.minimum(ends - starts[:-1], slots) * (budgets > 0)
-    spans = lengths[ranges(starts[:-1], counts)]
+    spans = lengths.take(ranges(starts[:-1], counts))
     drawn = counts > 0
     last = (np.cumsum(counts) - 1)[drawn]
     spans[last] = (goals - sums[starts[:-1] + counts - 1])[drawn]
@@ -146,6 +146,11 @@ def _table(kind: str, value: str, longest: int | None) -> IntArray:
             table = _tabulate(_TABLES[kind](Decimal(value)), longest)
     table.flags.writeable = False
     return table
+
+
+@lru_cache(maxsize=32)
+def _mean(kind: str, value: str, longest: int | None) -> float:
+    return float(_table(kind, value, longest).mean())
 
 
 def _tabulate(probability: Callable[[int], Decimal], longest: int | None) -> IntArray:

@@ -5,16 +5,15 @@ With `mask=0.8, random=0.1` it is BERT's; the positions chosen count whether or 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from noisebeam.transforms.noise.draws import Purpose, below, draw, stream_keys
+from noisebeam.transforms.noise.draws import Purpose, below, draw, draw_at, stream_keys
 from noisebeam.transforms.noise.options import check_flag, check_share
-from noisebeam.transforms.noise.ordinary import budgets, ordinary_id_count, ordinary_ids, ordinary_tokens
-from noisebeam.transforms.noise.ragged import dtype_for, only_some
-from noisebeam.transforms.noise.subsets import choose_subsets
+from noisebeam.transforms.noise.ordinary import budgets, ordinary_id_count, ordinary_ids, ordinary_tokens, take_ordinary
+from noisebeam.transforms.noise.ragged import differences, dtype_for, only_some
 from noisebeam.transforms.noise.words import choose_words
 from noisebeam.transforms.samples import Array, FlatBatch, IntArray, Ragged
 from noisebeam.transforms.vocabulary import Vocabulary
@@ -26,7 +25,7 @@ class Replacements(NamedTuple):
     """Tokens to put in place of others."""
 
     positions: IntArray  # ascending positions in `ids`
-    ids: Array  # (positions,)
+    ids: Array  # (positions,), or () for the same everywhere
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,17 @@ def replace_tokens(batch: FlatBatch, replacements: Replacements) -> FlatBatch:
     >>> replace_tokens(batch, Replacements(np.array([2]), np.array([9]))).ids.tolist()
     [0, 7, 9, 2]
     """
-    largest = int(replacements.ids.max()) if len(replacements.ids) else 0
-    ids = batch.ids.astype(dtype_for(batch.ids.dtype, largest))
+    ids = batch.ids.astype(dtype_for(batch.ids.dtype, int(replacements.ids.max(initial=0))))
     ids[replacements.positions] = replacements.ids
-    return replace(batch, ids=ids)
+    return FlatBatch(
+        ids,
+        batch.offsets,
+        batch.keys,
+        batch.sentence_ends,
+        batch.sentence_offsets,
+        batch.head_lengths,
+        batch.alternatives,
+    )
 
 
 def mlm_labels(batch: FlatBatch, positions: IntArray) -> Ragged:
@@ -101,38 +107,30 @@ def choose_masking(
     counts = only_some(counts, batch, options.probability, seed, epoch, Purpose.MASKING_HAPPENS)
     streams = stream_keys(seed, epoch, batch.keys, Purpose.MASKED_TOKENS)
     if options.whole_words:
-        numbers = choose_words(streams, batch, vocabulary, ordinary, counts)
-        counts = np.diff(np.searchsorted(numbers, ordinary.offsets))
+        positions = ordinary.positions(choose_words(streams, batch, vocabulary, ordinary, counts))
     else:
-        numbers = choose_subsets(streams, ordinary.counts, counts, ordinary.offsets[:-1])
-    positions = ordinary.positions(numbers)
+        positions = take_ordinary(streams, batch, ordinary, counts).nonzero()[0]
     if options.mask == 1:
-        assert vocabulary.mask_id is not None
-        return Replacements(positions, np.full(len(positions), vocabulary.mask_id))
-    return _mixed(batch, vocabulary, options, seed, epoch, positions, counts)
+        return Replacements(positions, np.array(vocabulary.mask_id))
+    return Replacements(positions, _mixed(batch, vocabulary, options, seed, epoch, positions))
 
 
 def _mixed(
-    batch: FlatBatch,
-    vocabulary: Vocabulary,
-    options: TokenMasking,
-    seed: int,
-    epoch: int,
-    positions: IntArray,
-    counts: IntArray,
-) -> Replacements:
-    kinds = draw(stream_keys(seed, epoch, batch.keys, Purpose.MASKING_KIND), counts) >> 32
-    masked = kinds < np.uint64(round(options.mask * 2**32))
-    drawn = (kinds < np.uint64(min(1 << 32, round((options.mask + options.random) * 2**32)))) & ~masked
+    batch: FlatBatch, vocabulary: Vocabulary, options: TokenMasking, seed: int, epoch: int, positions: IntArray
+) -> IntArray:
+    """(positions,): the mask, a random id, or the old one. One draw decides both which, and the random id."""
+    counts = differences(np.searchsorted(positions, batch.offsets))
+    streams = stream_keys(seed, epoch, batch.keys, Purpose.MASKING_KIND)
+    draws = draw_at(np.repeat(streams, counts), positions - np.repeat(batch.offsets[:-1], counts))
     ids = batch.ids[positions].astype(np.int64)
+    masked_below, random_below = (round(part * 2**32) for part in (options.mask, options.mask + options.random))
+    kinds = (draws >> 32).view(np.int64)
+    if options.random:
+        drawn = ((kinds >= masked_below) & (kinds < random_below)).nonzero()[0]
+        ids[drawn] = ordinary_ids(below(draws[drawn] << 32, ordinary_id_count(vocabulary)), vocabulary)
     if vocabulary.mask_id is not None:
-        ids[masked] = vocabulary.mask_id
-    if drawn.any():
-        indices = drawn.nonzero()[0]
-        rows = np.searchsorted(np.cumsum(counts), indices, side="right")
-        per_row = np.bincount(rows, minlength=len(batch))
-        ids[indices] = random_ids(stream_keys(seed, epoch, batch.keys, Purpose.RANDOM_IDS), per_row, vocabulary)
-    return Replacements(positions, ids)
+        ids[kinds < masked_below] = vocabulary.mask_id
+    return ids
 
 
 def random_ids(streams: Array, counts: IntArray, vocabulary: Vocabulary) -> IntArray:

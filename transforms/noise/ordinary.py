@@ -10,8 +10,9 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from noisebeam.transforms.noise.draws import counting
-from noisebeam.transforms.noise.subsets import BoolArray
+from noisebeam.transforms.noise.draws import UIntArray, counting
+from noisebeam.transforms.noise.ragged import differences
+from noisebeam.transforms.noise.subsets import BoolArray, take_subsets
 from noisebeam.transforms.samples import Array, FlatBatch, IntArray
 from noisebeam.transforms.vocabulary import Vocabulary
 
@@ -22,21 +23,36 @@ _MOST_RUNS = 8
 class Ordinary:
     """The ordinary tokens of a batch: those of sample i are numbers `offsets[i]` up to `offsets[i + 1]`."""
 
-    specials: IntArray  # ascending positions in `ids` of the tokens that are not ordinary
+    special: BoolArray  # (tokens,): True at all others
+    specials: IntArray  # ascending positions of these in `ids`
     offsets: IntArray  # (samples + 1,)
 
     @cached_property
     def counts(self) -> IntArray:
         """(samples,): ordinary tokens of each sample."""
-        return np.diff(self.offsets)
+        return differences(self.offsets)
+
+    @cached_property
+    def leads(self) -> IntArray:
+        """(samples,): special tokens of the batch before the first ordinary token of each sample."""
+        return np.searchsorted(self._boundaries, self.offsets[:-1], side="right")
+
+    @cached_property
+    def scattered(self) -> bool:
+        """Whether any sample has special tokens between ordinary ones."""
+        return bool((np.searchsorted(self._boundaries, self.offsets[1:]) > self.leads).any())
+
+    @cached_property
+    def _boundaries(self) -> IntArray:
+        """(specials,): ordinary tokens before each special one."""
+        return self.specials - counting(len(self.specials))
 
     def positions(self, numbers: IntArray) -> IntArray:
         """Where in `ids` the ordinary tokens with these ascending numbers are."""
-        specials_before = counting(len(self.specials) + 1)
         bounds = np.empty(len(self.specials) + 2, dtype=np.int64)
         bounds[0], bounds[-1] = 0, len(numbers)
-        bounds[1:-1] = np.searchsorted(numbers, self.specials - specials_before[:-1])
-        positions = np.repeat(specials_before, np.diff(bounds))
+        bounds[1:-1] = np.searchsorted(numbers, self._boundaries)
+        positions = np.repeat(counting(len(self.specials) + 1), differences(bounds))
         positions += numbers
         return positions
 
@@ -51,8 +67,9 @@ def ordinary_tokens(batch: FlatBatch, vocabulary: Vocabulary) -> Ordinary:
     >>> ordinary.counts.tolist(), ordinary.positions(np.array([0, 1, 2])).tolist()
     ([2, 1], [1, 2, 5])
     """
-    specials = is_special(batch.ids, vocabulary).nonzero()[0]
-    return Ordinary(specials, batch.offsets - np.searchsorted(specials, batch.offsets))
+    special = is_special(batch.ids, vocabulary)
+    specials = special.nonzero()[0]
+    return Ordinary(special, specials, batch.offsets - np.searchsorted(specials, batch.offsets))
 
 
 def is_special(ids: Array, vocabulary: Vocabulary) -> BoolArray:
@@ -60,10 +77,11 @@ def is_special(ids: Array, vocabulary: Vocabulary) -> BoolArray:
     runs = special_runs(vocabulary)
     if len(runs) > _MOST_RUNS:
         return np.asarray(vocabulary.is_special[ids])
-    special = np.zeros(len(ids), dtype=np.bool_)
+    special = None
     for first, last in runs:
-        special |= (ids == first) if first == last else ((ids >= first) & (ids <= last))
-    return special
+        found = ids <= last if first == 0 else (ids == first if first == last else (ids >= first) & (ids <= last))
+        special = found if special is None else np.logical_or(special, found, out=special)
+    return np.zeros(len(ids), dtype=np.bool_) if special is None else np.asarray(special)
 
 
 @lru_cache(maxsize=16)
@@ -106,3 +124,9 @@ def budgets(counts: IntArray, share: float) -> IntArray:
     [3, 3, 2]
     """
     return np.floor(counts * share + 0.5).astype(np.int64)
+
+
+def take_ordinary(streams: UIntArray, batch: FlatBatch, ordinary: Ordinary, counts: IntArray) -> BoolArray:
+    """(tokens,): True at `counts[i]` randomly chosen ordinary tokens of sample i."""
+    starts, sizes = batch.offsets[:-1], differences(batch.offsets)
+    return take_subsets(streams, starts, sizes, counts, len(batch.ids), ordinary.special, ordinary.counts)

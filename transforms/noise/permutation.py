@@ -13,9 +13,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from noisebeam.transforms.noise.draws import Purpose, UIntArray, draw, stream_keys
+from noisebeam.transforms.noise.draws import Purpose, draw, stream_keys
 from noisebeam.transforms.noise.options import check_share
-from noisebeam.transforms.noise.ragged import only_some, ranges
+from noisebeam.transforms.noise.ragged import differences, only_some, order_within, ranges
 from noisebeam.transforms.samples import Array, FlatBatch, IntArray, offsets_of
 from noisebeam.transforms.vocabulary import Vocabulary
 
@@ -72,28 +72,19 @@ def reorder_sentences(batch: FlatBatch, order: IntArray, prefix_length: int) -> 
 
 def choose_order(batch: FlatBatch, options: SentencePermutation, seed: int, epoch: int) -> IntArray:
     """(sentences,): draw the sentence for each place."""
-    counts = np.diff(batch.sentence_offsets)
+    counts = differences(batch.sentence_offsets)
     counts = only_some(counts, batch, options.probability, seed, epoch, Purpose.PERMUTATION_HAPPENS)
-    permuted = np.repeat(counts > 0, np.diff(batch.sentence_offsets))
+    permuted = np.repeat(counts > 0, differences(batch.sentence_offsets))
     draws = draw(stream_keys(seed, epoch, batch.keys, Purpose.SENTENCE_ORDER), counts)
     rows = np.repeat(np.arange(len(batch)), counts)
     order = np.arange(len(batch.sentence_ends))
-    order[permuted] = order[permuted][_sorted_within(rows, draws)]
+    order[permuted] = order[permuted][order_within(rows, draws)]
     return order
-
-
-def _sorted_within(rows: IntArray, draws: UIntArray) -> IntArray:
-    """Indices that sort by row (ascending already), and by the upper 48 bits of the draws within a row."""
-    if len(rows) and rows[-1] >= 1 << 16:
-        return np.lexsort((draws >> 16, rows))
-    packed = draws >> 16
-    packed |= rows.astype(np.uint64) << 48
-    return np.argsort(packed, kind="stable")
 
 
 def _sentence_starts(batch: FlatBatch, prefix_length: int) -> tuple[IntArray, IntArray]:
     """(sentences,) where each sentence starts, and the numbers of the sentences that are first in their sample."""
-    filled = np.diff(batch.sentence_offsets) > 0
+    filled = differences(batch.sentence_offsets) > 0
     firsts = batch.sentence_offsets[:-1][filled]
     starts = np.empty_like(batch.sentence_ends)
     starts[1:] = batch.sentence_ends[:-1]
@@ -104,7 +95,7 @@ def _sentence_starts(batch: FlatBatch, prefix_length: int) -> tuple[IntArray, In
 def _assemble(batch: FlatBatch, pool: Array, begins: IntArray, lengths: IntArray, prefix_length: int) -> FlatBatch:
     """Samples whose sentences are put together from pieces of `pool`: (sentences, pieces) begins and lengths."""
     pieces, rows = begins.shape[1], np.arange(len(batch))
-    filled = np.diff(batch.sentence_offsets) > 0
+    filled = differences(batch.sentence_offsets) > 0
     prefix_ends = batch.offsets[:-1] + prefix_length * filled
     suffix_starts = batch.offsets[:-1].copy()
     suffix_starts[filled] = batch.sentence_ends[batch.sentence_offsets[1:][filled] - 1]
@@ -120,5 +111,5 @@ def _assemble(batch: FlatBatch, pool: Array, begins: IntArray, lengths: IntArray
     cuts = offsets_of(all_lengths)
     last_pieces = movable.nonzero()[0][pieces - 1 :: pieces]
     offsets = np.append(cuts[places[:, 0]], cuts[-1])
-    ids = pool[ranges(all_begins, all_lengths)]
+    ids = pool.take(ranges(all_begins, all_lengths))
     return FlatBatch(ids, offsets, batch.keys, cuts[last_pieces + 1], batch.sentence_offsets)

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from noisebeam.transforms.noise.draws import Purpose, counting, draw, happens, stream_keys
+from noisebeam.transforms.noise.draws import Purpose, UIntArray, counting, draw, happens, stream_keys
 from noisebeam.transforms.samples import Array, FlatBatch, IntArray, Ragged
+
+_WIDER = (np.dtype(np.int32), np.dtype(np.int64))
+
+
+def differences(offsets: IntArray) -> IntArray:
+    """The lengths of rows with these offsets (`numpy.diff`, in a quarter of its time on short arrays).
+
+    >>> differences(np.array([0, 2, 2, 5])).tolist()
+    [2, 0, 3]
+    """
+    return offsets[1:] - offsets[:-1]
 
 
 def ranges(starts: IntArray, lengths: IntArray) -> IntArray:
@@ -21,14 +35,18 @@ def ranges(starts: IntArray, lengths: IntArray) -> IntArray:
     return numbers
 
 
-def dtype_for(dtype: npt.DTypeLike, largest: int) -> np.dtype[np.signedinteger | np.unsignedinteger]:  # type: ignore[type-arg]
+def dtype_for(dtype: npt.DTypeLike, largest: int) -> np.dtype[Any]:
     """The integer dtype itself if it holds `largest`, else int32 or int64.
 
     >>> dtype_for(np.uint8, 50264)
     dtype('int32')
     """
-    candidates = (np.dtype(dtype), np.dtype(np.int32), np.dtype(np.int64))
-    return next(candidate for candidate in candidates if largest <= np.iinfo(candidate).max)
+    return next(candidate for candidate in (np.dtype(dtype), *_WIDER) if largest <= _largest(candidate))
+
+
+@lru_cache
+def _largest(dtype: np.dtype[Any]) -> int:
+    return int(np.iinfo(dtype).max)
 
 
 def without_sentences(batch: FlatBatch, ids: Array, offsets: IntArray) -> FlatBatch:
@@ -64,3 +82,12 @@ def only_some(
         return numbers
     streams = stream_keys(seed, epoch, batch.keys, purpose)
     return numbers * happens(draw(streams, np.ones(len(batch), dtype=np.int64)), probability)
+
+
+def order_within(rows: IntArray, draws: UIntArray) -> IntArray:
+    """Indices that sort by row (ascending already), and by the upper 48 bits of the draws within a row."""
+    if len(rows) and rows[-1] >= 1 << 16:
+        return np.lexsort((draws >> 16, rows))
+    packed = draws >> 16
+    packed |= rows.astype(np.uint64) << 48
+    return np.argsort(packed, kind="stable")

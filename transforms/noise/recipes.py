@@ -201,7 +201,9 @@ def _value(corruption: str, key: str, value: Any) -> Any:
             raise ValueError(f"{corruption}: {error}") from error
     if key == "denoisers":
         if not _is_list(value) or not all(isinstance(entry, Mapping) for entry in value):
-            raise ValueError(f"{corruption}: denoisers is {value!r}; expected a list of mappings, as in [{{share: 0.15}}]")
+            raise ValueError(
+                f"{corruption}: denoisers is {value!r}; expected a list of mappings, as in [{{share: 0.15}}]"
+            )
         for entry in value:
             _check_keys(f"{corruption}: denoisers", entry, tuple(field.name for field in fields(Denoiser)))
         return tuple(Denoiser(**entry) for entry in value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -57,12 +57,10 @@ def rotate_to(batch: FlatBatch, ordinary: Ordinary, starts: IntArray) -> FlatBat
     lengths = np.stack((ordinary.counts - starts, starts), axis=1).reshape(-1)
     ids = batch.ids.copy()
     ids[free] = batch.ids[free][ranges(begins, lengths)]
-    return replace(without_sentences(batch, ids, batch.offsets))
+    return without_sentences(batch, ids, batch.offsets)
 
 
-def choose_rotation(
-    batch: FlatBatch, ordinary: Ordinary, options: DocumentRotation, seed: int, epoch: int
-) -> IntArray:
+def choose_rotation(batch: FlatBatch, ordinary: Ordinary, options: DocumentRotation, seed: int, epoch: int) -> IntArray:
     """(samples,): draw the ordinary token that each sample is to begin with."""
     streams = stream_keys(seed, epoch, batch.keys, Purpose.ROTATION_START)
     draws = draw(streams, np.ones(len(batch), dtype=np.int64))

@@ -81,11 +81,15 @@ def corrupt_spans(
     spans, denoisers = choose_corrupted_spans(batch, vocabulary, options, seed, epoch)
     labels = span_labels(batch, spans, vocabulary)
     corrupted = replace_spans(batch, spans, sentinels(spans, vocabulary))
-    modes = np.array([-1 if denoiser.mode_id is None else denoiser.mode_id for denoiser in options.denoisers])[denoisers]
+    modes = np.array([-1 if denoiser.mode_id is None else denoiser.mode_id for denoiser in options.denoisers])[
+        denoisers
+    ]
     marked = modes >= 0
     if marked.any():
         starts = corrupted.offsets[:-1][marked]
-        corrupted = replace_spans(corrupted, Spans(starts, np.zeros_like(starts), marked.astype(np.int64)), modes[marked])
+        corrupted = replace_spans(
+            corrupted, Spans(starts, np.zeros_like(starts), marked.astype(np.int64)), modes[marked]
+        )
     return corrupted, labels
 
 

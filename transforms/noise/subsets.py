@@ -1,97 +1,113 @@
 """Uniformly random subsets of an exact size, for all samples of a batch at once.
 
-Each element is taken if its 16-bit number is under a threshold, which gives nearly the right count; then a few elements
-are taken or dropped at random to make it exact. Neither step tells one element from another, so every subset of the
-size is equally likely.
+Numbers are drawn from the range of each sample, and the first so many different ones are taken. Where more than half are
+wanted, those to leave out are drawn instead. So every subset of the size is equally likely, and none depends on others.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
-from noisebeam.transforms.noise.draws import LANE_RANGE, LANES, UIntArray, below, counting, draw, draw_lanes, mix64
+from noisebeam.transforms.noise.draws import UIntArray, counting, draw_halves
 from noisebeam.transforms.samples import IntArray
 
 BoolArray = npt.NDArray[np.bool_]
 
-_CORRECTION = np.uint64(0x5851F42D4C957F2D)  # separates the stream of the second step from that of the first
-
 
 def choose_subsets(streams: UIntArray, sizes: IntArray, counts: IntArray, bases: IntArray) -> IntArray:
-    """`counts[i]` of the `sizes[i]` numbers that begin at `bases[i]`, ascending, for each sample i, end to end.
+    """`counts[i]` of the `sizes[i]` numbers from `bases[i]` on, ascending, for each sample i, end to end.
 
-    Counts are 0 up to and including the size. Bases rise by at least the sizes.
+    Counts are 0 up to and including the size.
 
     >>> streams, sizes = np.arange(2, dtype=np.uint64), np.array([10, 4])
     >>> choose_subsets(streams, sizes, np.array([3, 4]), bases=np.array([0, 10])).tolist()[3:]
     [10, 11, 12, 13]
     """
-    inverted = counts * 2 > sizes
-    any_inverted = bool(inverted.any())
-    wanted = np.where(inverted, sizes - counts, counts) if any_inverted else counts
-    taken, starts = _take_about(streams, sizes, wanted)
-    _correct(streams, sizes, wanted, taken, starts)
-    if any_inverted:
-        taken ^= np.repeat(inverted, np.diff(starts))
-        _clear_unused(taken, starts, sizes)
-    chosen = taken.nonzero()[0]
-    shifts = bases - starts[:-1]
+    starts = np.cumsum(sizes)
+    total = int(starts[-1]) if len(starts) else 0
+    starts -= sizes
+    chosen = take_subsets(streams, starts, sizes, counts, total).nonzero()[0]
+    shifts = bases - starts
     if shifts.any():
         chosen += np.repeat(shifts, counts)
     return chosen
 
 
-def _take_about(streams: UIntArray, sizes: IntArray, counts: IntArray) -> tuple[BoolArray, IntArray]:
-    lanes, starts = draw_lanes(streams, sizes)
-    thresholds = (counts * LANE_RANGE // np.maximum(sizes, 1)).astype(np.uint16)
-    blocks = np.diff(starts) // LANES
-    taken = (lanes.reshape(-1, LANES) < np.repeat(thresholds, blocks)[:, None]).reshape(-1)
-    _clear_unused(taken, starts, sizes)
-    return taken, starts
+def take_subsets(
+    streams: UIntArray,
+    starts: IntArray,
+    sizes: IntArray,
+    counts: IntArray,
+    total: int,
+    excluded: BoolArray | None = None,
+    allowed: IntArray | None = None,
+) -> BoolArray:
+    """(total,): True at `counts[i]` of the `sizes[i]` places from `starts[i]` on, for each sample i.
+
+    `excluded` (total,) are places not to take, and `allowed` (samples,) the number of the others.
+    """
+    available = sizes if allowed is None else allowed
+    inverted = counts * 2 > available
+    any_inverted = inverted.any()
+    if any_inverted:
+        counts = np.where(inverted, available - counts, counts)
+    taken = np.zeros(total, dtype=np.bool_)
+    tries = _expected_tries(counts, available)
+    if allowed is not None:
+        tries *= sizes / np.maximum(allowed, 1)
+    for width, rows in _similar(tries):
+        taken[_first_different(streams[rows], starts[rows], sizes[rows], counts[rows], width, total, excluded)] = True
+    if any_inverted:
+        flipped = np.repeat(inverted, sizes)
+        taken ^= flipped if excluded is None else flipped & ~excluded
+    return taken
 
 
-def _clear_unused(taken: BoolArray, starts: IntArray, sizes: IntArray) -> None:
-    ends = starts[:-1] + sizes
-    for offset in range(LANES - 1):
-        unused = ends + offset
-        taken[unused[unused < starts[1:]]] = False
+def _expected_tries(counts: IntArray, available: IntArray) -> npt.NDArray[np.float64]:
+    """About how many draws give `counts` different ones, with a good margin. It decides the speed alone."""
+    repeated = counts * counts * 0.8 / np.maximum(available, 1)
+    return counts + repeated + 5 * np.sqrt(repeated) + 4
 
 
-def _correct(streams: UIntArray, sizes: IntArray, counts: IntArray, taken: BoolArray, starts: IntArray) -> None:
-    """Take or drop elements of each row until `counts` are taken: the first so many different ones that are drawn."""
-    members = taken.nonzero()[0]
-    member_starts = np.searchsorted(members, starts)
-    missing = counts - np.diff(member_starts)
-    rows = missing.nonzero()[0]
-    if not len(rows):
+def _similar(tries: npt.NDArray[np.float64]) -> Iterator[tuple[int, slice | IntArray]]:
+    """Rows that have about as many tries, to be worked on as one table, and its width."""
+    widest = tries.max(initial=0)
+    if widest * len(tries) <= 2 * tries.sum() + 1024:
+        yield int(widest), slice(None)
         return
-    missing = missing[rows]
-    drop = missing < 0
-    needed = np.abs(missing)
-    limits = np.where(drop, np.diff(member_starts)[rows], sizes[rows])
-    streams = mix64(streams[rows] ^ _CORRECTION)
-    tries = needed * 2 + 6
+    classes = np.frexp(tries)[1]
+    for number in np.unique(classes):
+        rows = (classes == number).nonzero()[0]
+        yield int(tries[rows].max()), rows
+
+
+def _first_different(
+    streams: UIntArray,
+    starts: IntArray,
+    sizes: IntArray,
+    counts: IntArray,
+    width: int,
+    total: int,
+    excluded: BoolArray | None,
+) -> IntArray:
+    """The first `counts[i]` different places that are drawn for row i. About `width` draws are tried at first."""
+    seen = np.empty(total, dtype=np.int32)
     while True:
-        offsets = below(draw(streams, tries), np.repeat(limits, tries))
-        row_drops = np.repeat(drop, tries)
-        positions = np.repeat(np.where(drop, member_starts[rows], starts[rows]), tries) + offsets
-        positions[row_drops] = members[positions[row_drops]]
-        usable = _first_seen(positions, len(taken))
-        usable &= taken[positions] == row_drops
-        nth = np.cumsum(usable)
-        ends = np.cumsum(tries)
-        before = np.concatenate(([0], nth[ends[:-1] - 1]))
-        if (nth[ends - 1] - before >= needed).all():
-            break
-        tries = tries * 2
-    usable &= nth <= np.repeat(before + needed, tries)
-    positions = positions[usable]
-    taken[positions] = ~taken[positions]
-
-
-def _first_seen(positions: IntArray, size: int) -> BoolArray:
-    order = counting(len(positions))
-    seen = np.empty(size, dtype=np.int64)
-    seen[positions[::-1]] = order[::-1]  # of several values for one place the last stays
-    return seen[positions] == order
+        places = draw_halves(streams, width, sizes)  # (rows, draws), the first draw last
+        places += starts[:, None]
+        flat = places.reshape(-1)
+        order = counting(len(flat))
+        seen[flat] = order  # of several values for one place the last stays: the first draw of it
+        usable = seen.take(flat) == order
+        if excluded is not None:
+            usable &= ~excluded.take(flat)
+        nth = usable.cumsum().reshape(places.shape)
+        ends = nth[:, -1]
+        skipped = ends - counts
+        if (skipped[1:] >= ends[:-1]).all() and (skipped[:1] >= 0).all():
+            usable &= (nth > skipped[:, None]).reshape(-1)
+            return flat[usable]
+        width *= 2

@@ -10,7 +10,7 @@ import numpy as np
 
 from noisebeam.transforms.noise.draws import UIntArray, draw
 from noisebeam.transforms.noise.ordinary import Ordinary
-from noisebeam.transforms.noise.ragged import ranges
+from noisebeam.transforms.noise.ragged import differences, order_within, ranges
 from noisebeam.transforms.samples import FlatBatch, IntArray
 from noisebeam.transforms.vocabulary import Vocabulary
 
@@ -21,9 +21,9 @@ def choose_words(
     """Numbers, ascending, of the ordinary tokens of randomly chosen words, at most `budgets[i]` of sample i."""
     starts = word_starts(batch, vocabulary, ordinary)
     lengths = np.diff(starts, append=ordinary.offsets[-1])
-    counts = np.diff(np.searchsorted(starts, ordinary.offsets))
+    counts = differences(np.searchsorted(starts, ordinary.offsets))
     rows = np.repeat(np.arange(len(batch)), counts)
-    order = np.lexsort((draw(streams, counts), rows))
+    order = order_within(rows, draw(streams, counts))
     chosen = np.sort(order[_take_in_turn(lengths[order], rows, budgets)])
     return ranges(starts[chosen], lengths[chosen])
 
@@ -43,8 +43,9 @@ def _take_in_turn(lengths: IntArray, rows: IntArray, budgets: IntArray) -> IntAr
     while len(waiting):
         row, length = rows[waiting], lengths[waiting]
         ends = np.cumsum(length)
-        row_starts = np.searchsorted(row, row)
-        fits = ends - (ends - length)[row_starts] <= left[row]
+        row_starts = np.searchsorted(row, np.arange(len(left)))
+        before_row = np.append(0, ends)[row_starts]
+        fits = ends <= (before_row + left)[row]
         taken.append(waiting[fits])
         left -= np.bincount(row[fits], weights=length[fits], minlength=len(left)).astype(np.int64)
         waiting = waiting[~fits & (length <= left[row])]

@@ -1,0 +1,65 @@
+"""Small samples, written as lists of sentences, as flat batches; and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from noisebeam.transforms.samples import FlatBatch, flat_batch
+from noisebeam.transforms.vocabulary import Vocabulary
+
+MakeBatch = Callable[..., FlatBatch]
+ToRows = Callable[[Any], list[list[int]]]
+
+
+@pytest.fixture(scope="session")
+def vocabulary() -> Vocabulary:
+    """Ids 0 to 99: <s> 0, <pad> 1, </s> 2, <unk> 3, ordinary 4 to 89, sentinels 97 down to 90, a special id 98, mask 99."""
+    return Vocabulary(
+        size=100,
+        prefix=(0,),
+        suffix=(2,),
+        special_ids=(0, 1, 2, 3, *range(90, 100)),
+        pad_id=1,
+        mask_id=99,
+        bos_id=0,
+        eos_id=2,
+        sentinel_ids=tuple(range(97, 89, -1)),
+        continues_word_hex=np.packbits(np.arange(100) % 2 == 1).tobytes().hex(),
+    )
+
+
+@pytest.fixture(scope="session")
+def make_batch() -> MakeBatch:
+    """make(samples, keys=None, dtype=int32): samples are lists of sentences, framed by 0 and 2."""
+
+    def make(samples: Sequence[Sequence[Sequence[int]]], keys: Any = None, dtype: Any = np.int32) -> FlatBatch:
+        rows = [[0, *(id_ for sentence in sample for id_ in sentence), 2] for sample in samples]
+        fields = {
+            "ids": np.array([id_ for row in rows for id_ in row], dtype=dtype),
+            "sentence_lengths": np.array([len(sentence) for sample in samples for sentence in sample], dtype=np.int64),
+        }
+        keys = np.arange(len(samples)) if keys is None else keys
+        return flat_batch(
+            fields,
+            lengths=np.array([len(row) for row in rows], dtype=np.int64),
+            sentence_counts=np.array([len(sample) for sample in samples], dtype=np.int64),
+            keys=np.array(keys, dtype=np.uint64),
+            prefix_length=1,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def to_rows() -> ToRows:
+    """The ids of a FlatBatch, or the values of a Ragged, as lists."""
+
+    def rows(ragged: Any) -> list[list[int]]:
+        values = ragged.ids if isinstance(ragged, FlatBatch) else ragged.values
+        return [values[a:b].tolist() for a, b in zip(ragged.offsets[:-1], ragged.offsets[1:], strict=True)]
+
+    return rows

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import gzip
+import os
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import fsspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from noisebeam.transforms.files import (
+    DamagedFileError,
+    FilePart,
+    InputError,
+    expand_inputs,
+    gunzip,
+    name_endings,
+    read_blocks,
+    split_file,
+)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    for name in ("b.jsonl", "a.jsonl", "deep/er/c.jsonl", "notes.txt", "[odd].jsonl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    return tmp_path
+
+
+def names(urls: list[str], folder: Path) -> list[str]:
+    return [os.path.relpath(url, folder) for url in urls]
+
+
+def test_patterns_give_sorted_unique_files(corpus: Path) -> None:
+    found = expand_inputs([f"{corpus}/b*.jsonl", f"{corpus}/?.jsonl", f"{corpus}/a.jsonl"])
+    assert names(found, corpus) == ["a.jsonl", "b.jsonl"]
+
+
+def test_two_stars_find_files_in_any_folder_and_no_folders(corpus: Path) -> None:
+    found = names(expand_inputs([f"{corpus}/**"]), corpus)
+    assert found == ["[odd].jsonl", "a.jsonl", "b.jsonl", "deep/er/c.jsonl", "notes.txt"]
+
+
+def test_a_name_with_brackets_is_found_as_it_stands(corpus: Path) -> None:
+    assert names(expand_inputs([f"{corpus}/[odd].jsonl"]), corpus) == ["[odd].jsonl"]
+
+
+def test_relative_paths_come_back_absolute(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(corpus)
+    assert expand_inputs(["a.jsonl"]) == [str(corpus / "a.jsonl")]
+
+
+def test_urls_keep_their_protocol() -> None:
+    fsspec.filesystem("memory").pipe({"/urls/x.jsonl": b"x", "/urls/y.jsonl": b"y"})
+    assert expand_inputs(["memory://urls/*.jsonl"]) == ["memory:///urls/x.jsonl", "memory:///urls/y.jsonl"]
+    assert b"".join(read_blocks("memory:///urls/y.jsonl")) == b"y"
+
+
+def test_files_inside_an_archive_are_found_and_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("in/a.jsonl", "one")
+        archive.writestr("in/b.txt", "two")
+    (found,) = expand_inputs([f"zip://in/*.jsonl::{tmp_path}/all.zip"])
+    assert found.startswith("zip://")
+    assert b"".join(read_blocks(found)) == b"one"
+    assert name_endings(found) == (".jsonl", "")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("{}/none*.jsonl", r"^input: '.*/none\*\.jsonl' matches no file$"),
+        ("{}/none.jsonl", r"^input: '.*/none\.jsonl' matches no file$"),
+        ("{}/deep", r"^input: '.*/deep' is a folder; add a pattern such as '/\*\.jsonl\.gz'$"),
+        ("nowhere://x", r"^input: cannot open 'nowhere://x': Protocol not known: nowhere$"),
+    ],
+)
+def test_a_pattern_without_files_is_an_error(corpus: Path, pattern: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        expand_inputs([f"{corpus}/a.jsonl", pattern.format(corpus)])
+
+
+def test_a_file_is_split_into_ranges_that_cover_it(tmp_path: Path) -> None:
+    path = str(tmp_path / "x.jsonl")
+    Path(path).write_bytes(b"x" * 25)
+    assert split_file(path, 10) == [FilePart(path, 0, 10), FilePart(path, 10, 20), FilePart(path, 20, None)]
+    assert split_file(path, 25) == [FilePart(path, 0, None)]
+    Path(path).write_bytes(b"")
+    assert split_file(path, 10) == [FilePart(path, 0, None)]
+
+
+@pytest.fixture
+def web_server(tmp_path: Path) -> Iterator[str]:
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_web_server_without_ranges_is_read_from_the_beginning(tmp_path: Path, web_server: str) -> None:
+    pytest.importorskip("aiohttp", reason="fsspec reads http with aiohttp")
+    content = os.urandom(3_000_000)
+    (tmp_path / "a.jsonl").write_bytes(content)
+    (url,) = expand_inputs([f"{web_server}/a.jsonl"])
+    assert split_file(url, 1000) == [FilePart(url)]
+    assert b"".join(read_blocks(url)) == content
+
+
+def sliced(content: bytes, size: int) -> list[bytes]:
+    return [content[i : i + size] for i in range(0, len(content), size)]
+
+
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=4), st.integers(1, 50), st.integers(0, 9))
+def test_gunzip_reads_members_in_blocks_of_any_size(members: list[bytes], size: int, padding: int) -> None:
+    file = b"".join(gzip.compress(member) for member in members) + bytes(padding)
+    assert b"".join(gunzip(sliced(file, size))) == b"".join(members)
+
+
+def damaged(blocks: list[bytes]) -> tuple[bytes, str]:
+    content = []
+    with pytest.raises(DamagedFileError) as caught:  # noqa: PT012 - the loop is what raises
+        for block in gunzip(blocks):
+            content.append(block)
+    return b"".join(content), str(caught.value)
+
+
+@given(st.binary(max_size=400), st.data(), st.integers(1, 50))
+def test_a_gzip_file_cut_anywhere_gives_a_beginning_and_an_error(
+    content: bytes, data: st.DataObject, size: int
+) -> None:
+    file = gzip.compress(content)
+    cut = data.draw(st.integers(0, len(file) - 1))
+    got, reason = damaged(sliced(file[:cut], size))
+    assert content.startswith(got)
+    assert reason == f"the gzip stream ends too early, after {len(got)} bytes of content"
+
+
+def test_all_before_a_corrupt_byte_is_read() -> None:
+    content = os.urandom(200_000)  # stored as it is, so that the damage meets known content
+    file = bytearray(gzip.compress(content, compresslevel=0))
+    header_of_third_block = file.index(content[100_000:100_032]) + 40_000
+    got, reason = damaged([bytes(file[:header_of_third_block]) + b"\xff" * 100_000])
+    assert len(got) > 65_535
+    assert content.startswith(got[:130_000])
+    assert f"the gzip stream is corrupt after {len(got)} bytes of content: " in reason
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        (b"plain text", b"", "is corrupt after 0 bytes of content: incorrect header check"),
+        (gzip.compress(b"whole") + b"junk", b"whole", "is corrupt after 5 bytes of content: incorrect header check"),
+        (
+            gzip.compress(b"whole")[:-8] + bytes(8),
+            b"whole",
+            "is corrupt after 5 bytes of content: incorrect data check",
+        ),
+    ],
+)
+def test_what_is_no_gzip_is_named(file: bytes, content: bytes, reason: str) -> None:
+    got, message = damaged([file])
+    assert got == content
+    assert reason in message
