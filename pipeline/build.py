@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -9,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, WorkerOptions
 
 from noisebeam.pipeline.options import BuildOptions, SettingsError
 from noisebeam.pipeline.progress import TrackProgress, show_progress
@@ -47,6 +48,7 @@ def build(options: BuildOptions, beam_flags: Sequence[str] = ()) -> BuildResult:
     """
     prepared = prepare(options)
     beam_options = PipelineOptions(list(beam_flags))
+    _quieten(beam_options)
     clear_verdict(options.output)
     with ExitStack() as stack:
         progress = None
@@ -127,6 +129,12 @@ def _runner(options: PipelineOptions) -> Any:
     return FnApiRunner(
         provision_info=ExtendedProvisionInfo(beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded))
     )
+
+
+def _quieten(options: PipelineOptions) -> None:
+    """Let worker processes log no more than this one, unless told otherwise."""
+    worker, level = options.view_as(WorkerOptions), logging.getLogger().getEffectiveLevel()
+    worker.default_sdk_harness_log_level = worker.default_sdk_harness_log_level or logging.getLevelName(level)
 
 
 def _publish_tokenizer(output: str, tokenizer: LoadedTokenizer) -> LoadedTokenizer:

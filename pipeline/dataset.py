@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,11 @@ from noisebeam.pipeline.cache import ShardCache
 from noisebeam.pipeline.collate import Batch, collate
 from noisebeam.pipeline.order import Batches, EpochOrder, Tail
 from noisebeam.pipeline.read_ahead import read_ahead
-from noisebeam.pipeline.source import Row, RowReader, ShardSource, gather, gather_batch
+from noisebeam.pipeline.source import Row, RowReader, ShardSource, gather_batch, take
 from noisebeam.pipeline.state import Progress, check_state
 from noisebeam.transforms.manifest import read_manifest
 from noisebeam.transforms.noise import Recipe, apply_recipe, check_recipe, load_recipe
-from noisebeam.transforms.samples import Ragged, Sample, offsets_of
+from noisebeam.transforms.samples import Array, Ragged, Sample
 from noisebeam.transforms.vocabulary import Vocabulary
 
 _CHUNK = 128  # samples that are noised together: the number does not change the result
@@ -143,11 +144,7 @@ class ShardDataset(IterableDataset[Batch]):
 
     def sample(self, i: int) -> Sample:
         """Sample `i`, from 0 to `samples` - 1, as it lies in the shards, numbered through all of them."""
-        if not 0 <= i < self.samples:
-            raise IndexError(f"expected a sample from 0 to {self.samples - 1}, got {i}")
-        starts = offsets_of(np.array([shard.samples for shard in self.manifest.shards]))
-        shard = int(np.searchsorted(starts, i, side="right")) - 1
-        return self._source.reader(shard).sample(i - int(starts[shard]))
+        return self._source.sample(i)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_rank": self.rank, "_world_size": self.world_size}
@@ -179,24 +176,30 @@ class ShardDataset(IterableDataset[Batch]):
         pad_id = next((i for i in (self.vocabulary.pad_id, self.vocabulary.eos_id) if i is not None), 0)
         for at in range(0, len(numbers), group):
             chunk = [plan.positions(number, self.rank) for number in numbers[at : at + group]]
-            fields = self._fields(reader.rows(np.concatenate(chunk)), epoch)
-            for start in range(0, len(chunk) * self.batch_size, self.batch_size):
-                end = start + self.batch_size
-                yield collate(fields, start, end, pad_id=pad_id, multiple=self.pad_to_multiple)
+            inputs, labels = self._fields(reader.rows(np.concatenate(chunk)), epoch)
+            for start in range(0, len(inputs), self.batch_size):
+                part = slice(start, start + self.batch_size)
+                yield collate(inputs[part], labels[part], pad_id=pad_id, multiple=self.pad_to_multiple)
 
-    def _fields(self, rows: Sequence[Row], epoch: int) -> Mapping[str, Ragged]:
+    def _fields(self, rows: Sequence[Row], epoch: int) -> tuple[list[Array], list[Array]]:
+        """The inputs and the labels of these samples."""
         if self.recipe is not None:
             batch = gather_batch(rows, len(self.vocabulary.prefix))
-            return apply_recipe(self.recipe, batch, self.vocabulary, self.seed, epoch)
+            noised = apply_recipe(self.recipe, batch, self.vocabulary, self.seed, epoch)
+            return _views(noised["input_ids"]), _views(noised["labels"])
         if self.manifest.baked:
-            return {name: gather(rows, name) for name in ("input_ids", "labels")}
-        ids = gather(rows, "ids")
-        return {"input_ids": ids, "labels": ids}
+            return take(rows, "input_ids"), take(rows, "labels")
+        ids = take(rows, "ids")
+        return ids, ids
 
     def _report_tail(self, plan: Batches) -> None:
         if plan.dropped or plan.padded:
             told = f"{plan.dropped} dropped" if plan.dropped else f"{plan.padded} added from its beginning"
             _log.info("epoch %d of %s: %d batches a rank, tail: %s samples", self.epoch, self.url, len(plan), told)
+
+
+def _views(rows: Ragged) -> list[Array]:
+    return [rows.values[start:end] for start, end in pairwise(rows.offsets.tolist())]
 
 
 def _distributed() -> tuple[int, int]:

@@ -62,7 +62,7 @@ def inspect(url: str, number: int, recipes: Sequence[str] = (), epoch: int = 0, 
 
 
 def make_panels(url: str, manifest: Manifest, sample: Sample, recipes: Sequence[str], epoch: int) -> Iterator[Panel]:
-    """The source, and for each recipe the tokens after each of its corruptions; the labels too, where they are not the source."""
+    """The source, and for each recipe the tokens after each of its corruptions, and labels that are not the source."""
     vocabulary = Vocabulary.from_json(manifest.vocabulary)
     batch = batch_samples([sample], len(vocabulary.prefix))
     painter = _Painter(batch, url)

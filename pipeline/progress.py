@@ -1,7 +1,7 @@
 """How far a build on this machine has come, while it runs.
 
-Each worker process writes its own small file of counts to a temporary folder, twice a second; the command line adds them
-up. Nothing of it reaches the output.
+Each worker process writes its own small file of counts to a temporary folder, twice a second; the command line adds
+them up. Nothing of it reaches the output.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -61,10 +61,8 @@ class _Count(beam.DoFn):  # type: ignore[misc]
 
     def _write(self) -> None:
         self._written = time.monotonic()
-        try:
+        with suppress(FileNotFoundError):  # the folder goes when the build has ended
             self._path.write_text(" ".join(str(self._counts[name]) for name in COUNTS))
-        except OSError:
-            pass  # the folder goes when the build has ended
 
 
 def read_progress(folder: str) -> dict[str, int]:

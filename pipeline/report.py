@@ -28,7 +28,8 @@ def describe(manifest: Manifest, sentences_cut: int = 0) -> list[str]:
     lines = [
         f"{counts['documents']:,} documents, {counts['samples']:,} samples, {counts['tokens']:,} tokens "
         f"({per_sample:.0f} a sample, {manifest.max_tokens} at most)",
-        f"{len(manifest.shards)} shards, {size / 1e6:,.1f} MB, recipe {manifest.recipe_name or 'none'}, seed {manifest.seed}",
+        f"{len(manifest.shards)} shards, {size / 1e6:,.1f} MB, "
+        f"recipe {manifest.recipe_name or 'none'}, seed {manifest.seed}",
     ]
     if counts["duplicate_documents"]:
         lines.append(f"{counts['duplicate_documents']:,} identical documents dropped")

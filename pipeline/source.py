@@ -14,7 +14,8 @@ import numpy.typing as npt
 from noisebeam.pipeline.cache import ShardCache
 from noisebeam.pipeline.order import EpochOrder
 from noisebeam.transforms.manifest import Manifest
-from noisebeam.transforms.samples import Array, FlatBatch, Ragged, Sample, flat_batch, offsets_of
+from noisebeam.transforms.samples import Array, FlatBatch, IntArray, Sample, flat_batch, offsets_of
+from noisebeam.transforms.shard_format import LENGTHS
 from noisebeam.transforms.shard_reader import Block, ShardError, ShardReader, parse_index
 from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import join, local_path, read_bytes
@@ -138,22 +139,29 @@ class RowReader:
         return entry
 
 
-def gather(rows: Sequence[Row], field: str) -> Ragged:
-    """A field of many samples, end to end; ShardError if the shards do not have it."""
+def take(rows: Sequence[Row], field: str) -> list[Array]:
+    """A field of many samples, a view for each; ShardError if the shards do not have it."""
+    views: list[Array] = []
     try:
-        values: list[Array] = [block.row(field, row) for block, row in rows]
+        for block, row in rows:
+            column, offsets = block.column(field)
+            views.append(column[offsets[row] : offsets[row + 1]])
     except KeyError as error:
         raise ShardError(
             f"expected shards with the field {field!r}, got {', '.join(rows[0].block.fields)}; build them again with it"
         ) from error
-    lengths = np.fromiter(map(len, values), dtype=np.int64, count=len(values))
-    return Ragged(np.concatenate(values), offsets_of(lengths))
+    return views
 
 
 def gather_batch(rows: Sequence[Row], prefix_length: int) -> FlatBatch:
     """The clean samples as a flat batch, in this order."""
-    clean = [name for name in rows[0].block.fields if name not in ("input_ids", "labels")]
-    fields = {name: gather(rows, name) for name in {"ids": None, "sentence_lengths": None, **dict.fromkeys(clean)}}
+    names = {"ids", "sentence_lengths", *rows[0].block.fields} - {"input_ids", "labels"}
+    views = {name: take(rows, name) for name in LENGTHS if name in names}
+    lengths, sentences = (_lengths(views[name]) for name in ("ids", "sentence_lengths"))
     keys = np.fromiter((block.keys[row] for block, row in rows), dtype=np.uint64, count=len(rows))
-    lengths, sentences = (np.diff(fields[name].offsets) for name in ("ids", "sentence_lengths"))
-    return flat_batch({name: rows.values for name, rows in fields.items()}, lengths, sentences, keys, prefix_length)
+    fields = {name: np.concatenate(values) for name, values in views.items()}
+    return flat_batch(fields, lengths, sentences, keys, prefix_length)
+
+
+def _lengths(rows: Sequence[Array]) -> IntArray:
+    return np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))

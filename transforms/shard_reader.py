@@ -31,6 +31,7 @@ class Block:
         self.arrays = arrays
         self.size = size
         self._offsets: dict[str, IntArray] = {}
+        self._columns: dict[str, tuple[Array, list[int]]] = {}
 
     def __len__(self) -> int:
         return self.size
@@ -63,8 +64,14 @@ class Block:
 
     def row(self, field: str, i: int) -> Array:
         """The row of sample `i`, a view."""
-        offsets = self.offsets(field)
-        return self.arrays[field][offsets[i] : offsets[i + 1]]
+        values, offsets = self.column(field)
+        return values[offsets[i] : offsets[i + 1]]
+
+    def column(self, field: str) -> tuple[Array, list[int]]:
+        """All rows of `field` end to end, and their offsets as a list: the quickest way to take many rows."""
+        if field not in self._columns:
+            self._columns[field] = self.arrays[field], self.offsets(field).tolist()
+        return self._columns[field]
 
     def sample(self, i: int) -> Sample:
         """Sample `i` of the block."""

@@ -123,6 +123,7 @@ def build_shard(
     ValueError if the samples differ in their fields, or if a value does not fit its dtype.
     """
     arrived = list(samples)
+    _check_fields(arrived)
     kept = _ordered(arrived, seed)
     dropped = len(arrived) - len(kept)
     first_windows = sum(sample.window == 0 for sample in kept)
@@ -150,6 +151,16 @@ def write_shard(url: str, samples: Iterable[Sample], **settings: Any) -> ShardIn
     publish(join(url, shard.info.index_name), shard.index)
     publish(join(url, shard.info.name), shard.tar)
     return shard.info
+
+
+def _check_fields(samples: Sequence[Sample]) -> None:
+    for sample in samples:
+        if sample.fields.keys() != samples[0].fields.keys():
+            raise ValueError(
+                f"expected the same fields in all samples, got {sorted(samples[0].fields)} in document "
+                f"{samples[0].document!r} and {sorted(sample.fields)} in document {sample.document!r}; "
+                "encode all of them with one tokenizer and one recipe"
+            )
 
 
 def _ordered(samples: Sequence[Sample], seed: int) -> list[Sample]:
@@ -186,7 +197,7 @@ def _tar(samples: Sequence[Sample], shard: int, dtypes: DTypes, samples_per_memb
         counts=np.array([block.counts for block in blocks], dtype=np.int64).reshape(shape),
         samples=np.array([len(chunk) for chunk in chunks], dtype=np.int64),
         checksums=np.array([block.checksum for block in blocks], dtype=np.int64),
-        lengths=np.concatenate([dtypes["lengths"].type([]), *(block.lengths for block in blocks)]),
+        lengths=np.concatenate([np.zeros(0, dtypes["lengths"]), *(block.lengths for block in blocks)]),
     )
     return b"".join([*(block.data for block in blocks), TAR_END]), index
 
@@ -216,20 +227,9 @@ def _block_arrays(samples: Sequence[Sample], dtypes: DTypes) -> dict[str, Array]
         WINDOWS: np.fromiter((sample.window for sample in samples), dtype=np.int64, count=len(samples)),
     }
     names = [name for name in LENGTHS if name in samples[0].fields]
-    if any(sample.fields.keys() != samples[0].fields.keys() for sample in samples):
-        raise ValueError(_differing_fields(samples))
     for name in names:
         rows = [sample.fields[name] for sample in samples]
         arrays[name] = np.concatenate(rows)
         if LENGTHS[name] not in LENGTHS:
             arrays[LENGTHS[name]] = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
     return {name: fit(name, values, dtypes[name]) for name, values in arrays.items()}
-
-
-def _differing_fields(samples: Sequence[Sample]) -> str:
-    first = samples[0]
-    other = next(sample for sample in samples if sample.fields.keys() != first.fields.keys())
-    return (
-        f"expected the same fields in all samples, got {sorted(first.fields)} in document {first.document!r} and "
-        f"{sorted(other.fields)} in document {other.document!r}; encode all of them with one tokenizer and one recipe"
-    )

@@ -13,6 +13,9 @@ from uuid import uuid4
 
 from fsspec.core import url_to_fs
 
+# They have no folders; to make the folders of a URL there would be to make a bucket of a mistyped name.
+_OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss"}
+
 
 def join(url: str, name: str) -> str:
     """The URL of the file `name` in the folder `url`.
@@ -44,7 +47,8 @@ def publish(url: str, data: bytes) -> None:
     if _is_local(fs):
         _replace(path, data)
     else:
-        fs.makedirs(fs._parent(path), exist_ok=True)
+        if not _protocols(fs) & _OBJECT_STORES:
+            fs.makedirs(fs._parent(path), exist_ok=True)
         fs.pipe_file(path, data)
 
 
@@ -90,7 +94,11 @@ def check_writable(url: str) -> None:
 
 
 def _is_local(fs: Any) -> bool:
-    return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
+    return "file" in _protocols(fs)
+
+
+def _protocols(fs: Any) -> set[str]:
+    return {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
 
 
 def _replace(path: str, data: bytes) -> None:

@@ -1,8 +1,8 @@
 """Hugging Face fast tokenizers: found by folder, file, URL or hub name, and read for what noise and training need.
 
 A tokenizer is a folder with `tokenizer.json` and, for the roles of its special tokens, `tokenizer_config.json`. Where
-the second is missing, the usual names (`<mask>`, `[MASK]`, ...) decide. Folders without `tokenizer.json` (slow tokenizers'
-files) are converted by `transformers`, when it is installed.
+the second is missing, the usual names (`<mask>`, `[MASK]`, ...) decide. Folders with the files of a slow tokenizer are
+converted by `transformers`, when it is installed.
 """
 
 from __future__ import annotations

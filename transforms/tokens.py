@@ -2,8 +2,8 @@
 
 A document is encoded once, sentence by sentence, and its windows are put together from the pieces. A window's ids are
 those of encoding its text in one piece, because sentences are separated only where the tokenizer's result on one side
-does not depend on the other (`cuts`). It is also what lets a permuted sample read as text: a sentence is kept both as it
-stands at the start of a text and as it stands after another sentence, the white space before it included.
+does not depend on the other (`cuts`). It is also what lets a permuted sample read as text: a sentence is kept both as
+it stands at the start of a text and as it stands after another sentence, the white space before it included.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import numpy.typing as npt
 
 from noisebeam.transforms.cuts import CleanCuts
 from noisebeam.transforms.samples import Array, IntArray, Ragged, offsets_of
+from noisebeam.transforms.spans import Spans
 from noisebeam.transforms.tokenizer import LoadedTokenizer, load_once
 
 BoolArray = npt.NDArray[np.bool_]
-Spans = npt.NDArray[np.int64]  # (sentences, 2), half-open, in code points
+
 
 SMALLEST_BUDGET = 32  # tokens; below it a single character may not fit
 _CACHED_HEADS = 200_000
@@ -219,7 +220,7 @@ class Encoder:
     # Windows --------------------------------------------------------------------------------------------------------
 
     def _movable(self, encoded: EncodedSentences, first: int, last: int) -> IntArray:
-        """Where the units begin that a permutation may move, counted from `first`: the sentences, but for rare joints."""
+        """Where the units begin that a permutation may move, from `first` on: the sentences, but for rare joints."""
         edges = encoded.edges[first:last]
         lasts = {edge[1] for edge in edges}
         clean = {begin: all(self._clean[end + begin] for end in lasts) for begin in {edge[0] for edge in edges}}

@@ -14,7 +14,8 @@ import numpy as np
 from noisebeam.transforms.documents import Document
 from noisebeam.transforms.keys import document_key, sample_key
 from noisebeam.transforms.samples import Array, Sample
-from noisebeam.transforms.tokens import SMALLEST_BUDGET, EncodedSentences, Encoder, Spans
+from noisebeam.transforms.spans import Spans
+from noisebeam.transforms.tokens import SMALLEST_BUDGET, EncodedSentences, Encoder
 
 Range = tuple[int, int]  # sentences, half-open
 

@@ -2,8 +2,8 @@
 
     python deploy/training/demo.py [FOLDER]
 
-Writes Python's own documentation topics as a corpus, trains a small tokenizer on it, builds shards with the BART recipe,
-shows what each corruption does to a window, and trains a small randomly initialised BART on the shards.
+Writes Python's own documentation topics as a corpus, trains a small tokenizer on it, builds shards with the BART
+recipe, shows what each corruption does to a window, and trains a small randomly initialised BART on the shards.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/build.py CORPUS.jsonl.gz TOKENIZER [--copies 2] [--recipe bart] [--workers 2]
 
-Times `tokenizers.encode_batch` over the texts (already in memory), on one thread and on as many as there are workers, and
-`noisebeam build` as whole commands, start-up included: in one process, and in worker processes. Prints MB/s and ratios.
+Times `tokenizers.encode_batch` over the texts (already in memory), on one thread and on as many as there are workers,
+and `noisebeam build` as whole commands, start-up included: in one process, and in worker processes.
 """
 
 from __future__ import annotations
@@ -46,9 +46,13 @@ def main() -> None:
     print(f"{megabytes:.1f} MB of text, {len(texts):,} documents")
     for name, value in seconds.items():
         ratios = [seconds[f"encode_batch, {threads} threads"] / value for threads in (1, arguments.workers)]
-        print(f"{name:28} {value:7.1f} s {megabytes / value:6.2f} MB/s   ratio to encode_batch: " + " / ".join(
-            f"{ratio:.2f} ({threads} threads)" for ratio, threads in zip(ratios, (1, arguments.workers), strict=True)
-        ))
+        print(
+            f"{name:28} {value:7.1f} s {megabytes / value:6.2f} MB/s   ratio to encode_batch: "
+            + " / ".join(
+                f"{ratio:.2f} ({threads} threads)"
+                for ratio, threads in zip(ratios, (1, arguments.workers), strict=True)
+            )
+        )
 
 
 def time_encode_batch(tokenizer: str, texts: list[str], threads: int) -> float:
@@ -63,7 +67,11 @@ def time_encode_batch(tokenizer: str, texts: list[str], threads: int) -> float:
         "    tokenizer.encode_batch(texts[i : i + 1000])\n"
         "print(time.perf_counter() - start)\n"
     )
-    env = {**os.environ, "RAYON_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false"}
+    env = {
+        **os.environ,
+        "RAYON_NUM_THREADS": str(threads),
+        "TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false",
+    }
     command = [sys.executable, "-c", code, tokenizer]
     done = subprocess.run(command, input=json.dumps(texts), env=env, check=True, capture_output=True, text=True)
     return float(done.stdout)

@@ -1,4 +1,4 @@
-"""Builds from the command line: the same bytes however they run, bad input told and kept, nothing half-written finished."""
+"""Builds from the command line: the same bytes however they run, bad input told and kept."""
 
 from __future__ import annotations
 
@@ -23,10 +23,8 @@ def build(tokenizer: str, tmp_path: Path) -> Build:
     """Build `inputs` into `output` (the folder `out` if not given) with a small tokenizer and small windows."""
 
     def run(*inputs: Path | str, output: Path | None = None, flags: tuple[str, ...] = ()) -> int:
-        return main(
-            ["build", "--input", *map(str, inputs), "--output", str(output or tmp_path / "out")]
-            + ["--tokenizer", tokenizer, "--max-tokens", "128", "--seed", "17", *flags]
-        )
+        places = ["--input", *map(str, inputs), "--output", str(output or tmp_path / "out")]
+        return main(["build", *places, "--tokenizer", tokenizer, "--max-tokens", "128", "--seed", "17", *flags])
 
     return run
 

@@ -23,7 +23,7 @@ def built(corpus: Path, tokenizer: str, tmp_path_factory: pytest.TempPathFactory
     return output
 
 
-def test_the_source_and_the_steps_of_the_builds_recipe_are_shown(built: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_source_and_the_steps_of_the_recipe_are_shown(built: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", built, "--sample", "3"]) == 0
     shown = capsys.readouterr().out
     assert re.search(r"out: sample 3 of \d+, window \d+ of document '", shown)

@@ -93,7 +93,9 @@ def header(tokenizer: str) -> Manifest:
 def samples_of(tokenizer: str, count: int) -> list[Sample]:
     documents = [segmented(TEXT, f"document {i}") for i in range(count)]
     (samples,) = run(
-        lambda p: (p | beam.Create(documents) | BuildWindows(tokenizer, WindowOptions(64)))[0] | EncodeWindows(tokenizer)
+        lambda p: (
+            (p | beam.Create(documents) | BuildWindows(tokenizer, WindowOptions(64)))[0] | EncodeWindows(tokenizer)
+        )
     )
     return samples
 
@@ -134,7 +136,9 @@ def test_encode_windows_takes_windows_of_anybody(tokenizer: str) -> None:
     document, spans = segmented(TEXT)
     plain = Window("a", document_key("a", TEXT), 0, TEXT, spans)
     (mine,) = run(lambda p: p | beam.Create([plain]) | EncodeWindows(tokenizer))
-    (ours,) = run(lambda p: (p | beam.Create([(document, spans)]) | BuildWindows(tokenizer))[0] | EncodeWindows(tokenizer))
+    (ours,) = run(
+        lambda p: (p | beam.Create([(document, spans)]) | BuildWindows(tokenizer))[0] | EncodeWindows(tokenizer)
+    )
     assert mine[0].key == ours[0].key
     for name, values in ours[0].fields.items():
         np.testing.assert_array_equal(mine[0].fields[name], values)

@@ -152,7 +152,7 @@ def test_no_samples_make_an_empty_shard():
 
 
 def test_samples_with_different_fields_are_an_error():
-    samples = [*make_samples(3), *make_samples(1, seed=1, alternatives=False)]
+    samples = [*make_samples(30), *make_samples(1, seed=1, alternatives=False)]
     with pytest.raises(
         ValueError, match=r"expected the same fields in all samples, got \[.*'ids'.* in document 'doc 0 é'"
     ):

@@ -73,7 +73,7 @@ def test_a_worker_with_other_files_is_told(shared: Path) -> None:
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TokenizerError, match="^tokenizer './absent': no such file or folder$"):
+    with pytest.raises(TokenizerError, match=r"^tokenizer '\./absent': no such file or folder$"):
         load_tokenizer("./absent")
 
 

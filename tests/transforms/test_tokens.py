@@ -13,8 +13,9 @@ import pytest
 
 from noisebeam.transforms.samples import offsets_of
 from noisebeam.transforms.segmenters import SegmenterOptions, load_segmenter
+from noisebeam.transforms.spans import Spans
 from noisebeam.transforms.tokenizer import load_tokenizer
-from noisebeam.transforms.tokens import EncodedSentences, Encoder, Spans
+from noisebeam.transforms.tokens import EncodedSentences, Encoder
 
 TOKENIZERS = ["bart-base", "gpt2", "bert-base-uncased", "bert-base-chinese", "t5-base"]
 ABSTRACT = [
@@ -75,7 +76,7 @@ def permuted(fields: dict[str, np.ndarray], order: list[int], prefix: int) -> li
 
 
 def permuted_text(text: str, encoded: EncodedSentences, units: list[int], last: int, order: list[int]) -> str:
-    """The text of units in this order; each brings the white space before it, the first of a text that of the second."""
+    """The text of units in this order; each brings the white space before it, a text's first that of its second."""
     spans = encoded.spans[:last]
     ends = [*units[1:], last]
     parts = []

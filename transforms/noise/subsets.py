@@ -69,18 +69,20 @@ def take_subsets(
 def _expected_tries(counts: IntArray, available: IntArray) -> npt.NDArray[np.float64]:
     """About how many draws give `counts` different ones, with a good margin. It decides the speed alone."""
     repeated = counts * counts * 0.8 / np.maximum(available, 1)
-    return counts + repeated + 5 * np.sqrt(repeated) + 4
+    return (counts + repeated + 5 * np.sqrt(repeated) + 4) * (counts > 0)
 
 
 def _similar(tries: npt.NDArray[np.float64]) -> Iterator[tuple[int, slice | IntArray]]:
-    """Rows that have about as many tries, to be worked on as one table, and its width."""
-    widest = tries.max(initial=0)
-    if widest * len(tries) <= 2 * tries.sum() + 1024:
+    """Rows that have about as many tries, to be worked on as one table, and its width. Rows without tries are left out."""
+    if not len(tries):
+        return
+    widest = tries.max()
+    if tries.all() and widest * len(tries) <= 2 * tries.sum() + 1024:
         yield int(widest), slice(None)
         return
     classes = np.frexp(tries)[1]
-    for number in np.unique(classes):
-        rows = (classes == number).nonzero()[0]
+    for number in np.unique(classes[tries > 0]):
+        rows = ((classes == number) & (tries > 0)).nonzero()[0]
         yield int(tries[rows].max()), rows
 
 

@@ -142,4 +142,4 @@ def test_pick_follows_the_weights() -> None:
     assert np.abs(shares - [0.25, 0.5, 0.25]).max() < 0.005
 
 
-STREAM_KEYS = [0, 0, 0]
+STREAM_KEYS = [10375860223219943749, 129597123403628759, 3239179773945787556]

@@ -88,4 +88,4 @@ def test_a_subset_is_pinned() -> None:
     assert choose(sizes, np.array([5, 4])).tolist() == PINNED
 
 
-PINNED = [0]
+PINNED = [0, 3, 6, 7, 17, 20, 22, 23, 25]
