@@ -1,7 +1,7 @@
 """How a build is assembled, and how its result is consumed.
 
-Public names are `ShardDataset`, `ShardCache`, `read_manifest` and `Manifest`. They are loaded when they are
-first used: to import this package imports neither PyTorch nor Beam.
+Public names are `ShardDataset`, `SampleView`, `ShardCache`, `read_manifest` and `Manifest`. They are loaded when they
+are first used: to import this package imports neither PyTorch nor Beam.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from noisebeam.pipeline.cache import ShardCache
     from noisebeam.pipeline.dataset import ShardDataset
+    from noisebeam.pipeline.view import SampleView
     from noisebeam.transforms.manifest import Manifest, read_manifest
 
-__all__ = ["Manifest", "ShardCache", "ShardDataset", "read_manifest"]
+__all__ = ["Manifest", "SampleView", "ShardCache", "ShardDataset", "read_manifest"]
 
 _MODULES = {
     "Manifest": "noisebeam.transforms.manifest",
+    "SampleView": "noisebeam.pipeline.view",
     "ShardCache": "noisebeam.pipeline.cache",
     "ShardDataset": "noisebeam.pipeline.dataset",
     "read_manifest": "noisebeam.transforms.manifest",

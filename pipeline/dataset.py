@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,15 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from noisebeam.pipeline.cache import ShardCache
 from noisebeam.pipeline.collate import Batch, collate
+from noisebeam.pipeline.inputs import InputMaker
 from noisebeam.pipeline.order import Batches, EpochOrder, Tail
 from noisebeam.pipeline.read_ahead import read_ahead
-from noisebeam.pipeline.source import Row, RowReader, ShardSource, gather_batch, take
+from noisebeam.pipeline.source import RowReader, ShardSource
 from noisebeam.pipeline.state import Progress, check_state
+from noisebeam.pipeline.view import SampleView
 from noisebeam.transforms.manifest import read_manifest
-from noisebeam.transforms.noise import Recipe, apply_recipe, check_recipe, load_recipe
-from noisebeam.transforms.samples import Array, Ragged, Sample
+from noisebeam.transforms.noise import Recipe, check_recipe, load_recipe
+from noisebeam.transforms.samples import Sample
 from noisebeam.transforms.vocabulary import Vocabulary
 
 _CHUNK = 128  # samples that are noised together: the number does not change the result
@@ -78,6 +79,7 @@ class ShardDataset(IterableDataset[Batch]):
         self._progress = Progress(start=0)
         self._resume = False
         self._source = ShardSource(self.url, self.manifest, cache)
+        self._inputs = InputMaker(self.vocabulary, self.recipe, self.manifest.baked, seed)
 
     @property
     def epoch(self) -> int:
@@ -146,6 +148,10 @@ class ShardDataset(IterableDataset[Batch]):
         """Sample `i`, from 0 to `samples` - 1, as it lies in the shards, numbered through all of them."""
         return self._source.sample(i)
 
+    def view(self) -> SampleView:
+        """The data set as a sequence of its samples, noised as in the current epoch."""
+        return SampleView(self._source, self._inputs, self.epoch)
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_rank": self.rank, "_world_size": self.world_size}
 
@@ -173,33 +179,17 @@ class ShardDataset(IterableDataset[Batch]):
         epoch = self.epoch
         reader = RowReader(self._source, self._order(epoch))
         group = max(1, _CHUNK // self.batch_size)
-        pad_id = next((i for i in (self.vocabulary.pad_id, self.vocabulary.eos_id) if i is not None), 0)
         for at in range(0, len(numbers), group):
             chunk = [plan.positions(number, self.rank) for number in numbers[at : at + group]]
-            inputs, labels = self._fields(reader.rows(np.concatenate(chunk)), epoch)
+            inputs, labels = self._inputs.make(reader.rows(np.concatenate(chunk)), epoch)
             for start in range(0, len(inputs), self.batch_size):
                 part = slice(start, start + self.batch_size)
-                yield collate(inputs[part], labels[part], pad_id=pad_id, multiple=self.pad_to_multiple)
-
-    def _fields(self, rows: Sequence[Row], epoch: int) -> tuple[list[Array], list[Array]]:
-        """The inputs and the labels of these samples."""
-        if self.recipe is not None:
-            batch = gather_batch(rows, len(self.vocabulary.prefix))
-            noised = apply_recipe(self.recipe, batch, self.vocabulary, self.seed, epoch)
-            return _views(noised["input_ids"]), _views(noised["labels"])
-        if self.manifest.baked:
-            return take(rows, "input_ids"), take(rows, "labels")
-        ids = take(rows, "ids")
-        return ids, ids
+                yield collate(inputs[part], labels[part], pad_id=self._inputs.pad_id, multiple=self.pad_to_multiple)
 
     def _report_tail(self, plan: Batches) -> None:
         if plan.dropped or plan.padded:
             told = f"{plan.dropped} dropped" if plan.dropped else f"{plan.padded} added from its beginning"
             _log.info("epoch %d of %s: %d batches a rank, tail: %s samples", self.epoch, self.url, len(plan), told)
-
-
-def _views(rows: Ragged) -> list[Array]:
-    return [rows.values[start:end] for start, end in pairwise(rows.offsets.tolist())]
 
 
 def _distributed() -> tuple[int, int]:

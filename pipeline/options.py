@@ -151,7 +151,7 @@ def _suggest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
 
 
 def check_beam_flags(flags: Sequence[str], known_to_beam: Sequence[str]) -> None:
-    """Other flags than ours go to Beam; SettingsError for one that is none of Beam's either, but close to one of ours."""
+    """Other flags than ours go to Beam; SettingsError for one that Beam does not know but is close to ours."""
     ours = [_flag(setting.name) for setting in fields(BuildOptions)] + ["--config"]
     for flag in flags:
         name = flag.split("=")[0]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from threading import Lock
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -19,6 +20,8 @@ from noisebeam.transforms.shard_format import LENGTHS
 from noisebeam.transforms.shard_reader import Block, ShardError, ShardReader, parse_index
 from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import join, local_path, read_bytes
+
+_DOWNLOADS = 8  # at a time
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -56,25 +59,40 @@ class ShardSource:
         self.manifest = manifest
         self._cache = cache or ShardCache()
         self._max_open = max_open
+        self._starts = offsets_of(np.array([shard.samples for shard in manifest.shards], dtype=np.int64))
         self._reset()
 
     def reader(self, shard: int) -> ShardReader:
         """Shard number `shard` of the manifest; ShardError names it if it cannot be read."""
         with self._lock:
             reader = self._open.get(shard)
-            if reader is None:
-                reader = open_shard(self.url, self.manifest.shards[shard], self._cache)
+        if reader is None:
+            reader = open_shard(self.url, self.manifest.shards[shard], self._cache)
+            with self._lock:
                 self._open.put(shard, reader)
-            return reader
+        return reader
+
+    def fetch(self, shards: Iterable[int]) -> None:
+        """Bring remote shards here, several at a time; nothing to do for local ones."""
+        if local_path(self.url) is None:
+            with self._lock:
+                missing = [shard for shard in shards if self._open.get(shard) is None]
+            if missing:
+                with ThreadPoolExecutor(_DOWNLOADS) as pool:
+                    list(pool.map(self.reader, missing))
+
+    def locate(self, i: int) -> tuple[int, int]:
+        """The shard of sample `i`, numbered through all shards, and its place in it; IndexError if there is none."""
+        total = int(self._starts[-1])
+        if not 0 <= i < total:
+            raise IndexError(f"expected a sample from 0 to {total - 1}, got {i}")
+        shard = int(np.searchsorted(self._starts, i, side="right")) - 1
+        return shard, i - int(self._starts[shard])
 
     def sample(self, i: int) -> Sample:
         """Sample `i` of the data set, numbered through its shards; IndexError if there is none."""
-        total = self.manifest.samples
-        if not 0 <= i < total:
-            raise IndexError(f"expected a sample from 0 to {total - 1}, got {i}")
-        starts = offsets_of(np.array([shard.samples for shard in self.manifest.shards]))
-        shard = int(np.searchsorted(starts, i, side="right")) - 1
-        return self.reader(shard).sample(i - int(starts[shard]))
+        shard, at = self.locate(i)
+        return self.reader(shard).sample(at)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in ("_open", "_lock")}
@@ -126,6 +144,7 @@ class RowReader:
     def rows(self, positions: npt.ArrayLike) -> list[Row]:
         """The samples at these positions."""
         places = self._order.places(positions)
+        self._source.fetch(np.unique(places.shard).tolist())
         found = []
         for shard, slot, row in zip(*(values.tolist() for values in places), strict=True):
             block, order = self._blocks.get((shard, slot)) or self._read(shard, slot)

@@ -7,6 +7,8 @@ with every numpy version; no generator object and no state is involved.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -36,11 +38,15 @@ def hash64(words: tuple[int, ...], values: npt.ArrayLike) -> UInts:
     >>> [f"{value:x}" for value in hash64((), [0, 1])]
     ['e220a8397b1dcdaf', '910a2dec89025cc1']
     """
+    return mix64((_state(words) ^ np.asarray(values, dtype=np.uint64)) + np.uint64(GAMMA))
+
+
+@lru_cache(maxsize=1024)
+def _state(words: tuple[int, ...]) -> UInts:
     state = np.zeros(1, dtype=np.uint64)
-    gamma = np.uint64(GAMMA)
     for word in words:
-        state = mix64((state ^ np.uint64(word)) + gamma)
-    return mix64((state ^ np.asarray(values, dtype=np.uint64)) + gamma)
+        state = mix64((state ^ np.uint64(word)) + np.uint64(GAMMA))
+    return state
 
 
 def permutation(words: tuple[int, ...], size: int) -> npt.NDArray[np.int64]:

@@ -76,7 +76,10 @@ class Encoder:
 
     def __init__(self, loaded: LoadedTokenizer) -> None:
         self.vocabulary = loaded.vocabulary
-        self.special_tokens = len(self.vocabulary.prefix) + len(self.vocabulary.suffix)
+        self._prefix, self._suffix = (
+            np.array(ids, dtype=np.int32) for ids in (self.vocabulary.prefix, self.vocabulary.suffix)
+        )
+        self.special_tokens = len(self._prefix) + len(self._suffix)
         self._tokenizer = loaded.tokenizer
         self._clean = CleanCuts(self._tokenizer)
         self._heads: dict[tuple[str, str, str], tuple[int, tuple[int, ...]]] = {}
@@ -111,10 +114,10 @@ class Encoder:
         kept = encoded.head_lengths[first]
         begin = ids.offsets[first]
         first_head = heads.values[heads.offsets[first] : heads.offsets[first + 1]]
-        content = np.concatenate([first_head, ids.values[begin + kept : ids.offsets[last]]])
+        rest = ids.values[begin + kept : ids.offsets[last]]
         units = self._movable(encoded, first, last)
         fields: dict[str, Array] = {
-            "ids": np.concatenate([self.vocabulary.prefix, content, self.vocabulary.suffix]).astype(np.int32),
+            "ids": np.concatenate([self._prefix, first_head, rest, self._suffix]),
             "sentence_lengths": np.add.reduceat(lengths, units),
         }
         if self.has_alternatives:
@@ -169,8 +172,11 @@ class Encoder:
         return pieces
 
     def _clean_cut(self, text: str, end: int, start: int) -> int | None:
+        """The first clean cut in the white space from `end` to `start`, if there is one."""
         clean = self._clean
-        return next((cut for cut in range(end, start + 1) if clean[text[cut - 1 : cut + 1]]), None)
+        if clean[text[end - 1 : end + 1]]:
+            return end
+        return next((cut for cut in range(end + 1, start + 1) if clean[text[cut - 1 : cut + 1]]), None)
 
     def _encode_pieces(self, text: str, pieces: list[_Piece]) -> Ragged:
         anchors = [self._anchor(piece.anchor, piece.gap) for piece in pieces]
@@ -200,7 +206,11 @@ class Encoder:
         return head
 
     def _head_end(self, text: str, start: int, end: int) -> int:
+        """A clean cut early in the sentence: at its first space, or wherever there is one."""
         clean = self._clean
+        space = text.find(" ", start + 1, min(end, start + _LONGEST_CACHED_HEAD))
+        if space > 0 and clean[text[space - 1 : space + 1]]:
+            return space
         return next((cut for cut in range(start + 1, end) if clean[text[cut - 1 : cut + 1]]), end)
 
     def _holds_special(self, ids: Ragged) -> list[bool]:

@@ -1,5 +1,6 @@
 import json
 import os
+import pickle
 import subprocess
 import sys
 from itertools import islice
@@ -303,6 +304,30 @@ def test_sample_gives_what_was_stored(url):
         np.testing.assert_array_equal(sample.fields["ids"], by_key[sample.key].fields["ids"])
     with pytest.raises(IndexError, match="expected a sample from 0 to 149, got 150"):
         data.sample(150)
+
+
+def test_a_view_gives_the_samples_of_the_stream_by_number(url):
+    data = dataset(url, recipe=RECIPE)
+    view = data.view()
+    by_number = {number(example["labels"]): example for example in map(view.__getitem__, range(len(view)))}
+    assert by_number.keys() == set(range(SAMPLES))
+    for batch in data:
+        for ids, mask, labels in zip(batch["input_ids"], batch["attention_mask"], batch["labels"], strict=True):
+            assert by_number[number(labels)]["input_ids"].tolist() == ids[mask == 1].tolist()
+    with pytest.raises(IndexError, match="expected a sample from 0 to 149, got -1"):
+        view[-1]
+
+
+def test_a_view_serves_an_ordinary_loader(url):
+    view = pickle.loads(pickle.dumps(dataset(url).view()))
+    loader = DataLoader(view, batch_size=16, shuffle=True, num_workers=2, collate_fn=lambda examples: examples)
+    assert sorted(number(example["labels"]) for batch in loader for example in batch) == list(range(SAMPLES))
+
+
+def test_a_view_is_a_source_for_grain(url):
+    grain = pytest.importorskip("grain", reason="Grain is not installed")
+    examples = grain.MapDataset.source(dataset(url).view()).shuffle(seed=1).to_iter_dataset()
+    assert sorted(number(example["labels"]) for example in examples) == list(range(SAMPLES))
 
 
 @pytest.mark.parametrize(

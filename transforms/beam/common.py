@@ -48,6 +48,9 @@ class SampleCoder(Coder):  # type: ignore[misc]
     def decode(self, encoded: bytes) -> Sample:
         return sample_from_bytes(encoded)
 
+    def estimate_size(self, value: Sample) -> int:
+        return 200 + sum(array.nbytes for array in value.fields.values())
+
     def is_deterministic(self) -> bool:
         return True
 

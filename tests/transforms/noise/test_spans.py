@@ -50,7 +50,7 @@ def test_replacing_is_what_the_slow_way_gives(make_batch, to_rows, case, delete)
 def test_special_tokens_divide_a_span(make_batch, vocabulary) -> None:
     batch = make_batch([[[5, 6, 3, 7, 98, 98, 8, 9]], [[5, 6]]])
     spans = spans_of_ordinary(
-        ordinary_tokens(batch, vocabulary), np.array([1, 6, 8]), np.array([3, 0, 0]), np.array([2, 1])
+        ordinary_tokens(batch, vocabulary), np.array([1, 5, 7]), np.array([3, 0, 0]), np.array([2, 1])
     )
     assert spans.starts.tolist() == [2, 4, 7, 9, 13]
     assert spans.lengths.tolist() == [1, 1, 1, 0, 0]

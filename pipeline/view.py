@@ -1,0 +1,70 @@
+"""A data set as a sequence: for samplers of one's own, Grain, or a look at single samples.
+
+`ShardDataset` is the faster way to train, and the one that resumes by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from noisebeam.pipeline.inputs import InputMaker
+from noisebeam.pipeline.source import RecentlyUsed, Row, ShardSource
+from noisebeam.transforms.samples import IntArray
+from noisebeam.transforms.shard_reader import Block
+
+_BLOCKS = 64  # kept for samples that lie near each other
+
+Example = dict[str, IntArray]
+
+
+class SampleView:
+    """Sample i, from 0, as it lies in the shards: `input_ids` and `labels`, int64 and not padded, noised as in `epoch`.
+
+    `view[i]`, `len(view)`, and for a DataLoader with an ordinary sampler `__getitems__`, which noises a whole batch at
+    once. Safe to share between threads; it pickles.
+    """
+
+    def __init__(self, source: ShardSource, inputs: InputMaker, epoch: int) -> None:
+        self.epoch = epoch
+        self._source = source
+        self._inputs = inputs
+        self._reset()
+
+    def __len__(self) -> int:
+        return self._source.manifest.samples
+
+    def __getitem__(self, i: int) -> Example:
+        return self.__getitems__([i])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Example]:
+        """Several samples at once; IndexError if there is no such sample."""
+        inputs, labels = self._inputs.make([self._row(int(i)) for i in indices], self.epoch)
+        return [
+            {"input_ids": ids.astype(np.int64), "labels": row.astype(np.int64)}
+            for ids, row in zip(inputs, labels, strict=True)
+        ]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("_blocks", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._blocks: RecentlyUsed[tuple[int, int], Block] = RecentlyUsed(_BLOCKS)
+        self._lock = Lock()
+
+    def _row(self, i: int) -> Row:
+        shard, at = self._source.locate(i)
+        number, row = divmod(at, self._source.manifest.samples_per_member)
+        with self._lock:
+            block = self._blocks.get((shard, number))
+            if block is None:
+                block = self._source.reader(shard).block(number)
+                self._blocks.put((shard, number), block)
+        return Row(block, row)
