@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := transforms transforms/noise pipeline
+PACKAGES := pipeline transforms transforms/beam transforms/noise
 
 .PHONY: setup demo test lint clean
 

@@ -59,6 +59,7 @@ class ShardSource:
         self.manifest = manifest
         self._cache = cache or ShardCache()
         self._max_open = max_open
+        self._remote = local_path(url) is None
         self._starts = offsets_of(np.array([shard.samples for shard in manifest.shards], dtype=np.int64))
         self._reset()
 
@@ -74,7 +75,7 @@ class ShardSource:
 
     def fetch(self, shards: Iterable[int]) -> None:
         """Bring remote shards here, several at a time; nothing to do for local ones."""
-        if local_path(self.url) is None:
+        if self._remote:
             with self._lock:
                 missing = [shard for shard in shards if self._open.get(shard) is None]
             if missing:

@@ -17,7 +17,7 @@ from noisebeam.transforms.manifest import Manifest, ManifestError, write_manifes
 from noisebeam.transforms.noise import apply_recipe, load_recipe
 from noisebeam.transforms.samples import Sample, batch_samples
 from noisebeam.transforms.shard_format import field_dtypes
-from noisebeam.transforms.shard_reader import ShardError
+from noisebeam.transforms.shard_reader import ShardError, ShardReader
 from noisebeam.transforms.shards import shard_of, write_shard
 from noisebeam.transforms.vocabulary import Vocabulary
 
@@ -198,6 +198,20 @@ def test_resuming_gives_the_very_batches_that_were_to_come(url):
     assert resumed.epoch == 1
     assert equal(list(resumed), whole[11:])
     assert equal(list(resumed), whole)  # and the next time from the start
+
+
+def test_to_resume_costs_what_a_start_costs(url, monkeypatch):
+    read, block = [], ShardReader.block
+    monkeypatch.setattr(ShardReader, "block", lambda reader, i: read.append(i) or block(reader, i))
+
+    def blocks_of_first_batch(position: int) -> int:
+        data = dataset(url, read_ahead=0, batch_size=128)
+        data.load_state_dict({**data.state_dict(), "position": position})
+        read.clear()
+        next(iter(data), None)
+        return len(read)
+
+    assert blocks_of_first_batch(20) <= blocks_of_first_batch(0) + 1
 
 
 def test_a_loaded_position_stays_when_its_own_epoch_is_set(url):
