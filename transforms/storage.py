@@ -48,11 +48,8 @@ def publish(url: str, data: bytes) -> None:
         _replace(path, data)
     else:
         if not _protocols(fs) & _OBJECT_STORES:
-            try:
-            fs.pipe_file(path, data)
-        except FileNotFoundError:  # a store with real folders
             fs.makedirs(fs._parent(path), exist_ok=True)
-            fs.pipe_file(path, data)
+        fs.pipe_file(path, data)
 
 
 def read_bytes(url: str) -> bytes:

@@ -26,6 +26,7 @@ _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
 _FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _STEP = np.uint64(GAMMA)
 _HALF = np.uint64(32)
+_LITTLE = {size: np.dtype(f"<u{size}") for size in (2, 4, 8)}
 _CACHED = 1 << 16
 
 
@@ -71,12 +72,13 @@ def mix64(values: UIntArray) -> UIntArray:
     return mixed
 
 
-def stream_keys(seed: int, epoch: int, keys: UIntArray, purpose: Purpose) -> UIntArray:
-    """(samples,): the stream of each sample for one purpose: seed, epoch, purpose and key, mixed in one by one.
+def stream_keys(seed: int, epoch: int, keys: UIntArray, *purposes: Purpose) -> UIntArray:
+    """(purposes, samples), or (samples,) for one: the stream of each sample for each purpose.
 
-    Seed and epoch count modulo 2**64.
+    Seed, epoch, purpose and key are mixed in one by one; seed and epoch count modulo 2**64.
     """
-    return mix64(keys ^ _root(seed, epoch, purpose))
+    roots = _roots(seed, epoch, purposes)
+    return mix64(keys ^ roots) if len(purposes) > 1 else mix64(keys ^ roots[0])
 
 
 def draw(streams: UIntArray, counts: IntArray) -> UIntArray:
@@ -85,10 +87,9 @@ def draw(streams: UIntArray, counts: IntArray) -> UIntArray:
     >>> [hex(x) for x in draw(np.zeros(1, dtype=np.uint64), np.array([2])).tolist()]
     ['0xe220a8397b1dcdaf', '0x6e789e6aa1b965f4']
     """
-    ends = np.cumsum(counts)
-    starts = (ends - counts).astype(np.uint64)
+    starts = (counts.cumsum() - counts).astype(np.uint64)
     starts *= _STEP
-    counters = np.repeat(streams - starts, counts)
+    counters = (streams - starts).repeat(counts)
     counters += _multiples(len(counters))
     return mix64(counters)
 
@@ -99,7 +100,7 @@ def draw_lanes(streams: UIntArray, counts: IntArray) -> tuple[npt.NDArray[np.uin
     Row i has room for `counts[i]` rounded up to a multiple of four.
     """
     blocks = (counts + (LANES - 1)) // LANES
-    lanes = draw(streams, blocks).astype("<u8", copy=False).view("<u2")
+    lanes = draw(streams, blocks).astype(_LITTLE[8], copy=False).view(_LITTLE[2])
     return lanes, offsets_of(blocks * LANES)
 
 
@@ -110,8 +111,8 @@ def draw_halves(streams: UIntArray, count: int, limits: IntArray) -> IntArray:
     limit times 2**-32.
     """
     draws = mix64(streams[:, None] + _multiples((count + 1) // 2)[::-1])
-    numbers = draws.astype("<u8", copy=False).view("<u4").astype(np.uint64)
-    numbers *= limits.astype(np.uint64)[:, None]
+    numbers = draws.astype(_LITTLE[8], copy=False).view(_LITTLE[4]).astype(np.uint64)
+    numbers *= limits.view(np.uint64)[:, None]
     numbers >>= _HALF
     return numbers.view(np.int64)
 
@@ -151,11 +152,12 @@ def counting(count: int) -> IntArray:
 
 
 @lru_cache(maxsize=256)
-def _root(seed: int, epoch: int, purpose: int) -> np.uint64:
-    state = np.zeros(1, dtype=np.uint64)
-    for number in (seed, epoch, purpose):
-        state = mix64(state ^ mix64(np.array([(number + GAMMA) % (1 << 64)], dtype=np.uint64)))
-    return np.uint64(state[0])
+def _roots(seed: int, epoch: int, purposes: tuple[Purpose, ...]) -> UIntArray:
+    states = np.zeros((len(purposes), 1), dtype=np.uint64)
+    for numbers in ([seed], [epoch], purposes):
+        words = [(number + GAMMA) % (1 << 64) for number in numbers]
+        states = mix64(states ^ mix64(np.array(words, dtype=np.uint64)[:, None]))
+    return states
 
 
 def _multiples(count: int) -> UIntArray:

@@ -73,7 +73,7 @@ def fill_spans(batch: FlatBatch, spans: Spans, mask_id: int | None, replace_leng
         positions = ranges(spans.starts, spans.lengths)
         masked = replace_tokens(batch, Replacements(positions, np.full(len(positions), mask_id)))
         return without_sentences(batch, masked.ids, batch.offsets)
-    return replace_spans(batch, spans, np.full(len(spans.starts), mask_id) if replace_length else None)
+    return replace_spans(batch, spans, np.array(mask_id) if replace_length else None)
 
 
 def choose_infilling(batch: FlatBatch, vocabulary: Vocabulary, options: TextInfilling, seed: int, epoch: int) -> Spans:
@@ -83,10 +83,9 @@ def choose_infilling(batch: FlatBatch, vocabulary: Vocabulary, options: TextInfi
     covered = budgets(ordinary.counts, options.share)
     covered = only_some(covered, batch, options.probability, seed, epoch, Purpose.INFILLING_HAPPENS)
     slots = ordinary.counts - covered + 1
-    length_streams = stream_keys(seed, epoch, batch.keys, Purpose.SPAN_LENGTHS)
+    length_streams, place_streams = stream_keys(seed, epoch, batch.keys, Purpose.SPAN_LENGTHS, Purpose.SPAN_PLACES)
     lengths, counts = draw_lengths(length_streams, covered, slots, options.lengths)
-    place_streams = stream_keys(seed, epoch, batch.keys, Purpose.SPAN_PLACES)
-    sums = np.cumsum(covered)
-    starts = choose_subsets(place_streams, slots, counts, ordinary.offsets[:-1] - sums + covered)
-    starts += np.cumsum(lengths) - lengths
+    bases = ordinary.offsets[:-1] + covered - covered.cumsum()
+    starts = choose_subsets(place_streams, slots, counts, bases)
+    starts += lengths.cumsum() - lengths
     return spans_of_ordinary(ordinary, starts, lengths, counts)

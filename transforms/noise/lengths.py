@@ -16,7 +16,7 @@ import numpy as np
 from noisebeam.transforms.noise.draws import LANE_RANGE, UIntArray, draw_lanes
 from noisebeam.transforms.noise.options import check_integer, check_positive
 from noisebeam.transforms.noise.ragged import ranges
-from noisebeam.transforms.samples import IntArray
+from noisebeam.transforms.samples import IntArray, offsets_of
 
 _LONGEST_MEAN = 1000
 
@@ -94,20 +94,21 @@ def draw_lengths(
     there would be more spans than `slots[i]` (1 or more), the last of so many makes up for the others.
     """
     table, mean = distribution.table, distribution.mean
-    room = np.where(budgets > 0, (budgets / mean + 4 * np.sqrt(budgets / mean)).astype(np.int64) + 8, 0)
+    expected = budgets / mean
+    room = (expected + 4 * np.sqrt(expected)).astype(np.int64) + 8
     while True:
         lanes, starts = draw_lanes(streams, room)
         lengths = table.take(lanes)
-        sums = np.concatenate(([0], np.cumsum(lengths)))
+        sums = offsets_of(lengths)
         goals = sums[starts[:-1]] + budgets
-        ends = np.searchsorted(sums, goals)
-        if (ends <= starts[1:]).all():
+        ends = sums.searchsorted(goals)
+        if not np.count_nonzero(ends > starts[1:]):
             break
         room = room * 2
     counts = np.minimum(ends - starts[:-1], slots) * (budgets > 0)
     spans = lengths.take(ranges(starts[:-1], counts))
     drawn = counts > 0
-    last = (np.cumsum(counts) - 1)[drawn]
+    last = (counts.cumsum() - 1)[drawn]
     spans[last] = (goals - sums[starts[:-1] + counts - 1])[drawn]
     return spans, counts
 

@@ -35,12 +35,12 @@ class Ordinary:
     @cached_property
     def leads(self) -> IntArray:
         """(samples,): special tokens of the batch before the first ordinary token of each sample."""
-        return np.searchsorted(self._boundaries, self.offsets[:-1], side="right")
+        return self._boundaries.searchsorted(self.offsets[:-1], side="right")
 
     @cached_property
     def scattered(self) -> bool:
         """Whether any sample has special tokens between ordinary ones."""
-        return bool((np.searchsorted(self._boundaries, self.offsets[1:]) > self.leads).any())
+        return np.count_nonzero(self._boundaries.searchsorted(self.offsets[1:]) > self.leads) > 0
 
     @cached_property
     def _boundaries(self) -> IntArray:
@@ -51,8 +51,8 @@ class Ordinary:
         """Where in `ids` the ordinary tokens with these ascending numbers are."""
         bounds = np.empty(len(self.specials) + 2, dtype=np.int64)
         bounds[0], bounds[-1] = 0, len(numbers)
-        bounds[1:-1] = np.searchsorted(numbers, self._boundaries)
-        positions = np.repeat(counting(len(self.specials) + 1), differences(bounds))
+        bounds[1:-1] = numbers.searchsorted(self._boundaries)
+        positions = counting(len(self.specials) + 1).repeat(differences(bounds))
         positions += numbers
         return positions
 
@@ -69,7 +69,7 @@ def ordinary_tokens(batch: FlatBatch, vocabulary: Vocabulary) -> Ordinary:
     """
     special = is_special(batch.ids, vocabulary)
     specials = special.nonzero()[0]
-    return Ordinary(special, specials, batch.offsets - np.searchsorted(specials, batch.offsets))
+    return Ordinary(special, specials, batch.offsets - specials.searchsorted(batch.offsets))
 
 
 def is_special(ids: Array, vocabulary: Vocabulary) -> BoolArray:

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from noisebeam.transforms.noise.draws import Purpose, draw, stream_keys
+from noisebeam.transforms.noise.draws import Purpose, counting, draw, stream_keys
 from noisebeam.transforms.noise.options import check_share
 from noisebeam.transforms.noise.ragged import differences, only_some, order_within, ranges
 from noisebeam.transforms.samples import Array, FlatBatch, IntArray, offsets_of
@@ -64,21 +64,25 @@ def reorder_sentences(batch: FlatBatch, order: IntArray, prefix_length: int) -> 
     first[firsts] = True
     changed = first[order] != first
     heads = batch.head_lengths[order] * changed
-    new_heads = np.diff(batch.alternatives.offsets)[order] * changed
+    new_heads = differences(batch.alternatives.offsets)[order] * changed
     pool = np.concatenate((batch.ids, batch.alternatives.values))
-    begins = np.stack((batch.alternatives.offsets[order] + len(batch.ids), moved + heads), axis=1)
-    return _assemble(batch, pool, begins, np.stack((new_heads, lengths - heads), axis=1), prefix_length)
+    begins, piece_lengths = np.empty((2, len(order), 2), dtype=np.int64)
+    begins[:, 0], begins[:, 1] = batch.alternatives.offsets[order] + len(batch.ids), moved + heads
+    piece_lengths[:, 0], piece_lengths[:, 1] = new_heads, lengths - heads
+    return _assemble(batch, pool, begins, piece_lengths, prefix_length)
 
 
 def choose_order(batch: FlatBatch, options: SentencePermutation, seed: int, epoch: int) -> IntArray:
     """(sentences,): draw the sentence for each place."""
     counts = differences(batch.sentence_offsets)
     counts = only_some(counts, batch, options.probability, seed, epoch, Purpose.PERMUTATION_HAPPENS)
-    permuted = np.repeat(counts > 0, differences(batch.sentence_offsets))
     draws = draw(stream_keys(seed, epoch, batch.keys, Purpose.SENTENCE_ORDER), counts)
-    rows = np.repeat(np.arange(len(batch)), counts)
+    shuffled = order_within(counting(len(batch)).repeat(counts), draws)
+    if len(shuffled) == len(batch.sentence_ends):
+        return shuffled
     order = np.arange(len(batch.sentence_ends))
-    order[permuted] = order[permuted][order_within(rows, draws)]
+    permuted = (counts > 0).repeat(differences(batch.sentence_offsets))
+    order[permuted] = order[permuted][shuffled]
     return order
 
 
@@ -93,23 +97,26 @@ def _sentence_starts(batch: FlatBatch, prefix_length: int) -> tuple[IntArray, In
 
 
 def _assemble(batch: FlatBatch, pool: Array, begins: IntArray, lengths: IntArray, prefix_length: int) -> FlatBatch:
-    """Samples whose sentences are put together from pieces of `pool`: (sentences, pieces) begins and lengths."""
-    pieces, rows = begins.shape[1], np.arange(len(batch))
+    """Samples whose sentences are put together from pieces of `pool`: (sentences, pieces) begins and lengths.
+
+    What lies between the sentences of one sample and of the next, a suffix and a prefix, is one piece more.
+    """
     filled = differences(batch.sentence_offsets) > 0
-    prefix_ends = batch.offsets[:-1] + prefix_length * filled
-    suffix_starts = batch.offsets[:-1].copy()
-    suffix_starts[filled] = batch.sentence_ends[batch.sentence_offsets[1:][filled] - 1]
-    fixed_begins = np.stack((batch.offsets[:-1], suffix_starts), axis=1)
-    fixed_lengths = np.stack((prefix_ends - batch.offsets[:-1], batch.offsets[1:] - suffix_starts), axis=1)
-    places = np.stack((batch.sentence_offsets[:-1], batch.sentence_offsets[1:]), axis=1) * pieces
-    places += 2 * rows[:, None] + [0, 1]
-    all_begins, all_lengths = np.empty((2, begins.size + places.size), dtype=np.int64)
-    all_begins[places], all_lengths[places] = fixed_begins, fixed_lengths
-    movable = np.ones(len(all_begins), dtype=np.bool_)
+    prefixes = prefix_length * filled
+    between = np.empty((2, len(batch) + 1), dtype=np.int64)  # begins and ends
+    between[0, 0], between[1, -1] = 0, batch.offsets[-1]
+    between[1, :-1] = batch.offsets[:-1] + prefixes
+    between[0, 1:] = batch.offsets[:-1]
+    between[0, 1:][filled] = batch.sentence_ends[batch.sentence_offsets[1:][filled] - 1]
+    places = batch.sentence_offsets * begins.shape[1] + counting(len(batch) + 1)
+    movable = np.ones(begins.size + len(places), dtype=np.bool_)
     movable[places] = False
-    all_begins[movable], all_lengths[movable] = begins.reshape(-1), lengths.reshape(-1)
+    movable_places = movable.nonzero()[0]
+    all_begins, all_lengths = np.empty((2, len(movable)), dtype=np.int64)
+    all_begins[places], all_lengths[places] = between[0], between[1] - between[0]
+    all_begins[movable_places], all_lengths[movable_places] = begins.reshape(-1), lengths.reshape(-1)
     cuts = offsets_of(all_lengths)
-    last_pieces = movable.nonzero()[0][pieces - 1 :: pieces]
-    offsets = np.append(cuts[places[:, 0]], cuts[-1])
-    ids = pool.take(ranges(all_begins, all_lengths))
-    return FlatBatch(ids, offsets, batch.keys, cuts[last_pieces + 1], batch.sentence_offsets)
+    offsets = cuts[places + 1]
+    offsets[:-1] -= prefixes
+    ends = cuts[movable_places[begins.shape[1] - 1 :: begins.shape[1]] + 1]
+    return FlatBatch(pool.take(ranges(all_begins, all_lengths)), offsets, batch.keys, ends, batch.sentence_offsets)

@@ -29,8 +29,9 @@ def ranges(starts: IntArray, lengths: IntArray) -> IntArray:
     >>> ranges(np.array([5, 0]), np.array([2, 3])).tolist()
     [5, 6, 0, 1, 2]
     """
-    ends = np.cumsum(lengths)
-    numbers = np.repeat(starts - ends + lengths, lengths)
+    shifts = starts + lengths
+    shifts -= lengths.cumsum()
+    numbers = shifts.repeat(lengths)
     numbers += counting(len(numbers))
     return numbers
 

@@ -24,6 +24,8 @@ class Spans(NamedTuple):
 def replace_spans(batch: FlatBatch, spans: Spans, ids: Array | None) -> FlatBatch:
     """The batch with the token `ids[j]` in place of span j, or nothing where `ids` is None; without sentences.
 
+    `ids` of shape () is the same token for all.
+
         >>> from noisebeam.transforms.noise.subsets import BoolArray
     from noisebeam.transforms.samples import flat_batch
         >>> batch = flat_batch({"ids": np.array([0, 7, 8, 9, 2]), "sentence_lengths": np.array([3])},
@@ -38,19 +40,20 @@ def replace_spans(batch: FlatBatch, spans: Spans, ids: Array | None) -> FlatBatc
     if ids is None:
         return without_sentences(batch, _gather(batch.ids, places, covered, offsets[-1]), offsets)
     offsets += before
-    numbers = np.arange(len(places) + 1)
+    numbers = counting(len(places) + 1)
     places += numbers[1:]
     values = _gather(batch.ids, places, covered - numbers, offsets[-1])
-    if len(ids):
-        values = values.astype(dtype_for(batch.ids.dtype, int(ids.max())), copy=False)
-        values[places - 1] = ids
+    values = values.astype(dtype_for(batch.ids.dtype, int(ids.max(initial=0))), copy=False)
+    values[places - 1] = ids
     return without_sentences(batch, values, offsets)
 
 
 def _gather(ids: Array, bounds: IntArray, shifts: IntArray, total: int) -> Array:
     """(total,): entry o is `ids[o + shifts[j]]`, where j is the number of `bounds` that are at most o."""
-    lengths = np.diff(bounds, prepend=0, append=total)
-    sources = np.repeat(shifts, lengths)
+    lengths = np.empty(len(shifts), dtype=np.int64)
+    lengths[:-1], lengths[-1] = bounds, total
+    lengths[1:] -= bounds
+    sources = shifts.repeat(lengths)
     sources += counting(total)
     return ids.take(sources, mode="clip")
 
@@ -62,7 +65,7 @@ def spans_of_ordinary(ordinary: Ordinary, starts: IntArray, lengths: IntArray, c
     its sample. Spans of length 0 may be at one place.
     """
     if not ordinary.scattered:
-        return Spans(starts + np.repeat(ordinary.leads, counts), lengths, counts)
+        return Spans(starts + ordinary.leads.repeat(counts), lengths, counts)
     after = (lengths == 0) & (starts == np.repeat(ordinary.offsets[1:], counts))
     return _divide(ordinary, starts, lengths, counts, after)
 

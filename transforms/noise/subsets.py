@@ -26,13 +26,11 @@ def choose_subsets(streams: UIntArray, sizes: IntArray, counts: IntArray, bases:
     >>> choose_subsets(streams, sizes, np.array([3, 4]), bases=np.array([0, 10])).tolist()[3:]
     [10, 11, 12, 13]
     """
-    starts = np.cumsum(sizes)
+    starts = sizes.cumsum()
     total = int(starts[-1]) if len(starts) else 0
     starts -= sizes
     chosen = take_subsets(streams, starts, sizes, counts, total).nonzero()[0]
-    shifts = bases - starts
-    if shifts.any():
-        chosen += np.repeat(shifts, counts)
+    chosen += (bases - starts).repeat(counts)
     return chosen
 
 
@@ -51,7 +49,7 @@ def take_subsets(
     """
     available = sizes if allowed is None else allowed
     inverted = counts * 2 > available
-    any_inverted = inverted.any()
+    any_inverted = np.count_nonzero(inverted)
     if any_inverted:
         counts = np.where(inverted, available - counts, counts)
     taken = np.zeros(total, dtype=np.bool_)
@@ -74,11 +72,9 @@ def _expected_tries(counts: IntArray, available: IntArray) -> npt.NDArray[np.flo
 
 def _similar(tries: npt.NDArray[np.float64]) -> Iterator[tuple[int, slice | IntArray]]:
     """Rows that have about as many tries, to be worked on as one table, and its width. Rows without tries are left out."""
-    if not len(tries):
-        return
-    widest = tries.max()
-    if tries.all() and widest * len(tries) <= 2 * tries.sum() + 1024:
-        yield int(widest), slice(None)
+    numbers = tries.tolist()
+    if numbers and max(numbers) <= 2 * min(numbers):
+        yield int(max(numbers)), slice(None)
         return
     classes = np.frexp(tries)[1]
     for number in np.unique(classes[tries > 0]):
@@ -109,7 +105,7 @@ def _first_different(
         nth = usable.cumsum().reshape(places.shape)
         ends = nth[:, -1]
         skipped = ends - counts
-        if (skipped[1:] >= ends[:-1]).all() and (skipped[:1] >= 0).all():
+        if skipped[0] >= 0 and not np.count_nonzero(skipped[1:] < ends[:-1]):
             usable &= (nth > skipped[:, None]).reshape(-1)
             return flat[usable]
         width *= 2
