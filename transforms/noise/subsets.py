@@ -73,7 +73,7 @@ def _expected_tries(counts: IntArray, available: IntArray) -> npt.NDArray[np.flo
 def _similar(tries: npt.NDArray[np.float64]) -> Iterator[tuple[int, slice | IntArray]]:
     """Rows that have about as many tries, to be worked on as one table, and its width. Rows without tries are left out."""
     numbers = tries.tolist()
-    if numbers and max(numbers) <= 2 * min(numbers):
+    if numbers and 0 < max(numbers) <= 2 * min(numbers):
         yield int(max(numbers)), slice(None)
         return
     classes = np.frexp(tries)[1]
