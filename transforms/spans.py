@@ -78,13 +78,13 @@ def piecewise_ends(text: str, find_ends: Callable[[str], list[int]], limit: int)
             start = paragraph_end
             continue
         found = [start + end for end in find_ends(text[start:stop])]
-        unbroken = stop
+        doubtful = None
         while found and found[-1] > middle and not text[found[-1] : stop].strip():
-            unbroken = found.pop()  # only white space follows it so far: what comes next may make it no end
+            doubtful = found.pop()  # only white space follows it so far: what comes next may make it no end
         ends += found
         if found and found[-1] >= middle:
             start = found[-1]
         else:
-            last_space = max(text.rfind(space, middle, unbroken) for space in _SPACES)
-            start = last_space if last_space > start else stop if unbroken == stop else middle
+            last_space = max(text.rfind(space, middle, doubtful or stop) for space in _SPACES)
+            start = last_space if last_space > start else middle if doubtful else stop
     return ends + [start + end for end in find_ends(text[start:])]

@@ -40,7 +40,7 @@ class Ordinary:
     @cached_property
     def scattered(self) -> bool:
         """Whether any sample has special tokens between ordinary ones."""
-        return np.count_nonzero(self._boundaries.searchsorted(self.offsets[1:]) > self.leads) > 0
+        return bool(np.count_nonzero(self._boundaries.searchsorted(self.offsets[1:]) > self.leads))
 
     @cached_property
     def _boundaries(self) -> IntArray:

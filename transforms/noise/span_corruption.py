@@ -8,11 +8,12 @@ parts that take turns, a kept part first. Several denoisers, one drawn for each 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from noisebeam.transforms.noise.draws import Purpose, UIntArray, draw, pick, stream_keys
+from noisebeam.transforms.noise.draws import Purpose, UIntArray, counting, draw, pick, stream_keys
 from noisebeam.transforms.noise.options import check_integer, check_positive, check_share
 from noisebeam.transforms.noise.ordinary import ordinary_tokens
 from noisebeam.transforms.noise.ragged import dtype_for, ranges
@@ -81,36 +82,31 @@ def corrupt_spans(
     spans, denoisers = choose_corrupted_spans(batch, vocabulary, options, seed, epoch)
     labels = span_labels(batch, spans, vocabulary)
     corrupted = replace_spans(batch, spans, sentinels(spans, vocabulary))
-    modes = np.array([-1 if denoiser.mode_id is None else denoiser.mode_id for denoiser in options.denoisers])[
-        denoisers
-    ]
+    modes = np.array([-1 if denoiser.mode_id is None else denoiser.mode_id for denoiser in options.denoisers])[denoisers]
     marked = modes >= 0
-    if marked.any():
+    if np.count_nonzero(marked):
         starts = corrupted.offsets[:-1][marked]
-        corrupted = replace_spans(
-            corrupted, Spans(starts, np.zeros_like(starts), marked.astype(np.int64)), modes[marked]
-        )
+        corrupted = replace_spans(corrupted, Spans(starts, np.zeros_like(starts), marked.astype(np.int64)), modes[marked])
     return corrupted, labels
 
 
 def sentinels(spans: Spans, vocabulary: Vocabulary) -> IntArray:
     """(spans,): the sentinel of each span, counted from the first in each sample."""
-    return np.array(vocabulary.sentinel_ids, dtype=np.int64)[ranges(np.zeros_like(spans.counts), spans.counts)]
+    return _sentinel_array(vocabulary).take(ranges(np.zeros_like(spans.counts), spans.counts))
 
 
 def span_labels(batch: FlatBatch, spans: Spans, vocabulary: Vocabulary) -> Ragged:
     """For each sample its spans, each led by its sentinel, and the end-of-text token."""
-    lengths, before = spans.lengths + 1, offsets_of(spans.counts)
-    rows = np.repeat(np.arange(len(batch)), spans.counts)
-    leads = offsets_of(lengths)[:-1] + rows
-    offsets = offsets_of(lengths)[before] + np.arange(len(batch) + 1)
-    largest = max(*vocabulary.sentinel_ids, vocabulary.eos_id or 0)
+    ends = offsets_of(spans.lengths + 1)
+    leads = ends[:-1] + counting(len(batch)).repeat(spans.counts)
+    offsets = ends[offsets_of(spans.counts)] + counting(len(batch) + 1)
+    largest = max(int(_sentinel_array(vocabulary).max()), vocabulary.eos_id or 0)
     labels: Array = np.empty(offsets[-1], dtype=dtype_for(batch.ids.dtype, largest))
     free = np.ones(len(labels), dtype=np.bool_)
     free[leads] = free[offsets[1:] - 1] = False
     labels[leads] = sentinels(spans, vocabulary)
     labels[offsets[1:] - 1] = vocabulary.eos_id
-    labels[free] = batch.ids[ranges(spans.starts, spans.lengths)]
+    labels[free] = batch.ids.take(ranges(spans.starts, spans.lengths))
     return Ragged(labels, offsets)
 
 
@@ -125,15 +121,13 @@ def choose_corrupted_spans(
         draws = draw(stream_keys(seed, epoch, batch.keys, Purpose.DENOISER), np.ones(len(batch), dtype=np.int64))
         denoisers = pick(draws, [denoiser.weight for denoiser in options.denoisers])
     noised, counts = span_counts(ordinary.counts, options.denoisers, denoisers, len(vocabulary.sentinel_ids))
-    cut_streams = stream_keys(seed, epoch, batch.keys, Purpose.NOISE_CUTS)
-    noised_ends = _random_parts(cut_streams, noised, counts)
-    kept_ends = _random_parts(
-        stream_keys(seed, epoch, batch.keys, Purpose.KEPT_CUTS), (ordinary.counts - noised) * (counts > 0), counts
-    )
-    bases = offsets_of(noised)[:-1]
+    kept = (ordinary.counts - noised) * (counts > 0)
+    streams = stream_keys(seed, epoch, batch.keys, Purpose.NOISE_CUTS, Purpose.KEPT_CUTS)
+    ends = _random_parts(streams.reshape(-1), np.concatenate((noised, kept)), np.concatenate((counts, counts)))
+    noised_ends, kept_ends = ends.reshape(2, -1)
     lengths = np.diff(noised_ends, prepend=0)
-    kept_sums = np.cumsum((ordinary.counts - noised) * (counts > 0)) - (ordinary.counts - noised) * (counts > 0)
-    starts = noised_ends - lengths + kept_ends + np.repeat(ordinary.offsets[:-1] - bases - kept_sums, counts)
+    firsts = ordinary.offsets[:-1] - noised.sum() + (noised - noised.cumsum()) + (kept - kept.cumsum())
+    starts = noised_ends - lengths + kept_ends + firsts.repeat(counts)
     spans = spans_of_ordinary(ordinary, starts, lengths, counts)
     return CorruptedSpans(_at_most(spans, len(vocabulary.sentinel_ids)), denoisers)
 
@@ -159,20 +153,25 @@ def _random_parts(streams: UIntArray, totals: IntArray, counts: IntArray) -> Int
 
     Both are 0 together.
     """
-    bases = np.cumsum(totals) - totals
-    inner = np.maximum(counts - 1, 0)
-    cuts = choose_subsets(streams, np.maximum(totals - 1, 0), inner, bases + 1)
+    bases = totals.cumsum() - totals
+    cuts = choose_subsets(streams, np.maximum(totals - 1, 0), np.maximum(counts - 1, 0), bases + 1)
     ends = np.empty(len(cuts) + np.count_nonzero(counts), dtype=np.int64)
-    last = np.zeros(len(ends), dtype=np.bool_)
-    last[(np.cumsum(counts) - 1)[counts > 0]] = True
+    inner = np.ones(len(ends), dtype=np.bool_)
+    last = (counts.cumsum() - 1)[counts > 0]
+    inner[last] = False
     ends[last] = (bases + totals)[counts > 0]
-    ends[~last] = cuts
+    ends[inner] = cuts
     return ends
+
+
+@lru_cache(maxsize=16)
+def _sentinel_array(vocabulary: Vocabulary) -> IntArray:
+    return np.array(vocabulary.sentinel_ids, dtype=np.int64)
 
 
 def _at_most(spans: Spans, most: int) -> Spans:
     """The first `most` spans of each sample; only special tokens inside spans make more."""
-    if (spans.counts <= most).all():
+    if not np.count_nonzero(spans.counts > most):
         return spans
     keep = ranges(np.zeros_like(spans.counts), spans.counts) < most
     return Spans(spans.starts[keep], spans.lengths[keep], np.minimum(spans.counts, most))

@@ -7,8 +7,8 @@ import pytest
 
 from noisebeam.transforms.noise import apply_recipe, load_recipe
 from noisebeam.transforms.noise.permutation import SentencePermutation, choose_order
-from noisebeam.transforms.samples import Sample, batch_samples
-from noisebeam.transforms.tokenizer import load_tokenizer
+from noisebeam.transforms.samples import FlatBatch, Sample, batch_samples
+from noisebeam.transforms.tokenizer import LoadedTokenizer, load_tokenizer
 from noisebeam.transforms.tokens import Encoder
 
 TEXTS = {
@@ -20,25 +20,41 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("language", TEXTS)
-@pytest.mark.parametrize("name", ["bart-base", "bert-base-uncased", "bert-base-chinese", "gpt2", "t5-base"])
-def test_permuted_ids_are_those_of_the_permuted_text(shared, to_rows, name, language) -> None:
-    loaded = load_tokenizer(str(shared / "tokenizers" / name))
+CASES = [
+    (name, language)
+    for name in ("bart-base", "bert-base-uncased", "bert-base-chinese", "gpt2", "t5-base")
+    for language in TEXTS
+    if (name, language) != ("t5-base", "Chinese")
+]
+
+
+def batch_of(loaded: LoadedTokenizer, sentences: list[str], gap: str) -> FlatBatch:
+    """Thirty samples of the same sentences, with other keys."""
     encoder = Encoder(loaded)
-    sentences, gap = TEXTS[language]
-    text = gap.join(sentences)
     ends = np.cumsum([len(sentence) + len(gap) for sentence in sentences]) - len(gap)
     spans = np.stack((ends - [len(sentence) for sentence in sentences], ends), axis=1)
-    encoded = encoder.encode(text, spans)
+    encoded = encoder.encode(gap.join(sentences), spans)
     fields = encoder.join(encoded, 0, len(encoded))
-    prefix_length = len(encoder.vocabulary.prefix)
-    batch = batch_samples([Sample(key, "d", 0, fields) for key in range(30)], prefix_length)
-    assert to_rows(batch)[0] == loaded.tokenizer.encode(text).ids
+    return batch_samples([Sample(key, "d", 0, fields) for key in range(30)], len(loaded.vocabulary.prefix))
 
-    count = len(fields["sentence_lengths"])
-    orders = choose_order(batch, SentencePermutation(), 5, 0).reshape(30, count) - count * np.arange(30)[:, None]
-    rows = to_rows(apply_recipe(load_recipe("sentence-permutation"), batch, encoder.vocabulary, 5, 0)["input_ids"])
-    assert count == len(sentences)
+
+@pytest.mark.parametrize(("name", "language"), CASES)
+def test_permuted_ids_are_those_of_the_permuted_text(shared, to_rows, name, language) -> None:
+    loaded = load_tokenizer(str(shared / "tokenizers" / name))
+    sentences, gap = TEXTS[language]
+    batch = batch_of(loaded, sentences, gap)
+    assert to_rows(batch)[0] == loaded.tokenizer.encode(gap.join(sentences)).ids
+
+    orders = choose_order(batch, SentencePermutation(), 5, 0).reshape(30, -1) % len(sentences)
+    rows = to_rows(apply_recipe(load_recipe("sentence-permutation"), batch, loaded.vocabulary, 5, 0)["input_ids"])
     assert len({tuple(order) for order in orders.tolist()}) > 20
     for order, row in zip(orders, rows, strict=True):
         assert row == loaded.tokenizer.encode(gap.join(sentences[i] for i in order)).ids
+
+
+def test_sentences_that_a_tokenizer_runs_together_stay_together(shared, to_rows) -> None:
+    """T5 has no Chinese: one unknown token may reach from one sentence into the next."""
+    loaded = load_tokenizer(str(shared / "tokenizers" / "t5-base"))
+    batch = batch_of(loaded, *TEXTS["Chinese"])
+    rows = to_rows(apply_recipe(load_recipe("sentence-permutation"), batch, loaded.vocabulary, 5, 0)["input_ids"])
+    assert rows == to_rows(batch)
