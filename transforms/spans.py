@@ -78,13 +78,18 @@ def piecewise_ends(text: str, find_ends: Callable[[str], list[int]], limit: int)
             start = paragraph_end
             continue
         found = [start + end for end in find_ends(text[start:stop])]
-        doubtful = None
-        while found and found[-1] > middle and not text[found[-1] : stop].strip():
+        doubtful = stop
+        while found and _last_word_end(text, middle, found[-1]) > middle and not text[found[-1] : stop].strip():
             doubtful = found.pop()  # only white space follows it so far: what comes next may make it no end
         ends += found
         if found and found[-1] >= middle:
             start = found[-1]
         else:
-            last_space = max(text.rfind(space, middle, doubtful or stop) for space in _SPACES)
-            start = last_space if last_space > start else middle if doubtful else stop
+            word_end = _last_word_end(text, middle, doubtful)
+            last_space = max(text.rfind(space, middle, word_end) for space in _SPACES)
+            start = last_space if last_space > start else middle
     return ends + [start + end for end in find_ends(text[start:])]
+
+
+def _last_word_end(text: str, start: int, end: int) -> int:
+    return start + len(text[start:end].rstrip())

@@ -9,7 +9,7 @@ import numpy as np
 
 from noisebeam.transforms.noise.draws import Purpose, stream_keys
 from noisebeam.transforms.noise.options import check_share
-from noisebeam.transforms.noise.ordinary import budgets, ordinary_tokens, take_ordinary
+from noisebeam.transforms.noise.ordinary import budgets, choose_ordinary, ordinary_tokens
 from noisebeam.transforms.noise.ragged import only_some, without_sentences
 from noisebeam.transforms.samples import FlatBatch, IntArray
 from noisebeam.transforms.vocabulary import Vocabulary
@@ -61,4 +61,4 @@ def choose_deletion(
     counts = budgets(ordinary.counts, options.share)
     counts = only_some(counts, batch, options.probability, seed, epoch, Purpose.DELETION_HAPPENS)
     streams = stream_keys(seed, epoch, batch.keys, Purpose.DELETED_TOKENS)
-    return take_ordinary(streams, batch, ordinary, counts).nonzero()[0]
+    return choose_ordinary(streams, batch, ordinary, counts)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import IntEnum
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -146,9 +147,9 @@ def pick(draws: UIntArray, weights: Sequence[float]) -> IntArray:
     return np.searchsorted(bounds, draws >> _HALF, side="right").astype(np.int64)
 
 
-def counting(count: int) -> IntArray:
+def counting(count: int, dtype: type[np.signedinteger[Any]] = np.int64) -> npt.NDArray[Any]:
     """0 up to `count`, read-only."""
-    return _counting(_CACHED)[:count] if count <= _CACHED else np.arange(count)
+    return _counting(_CACHED, dtype)[:count] if count <= _CACHED else np.arange(count, dtype=dtype)
 
 
 @lru_cache(maxsize=256)
@@ -173,8 +174,8 @@ def _cached_multiples(count: int) -> UIntArray:
     return multiples
 
 
-@lru_cache(maxsize=1)
-def _counting(count: int) -> IntArray:
-    numbers = np.arange(count)
+@lru_cache(maxsize=2)
+def _counting(count: int, dtype: type[np.signedinteger[Any]]) -> npt.NDArray[Any]:
+    numbers = np.arange(count, dtype=dtype)
     numbers.flags.writeable = False
     return numbers

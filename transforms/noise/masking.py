@@ -12,7 +12,7 @@ import numpy as np
 
 from noisebeam.transforms.noise.draws import Purpose, below, draw, draw_at, stream_keys
 from noisebeam.transforms.noise.options import check_flag, check_share
-from noisebeam.transforms.noise.ordinary import budgets, ordinary_id_count, ordinary_ids, ordinary_tokens, take_ordinary
+from noisebeam.transforms.noise.ordinary import budgets, choose_ordinary, ordinary_id_count, ordinary_ids, ordinary_tokens
 from noisebeam.transforms.noise.ragged import differences, dtype_for, only_some
 from noisebeam.transforms.noise.words import choose_words
 from noisebeam.transforms.samples import Array, FlatBatch, IntArray, Ragged
@@ -24,7 +24,7 @@ IGNORED = -100  # the label at which a loss does not look
 class Replacements(NamedTuple):
     """Tokens to put in place of others."""
 
-    positions: IntArray  # ascending positions in `ids`
+    positions: IntArray  # in `ids`, in any order
     ids: Array  # (positions,), or () for the same everywhere
 
 
@@ -109,7 +109,7 @@ def choose_masking(
     if options.whole_words:
         positions = ordinary.positions(choose_words(streams, batch, vocabulary, ordinary, counts))
     else:
-        positions = take_ordinary(streams, batch, ordinary, counts).nonzero()[0]
+        positions = choose_ordinary(streams, batch, ordinary, counts, ascending=options.mask < 1)
     if options.mask == 1:
         return Replacements(positions, np.array(vocabulary.mask_id))
     return Replacements(positions, _mixed(batch, vocabulary, options, seed, epoch, positions))

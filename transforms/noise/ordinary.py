@@ -12,7 +12,7 @@ import numpy as np
 
 from noisebeam.transforms.noise.draws import UIntArray, counting
 from noisebeam.transforms.noise.ragged import differences
-from noisebeam.transforms.noise.subsets import BoolArray, take_subsets
+from noisebeam.transforms.noise.subsets import BoolArray, draw_places, take_places
 from noisebeam.transforms.samples import Array, FlatBatch, IntArray
 from noisebeam.transforms.vocabulary import Vocabulary
 
@@ -23,8 +23,7 @@ _MOST_RUNS = 8
 class Ordinary:
     """The ordinary tokens of a batch: those of sample i are numbers `offsets[i]` up to `offsets[i + 1]`."""
 
-    special: BoolArray  # (tokens,): True at all others
-    specials: IntArray  # ascending positions of these in `ids`
+    specials: IntArray  # ascending positions in `ids` of the tokens that are not ordinary
     offsets: IntArray  # (samples + 1,)
 
     @cached_property
@@ -67,9 +66,8 @@ def ordinary_tokens(batch: FlatBatch, vocabulary: Vocabulary) -> Ordinary:
     >>> ordinary.counts.tolist(), ordinary.positions(np.array([0, 1, 2])).tolist()
     ([2, 1], [1, 2, 5])
     """
-    special = is_special(batch.ids, vocabulary)
-    specials = special.nonzero()[0]
-    return Ordinary(special, specials, batch.offsets - specials.searchsorted(batch.offsets))
+    specials = is_special(batch.ids, vocabulary).nonzero()[0]
+    return Ordinary(specials, batch.offsets - specials.searchsorted(batch.offsets))
 
 
 def is_special(ids: Array, vocabulary: Vocabulary) -> BoolArray:
@@ -126,7 +124,12 @@ def budgets(counts: IntArray, share: float) -> IntArray:
     return np.floor(counts * share + 0.5).astype(np.int64)
 
 
-def take_ordinary(streams: UIntArray, batch: FlatBatch, ordinary: Ordinary, counts: IntArray) -> BoolArray:
-    """(tokens,): True at `counts[i]` randomly chosen ordinary tokens of sample i."""
-    starts, sizes = batch.offsets[:-1], differences(batch.offsets)
-    return take_subsets(streams, starts, sizes, counts, len(batch.ids), ordinary.special, ordinary.counts)
+def choose_ordinary(
+    streams: UIntArray, batch: FlatBatch, ordinary: Ordinary, counts: IntArray, ascending: bool = True
+) -> IntArray:
+    """Positions in `ids` of `counts[i]` randomly chosen ordinary tokens of sample i, in any order if not `ascending`."""
+    starts, sizes, total = batch.offsets[:-1], differences(batch.offsets), len(batch.ids)
+    if ascending or np.count_nonzero(counts * 2 > ordinary.counts):
+        taken = take_places(streams, starts, sizes, counts, total, ordinary.specials, ordinary.counts)
+        return taken.nonzero()[0]
+    return draw_places(streams, starts, sizes, counts, total, ordinary.specials, ordinary.counts)

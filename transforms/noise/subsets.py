@@ -29,23 +29,23 @@ def choose_subsets(streams: UIntArray, sizes: IntArray, counts: IntArray, bases:
     starts = sizes.cumsum()
     total = int(starts[-1]) if len(starts) else 0
     starts -= sizes
-    chosen = take_subsets(streams, starts, sizes, counts, total).nonzero()[0]
+    chosen = take_places(streams, starts, sizes, counts, total).nonzero()[0]
     chosen += (bases - starts).repeat(counts)
     return chosen
 
 
-def take_subsets(
+def take_places(
     streams: UIntArray,
     starts: IntArray,
     sizes: IntArray,
     counts: IntArray,
     total: int,
-    excluded: BoolArray | None = None,
+    excluded: IntArray | None = None,
     allowed: IntArray | None = None,
 ) -> BoolArray:
     """(total,): True at `counts[i]` of the `sizes[i]` places from `starts[i]` on, for each sample i.
 
-    `excluded` (total,) are places not to take, and `allowed` (samples,) the number of the others.
+    `excluded` are places not to take, and `allowed` (samples,) is the number of the others.
     """
     available = sizes if allowed is None else allowed
     inverted = counts * 2 > available
@@ -53,32 +53,49 @@ def take_subsets(
     if any_inverted:
         counts = np.where(inverted, available - counts, counts)
     taken = np.zeros(total, dtype=np.bool_)
-    tries = _expected_tries(counts, available)
-    if allowed is not None:
-        tries *= sizes / np.maximum(allowed, 1)
-    for width, rows in _similar(tries):
-        taken[_first_different(streams[rows], starts[rows], sizes[rows], counts[rows], width, total, excluded)] = True
+    taken[draw_places(streams, starts, sizes, counts, total, excluded, allowed)] = True
     if any_inverted:
-        flipped = np.repeat(inverted, sizes)
-        taken ^= flipped if excluded is None else flipped & ~excluded
+        taken ^= inverted.repeat(sizes)
+        if excluded is not None:
+            taken[excluded] = False
     return taken
 
 
-def _expected_tries(counts: IntArray, available: IntArray) -> npt.NDArray[np.float64]:
+def draw_places(
+    streams: UIntArray,
+    starts: IntArray,
+    sizes: IntArray,
+    counts: IntArray,
+    total: int,
+    excluded: IntArray | None = None,
+    allowed: IntArray | None = None,
+) -> IntArray:
+    """The same places in any order, but slow where more than half are wanted."""
+    tries = _expected_tries(sizes, sizes if allowed is None else allowed, counts)
+    parts = [
+        _first_different(streams[rows], starts[rows], sizes[rows], counts[rows], width, total, excluded)
+        for width, rows in _similar(tries)
+    ]
+    return np.concatenate(parts) if len(parts) != 1 else parts[0]
+
+
+def _expected_tries(sizes: IntArray, available: IntArray, counts: IntArray) -> npt.NDArray[np.float64]:
     """About how many draws give `counts` different ones, with a good margin. It decides the speed alone."""
-    repeated = counts * counts * 0.8 / np.maximum(available, 1)
-    return (counts + repeated + 5 * np.sqrt(repeated) + 4) * (counts > 0)
+    some = np.maximum(available, 1)
+    repeated = counts * counts * 0.8 / some
+    tries = counts + repeated + 5 * np.sqrt(repeated) + 4
+    return tries if available is sizes else tries * (sizes / some)
 
 
 def _similar(tries: npt.NDArray[np.float64]) -> Iterator[tuple[int, slice | IntArray]]:
-    """Rows that have about as many tries, to be worked on as one table, and its width. Rows without tries are left out."""
+    """Rows that have about as many tries, to be worked on as one table, and its width."""
     numbers = tries.tolist()
-    if numbers and 0 < max(numbers) <= 2 * min(numbers):
+    if numbers and max(numbers) <= 2 * min(numbers):
         yield int(max(numbers)), slice(None)
         return
     classes = np.frexp(tries)[1]
-    for number in np.unique(classes[tries > 0]):
-        rows = ((classes == number) & (tries > 0)).nonzero()[0]
+    for number in np.unique(classes):
+        rows = (classes == number).nonzero()[0]
         yield int(tries[rows].max()), rows
 
 
@@ -89,19 +106,19 @@ def _first_different(
     counts: IntArray,
     width: int,
     total: int,
-    excluded: BoolArray | None,
+    excluded: IntArray | None,
 ) -> IntArray:
     """The first `counts[i]` different places that are drawn for row i. About `width` draws are tried at first."""
-    seen = np.empty(total, dtype=np.int32)
+    seen = np.empty(total + 1, dtype=np.int32)  # a row of size 0 draws the place after it
     while True:
         places = draw_halves(streams, width, sizes)  # (rows, draws), the first draw last
         places += starts[:, None]
         flat = places.reshape(-1)
-        order = counting(len(flat))
+        order = counting(len(flat), np.int32)
         seen[flat] = order  # of several values for one place the last stays: the first draw of it
-        usable = seen.take(flat) == order
         if excluded is not None:
-            usable &= ~excluded.take(flat)
+            seen[excluded] = -1
+        usable = seen.take(flat) == order
         nth = usable.cumsum().reshape(places.shape)
         ends = nth[:, -1]
         skipped = ends - counts

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noisebeam.transforms.noise.draws import Purpose, stream_keys
-from noisebeam.transforms.noise.subsets import choose_subsets, take_subsets
+from noisebeam.transforms.noise.subsets import choose_subsets, take_places
 
 rows = st.lists(st.integers(0, 60).flatmap(lambda size: st.tuples(st.just(size), st.integers(0, size))), max_size=12)
 
@@ -76,8 +76,8 @@ def test_excluded_places_are_never_taken(excluded: list[bool], count: int) -> No
     allowed = np.count_nonzero(~barred)
     count = min(count, allowed)
     size = np.array([len(barred)])
-    taken = take_subsets(
-        streams_of(1), np.array([0]), size, np.array([count]), len(barred), barred, np.array([allowed])
+    taken = take_places(
+        streams_of(1), np.array([0]), size, np.array([count]), len(barred), barred.nonzero()[0], np.array([allowed])
     )
     assert not (taken & barred).any()
     assert np.count_nonzero(taken) == count
