@@ -12,7 +12,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from noisebeam.transforms.files import (
@@ -44,11 +44,16 @@ _CUT_OFF = "expected a whole record, got its beginning: the file is damaged here
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text of the corpus: not empty, without NUL, and valid as UTF-8. `lang` is a language code such as "en"."""
+    """A text of the corpus: not empty, without NUL, and valid as UTF-8. `lang` is a language code such as "en".
+
+    `source` and `position` tell where it was read, as in `DeadLetter`; documents that differ in nothing else are equal.
+    """
 
     id: str
     text: str
     lang: str | None = None
+    source: str = field(default="", compare=False)
+    position: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +148,8 @@ def read_documents(part: FilePart, options: ReadOptions) -> Iterator[Document | 
             try:
                 if not record.is_whole:
                     raise _BadRecordError(_CUT_OFF)
-                yield _parse_json(record.content, options) if form == "jsonl" else _parse_text(record.content)
+                document = _parse_json(record.content, options) if form == "jsonl" else _parse_text(record.content)
+                yield replace(document, source=part.url, position=record.position)
             except _BadRecordError as error:
                 yield DeadLetter(part.url, record.position, str(error), record.content)
     except DamagedFileError as error:

@@ -36,7 +36,7 @@ def dead_letter(letter: DeadLetter) -> TaggedOutput:
 def rejected(document: Document, reason: str) -> TaggedOutput:
     """Send a document that was read well to the dead-letter output after all."""
     record = json.dumps({"id": document.id, "text": document.text}, ensure_ascii=False).encode()
-    return dead_letter(DeadLetter(f"document {document.id}", None, reason, record))
+    return dead_letter(DeadLetter(document.source, document.position, reason, record))
 
 
 class SampleCoder(Coder):  # type: ignore[misc]
