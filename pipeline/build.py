@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -49,8 +49,9 @@ def build(options: BuildOptions, beam_flags: Sequence[str] = ()) -> BuildResult:
     prepared = prepare(options)
     beam_options = PipelineOptions(list(beam_flags))
     _quieten(beam_options)
-    clear_verdict(options.output)
     with ExitStack() as stack:
+        stack.enter_context(_runner_ready(beam_options))
+        clear_verdict(options.output)
         progress = None
         if is_local(beam_options):
             progress = stack.enter_context(tempfile.TemporaryDirectory(prefix="noisebeam-progress-"))
@@ -117,6 +118,15 @@ def is_local(options: PipelineOptions) -> bool:
     return options.view_as(StandardOptions).runner in (None, "DirectRunner", "FnApiRunner")
 
 
+def _runner_ready(options: PipelineOptions) -> AbstractContextManager[None]:
+    """What the runner needs on this machine, for as long as the build runs."""
+    if options.view_as(StandardOptions).runner != "SparkRunner":
+        return nullcontext()
+    from noisebeam.deploy.spark.local import spark_ready
+
+    return spark_ready(options)
+
+
 def _runner(options: PipelineOptions) -> Any:
     """The runner asked for. DirectRunner means Beam's own Python runner: it is never exchanged for one to download."""
     if not is_local(options):
@@ -134,7 +144,8 @@ def _runner(options: PipelineOptions) -> Any:
 def _quieten(options: PipelineOptions) -> None:
     """Let worker processes log no more than this one, unless told otherwise."""
     worker, level = options.view_as(WorkerOptions), logging.getLogger().getEffectiveLevel()
-    worker.default_sdk_harness_log_level = worker.default_sdk_harness_log_level or logging.getLevelName(level)
+    name = logging.getLevelName(level) if is_local(options) else logging.getLevelName(min(level, logging.ERROR))
+    worker.default_sdk_harness_log_level = worker.default_sdk_harness_log_level or name
 
 
 def _publish_tokenizer(output: str, tokenizer: LoadedTokenizer) -> LoadedTokenizer:

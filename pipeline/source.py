@@ -16,7 +16,7 @@ from noisebeam.pipeline.cache import ShardCache
 from noisebeam.pipeline.order import EpochOrder
 from noisebeam.transforms.manifest import Manifest
 from noisebeam.transforms.samples import Array, FlatBatch, IntArray, Sample, flat_batch, offsets_of
-from noisebeam.transforms.shard_format import LENGTHS
+from noisebeam.transforms.shard_fields import LENGTHS
 from noisebeam.transforms.shard_reader import Block, ShardError, ShardReader, parse_index
 from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import join, local_path, read_bytes

@@ -14,7 +14,8 @@ import numpy as np
 
 from noisebeam.transforms.manifest import Manifest, read_manifest
 from noisebeam.transforms.samples import Array
-from noisebeam.transforms.shard_format import DOCUMENTS, KEYS, LENGTHS, WINDOWS, ShardIndex, block_key, npy_bytes
+from noisebeam.transforms.shard_fields import LENGTHS
+from noisebeam.transforms.shard_format import DOCUMENTS, KEYS, WINDOWS, ShardIndex, block_key, npy_bytes
 from noisebeam.transforms.shard_reader import Block, ShardError, parse_block, parse_index
 from noisebeam.transforms.shards import ShardInfo, order_in_shard, shard_of
 from noisebeam.transforms.storage import join, list_names, read_bytes
@@ -128,7 +129,7 @@ def _values(manifest: Manifest, blocks: list[Block]) -> Iterator[str]:
         for name, values in block.arrays.items():
             if name == DOCUMENTS:
                 continue
-            if values.dtype != manifest.dtypes.get(name):
+            if values.dtype != manifest.dtypes.get(name) and name != WINDOWS:
                 yield f"{name} of block {number} is {values.dtype}, {manifest.fields.get(name)} in the manifest"
             low, high = limits.get(name, (None, None))
             if low is not None and len(values) and not (low <= values.min() and values.max() <= high):
@@ -138,7 +139,7 @@ def _values(manifest: Manifest, blocks: list[Block]) -> Iterator[str]:
 
 def _lengths(number: int, block: Block) -> Iterator[str]:
     for name in block.fields:
-        if block.offsets(name)[-1] != len(block.arrays[name]) or len(block.offsets(name)) != len(block) + 1:
+        if block.offsets(name)[-1] != len(block.values(name)) or len(block.offsets(name)) != len(block) + 1:
             yield f"{LENGTHS[name]} of block {number} do not add up to its {name}"
     for name, values in ((KEYS, block.keys), (WINDOWS, block.windows), (DOCUMENTS, block.documents)):
         if len(values) != len(block):

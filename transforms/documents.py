@@ -104,9 +104,9 @@ class ReadOptions:
     def __post_init__(self) -> None:
         if self.format not in _FORMAT_NAMES:
             raise ValueError(f"format: expected one of {', '.join(_FORMAT_NAMES)}, got {self.format!r}")
-        for name, field in (("text_field", self.text_field), ("id_field", self.id_field)):
-            if not isinstance(field, str) or not field:
-                raise ValueError(f"{name}: expected the name of a field, got {field!r}")
+        for name, value in (("text_field", self.text_field), ("id_field", self.id_field)):
+            if not isinstance(value, str) or not value:
+                raise ValueError(f"{name}: expected the name of a field, got {value!r}")
         if self.text_field == self.id_field:
             raise ValueError(f"id_field: expected another field than text_field, got {self.id_field!r} for both")
 

@@ -23,18 +23,6 @@ import numpy as np
 
 from noisebeam.transforms.samples import Array, IntArray
 
-LENGTHS = {
-    "ids": "lengths",
-    "sentence_lengths": "sentence_counts",
-    "head_lengths": "sentence_counts",
-    "alternative_lengths": "sentence_counts",
-    "alternatives": "alternative_lengths",
-    "input_ids": "input_lengths",
-    "labels": "label_lengths",
-}
-"""For each field of a sample, the array that holds the lengths of its rows: a number a sample, but for `alternatives`,
-which has a row for each sentence."""
-
 KEYS, WINDOWS, DOCUMENTS = "keys", "windows", "documents.json"
 NPY_HEADER = 128  # bytes: what numpy writes for any flat array
 TAR_HEADER = 512  # bytes
@@ -43,6 +31,7 @@ TAR_HEADER = 512  # bytes
 def field_dtypes(vocabulary_size: int, max_tokens: int, labels_masked: bool) -> dict[str, np.dtype[np.generic]]:
     """The smallest dtypes that hold every value: constant over a data set, so that shards can be read as one array.
 
+    Only `windows`, which no model reads, has in each shard the smallest dtype that does; this is the largest.
     `labels_masked`: labels may be -100, where a loss must not look. Noise may lengthen a sample, to twice its tokens.
 
     >>> {name: str(dtype) for name, dtype in field_dtypes(50265, 512, labels_masked=False).items()}["ids"]

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from noisebeam.transforms.samples import Array, FlatBatch, IntArray, Sample, flat_batch, offsets_of
-from noisebeam.transforms.shard_format import DOCUMENTS, KEYS, LENGTHS, WINDOWS, ShardIndex
+from noisebeam.transforms.shard_fields import LENGTHS, fields_of, stored_field, stored_lengths
+from noisebeam.transforms.shard_format import DOCUMENTS, KEYS, WINDOWS, ShardIndex
 from noisebeam.transforms.shards import ShardInfo
 
 
@@ -54,7 +55,11 @@ class Block:
     @property
     def fields(self) -> tuple[str, ...]:
         """The names of the samples' fields."""
-        return tuple(name for name in LENGTHS if name in self.arrays)
+        return fields_of(self.arrays)
+
+    def values(self, field: str) -> Array:
+        """All rows of `field` end to end; KeyError if the samples do not have it."""
+        return self.arrays[stored_field(field, self.arrays)]
 
     def offsets(self, field: str) -> IntArray:
         """(samples + 1,): where each sample's row of `field` begins, and the end."""
@@ -70,7 +75,7 @@ class Block:
     def column(self, field: str) -> tuple[Array, list[int]]:
         """All rows of `field` end to end, and their offsets as a list: the quickest way to take many rows."""
         if field not in self._columns:
-            self._columns[field] = self.arrays[field], self.offsets(field).tolist()
+            self._columns[field] = self.values(field), self.offsets(field).tolist()
         return self._columns[field]
 
     def sample(self, i: int) -> Sample:
@@ -81,14 +86,16 @@ class Block:
     def flat_batch(self, prefix_length: int) -> FlatBatch:
         """All samples of the block, which must have `ids`, without copying the ids."""
         lengths, sentences = (np.diff(self.offsets(name)) for name in ("ids", "sentence_lengths"))
-        return flat_batch(self.arrays, lengths, sentences, self.keys, prefix_length)
+        fields = {name: self.values(name) for name in self.fields}
+        return flat_batch(fields, lengths, sentences, self.keys, prefix_length)
 
     def _row_offsets(self, field: str) -> IntArray:
         if LENGTHS[field] in LENGTHS:  # a row a sentence
             return offsets_of(self.arrays[LENGTHS[field]])[self.offsets(LENGTHS[field])]
-        if LENGTHS[field] in self.arrays:
-            return offsets_of(self.arrays[LENGTHS[field]])
-        return np.array([0, len(self.arrays[field])])  # the classic form: a sample a block
+        lengths = stored_lengths(field, self.arrays)
+        if lengths is None:  # the classic form: a sample a block
+            return np.array([0, len(self.values(field))])
+        return offsets_of(self.arrays[lengths])
 
 
 class ShardReader:

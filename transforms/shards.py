@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from noisebeam.transforms.hashing import UInts, hash64
 from noisebeam.transforms.samples import Array, Sample, offsets_of
+from noisebeam.transforms.shard_fields import LENGTHS, left_out
 from noisebeam.transforms.shard_format import (
     DOCUMENTS,
     KEYS,
-    LENGTHS,
     NPY_HEADER,
     TAR_END,
     TAR_HEADER,
@@ -35,6 +35,7 @@ from noisebeam.transforms.shard_format import (
 from noisebeam.transforms.storage import join, publish
 
 SAMPLES_PER_MEMBER = 256
+_TOKENS_PER_MEMBER = 2**19
 _SHARD, _PLACE = 1, 2  # which hash of (seed, key) is meant
 
 DTypes = Mapping[str, np.dtype[np.generic]]
@@ -72,6 +73,16 @@ class Shard:
     info: ShardInfo
     tar: bytes
     index: bytes
+
+
+def samples_per_block(max_tokens: int) -> int:
+    """How many samples to store together: the members' headers cost 1 % and less, a block stays near a megabyte.
+
+    >>> [samples_per_block(tokens) for tokens in (128, 512, 2048, 131072)]
+    [1024, 1024, 256, 16]
+    """
+    fitting = max(1, _TOKENS_PER_MEMBER // max_tokens)
+    return min(1024, max(16, 2 ** (fitting.bit_length() - 1)))
 
 
 def shard_name(index: int, count: int) -> str:
@@ -185,9 +196,11 @@ class _Block(NamedTuple):
 
 
 def _tar(samples: Sequence[Sample], shard: int, dtypes: DTypes, samples_per_member: int) -> tuple[bytes, ShardIndex]:
-    names = _member_names(samples[0].fields, samples_per_member) if samples else ()
     chunks = [samples[i : i + samples_per_member] for i in range(0, len(samples), samples_per_member)]
-    blocks = [_block(block_key(shard, i), chunk, names, dtypes) for i, chunk in enumerate(chunks)]
+    dtypes = {**dtypes, WINDOWS: np.min_scalar_type(max((sample.window for sample in samples), default=0))}
+    arrays = [_block_arrays(chunk, dtypes) for chunk in chunks]
+    names = _member_names(arrays, samples_per_member) if samples else ()
+    blocks = [_block(block_key(shard, i), *block, names) for i, block in enumerate(zip(chunks, arrays, strict=True))]
     block_starts = offsets_of(np.array([len(block.data) for block in blocks], dtype=np.int64))[:-1]
     shape = (len(blocks), len(names) + 1)
     index = ShardIndex(
@@ -202,8 +215,7 @@ def _tar(samples: Sequence[Sample], shard: int, dtypes: DTypes, samples_per_memb
     return b"".join([*(block.data for block in blocks), TAR_END]), index
 
 
-def _block(key: str, samples: Sequence[Sample], names: Sequence[str], dtypes: DTypes) -> _Block:
-    arrays = _block_arrays(samples, dtypes)
+def _block(key: str, samples: Sequence[Sample], arrays: Mapping[str, Array], names: Sequence[str]) -> _Block:
     documents = json.dumps([sample.document for sample in samples], separators=(",", ":")).encode()
     members = [tar_member(f"{key}.{name}.npy", npy_bytes(arrays[name])) for name in names]
     starts = offsets_of(np.array([len(member) for member in members])) + TAR_HEADER
@@ -214,10 +226,12 @@ def _block(key: str, samples: Sequence[Sample], names: Sequence[str], dtypes: DT
     return _Block(data, starts.tolist(), counts, zlib.crc32(data[: starts[-1] + len(documents)]), lengths)
 
 
-def _member_names(fields: Mapping[str, Array], samples_per_member: int) -> tuple[str, ...]:
-    present = [name for name in LENGTHS if name in fields]
+def _member_names(blocks: Sequence[Mapping[str, Array]], samples_per_member: int) -> tuple[str, ...]:
+    present = [name for name in LENGTHS if name in blocks[0]]
     lengths = dict.fromkeys(LENGTHS[name] for name in present if LENGTHS[name] not in LENGTHS)
-    return (KEYS, WINDOWS, *(lengths if samples_per_member > 1 else ()), *present)
+    names = (KEYS, WINDOWS, *(lengths if samples_per_member > 1 else ()), *present)
+    unneeded = left_out(blocks)
+    return tuple(name for name in names if name not in unneeded)
 
 
 def _block_arrays(samples: Sequence[Sample], dtypes: DTypes) -> dict[str, Array]:

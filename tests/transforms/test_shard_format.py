@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from noisebeam.transforms import shard_format
+from noisebeam.transforms.shard_fields import LENGTHS
 from noisebeam.transforms.shard_format import ShardIndex, field_dtypes, fit, npy_bytes, tar_member
 
 
@@ -47,7 +48,7 @@ def test_field_dtypes_are_the_smallest_that_fit(vocabulary_size, max_tokens, mas
 
 def test_every_field_and_its_lengths_have_a_dtype():
     dtypes = field_dtypes(100, 10, labels_masked=False)
-    assert {*shard_format.LENGTHS, *shard_format.LENGTHS.values(), "keys", "windows"} == dtypes.keys()
+    assert {*LENGTHS, *LENGTHS.values(), "keys", "windows"} == dtypes.keys()
 
 
 @pytest.mark.parametrize(("values", "worst"), [([0, 256], 256), ([-1, 3], -1)])

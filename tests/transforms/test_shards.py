@@ -17,6 +17,7 @@ from noisebeam.transforms.shards import (
     build_shard,
     index_name,
     order_in_shard,
+    samples_per_block,
     shard_name,
     shard_of,
     write_shard,
@@ -66,7 +67,7 @@ def test_golden_bytes():
     assert (
         sha256(shard.tar).hexdigest()
         == shard.info.sha256
-        == "85d8ae99226237bfa2b2a21c6bf6e705982deac8efb163bba55cc7be66aa158b"
+        == "db142abff8f16a45bdcaa154bda817a0374223d7b8317e6bc8cd8d127a7f7149"
     )
     assert shard.info.samples == 5
     assert shard.info.tokens == 20
@@ -124,8 +125,15 @@ def test_the_classic_form_has_a_sample_a_member_set(tmp_path):
 def test_keys_of_blocks_are_unique_and_arrays_have_the_given_dtypes(tmp_path):
     blocks = _read_with_webdataset(tmp_path, make_samples(50))
     assert [block["__key__"] for block in blocks] == [f"000001-{i:08d}" for i in range(7)]
-    for name in ("ids", "lengths", "sentence_lengths", "sentence_counts", "alternatives", "keys", "windows"):
+    for name in ("ids", "lengths", "sentence_lengths", "sentence_counts", "alternatives", "keys"):
         assert all(block[f"{name}.npy"].dtype == DTYPES[name] for block in blocks)
+
+
+@pytest.mark.parametrize(("top", "dtype"), [(0, "uint8"), (255, "uint8"), (256, "uint16"), (70000, "uint32")])
+def test_windows_have_the_smallest_dtype_that_fits_their_shard(tmp_path, top, dtype):
+    samples = make_samples(10)
+    blocks = _read_with_webdataset(tmp_path, [*samples[:-1], replace(samples[-1], window=top)])
+    assert {str(block["windows.npy"].dtype) for block in blocks} == {dtype}
 
 
 def test_tar_and_numpy_alone_read_a_shard(tmp_path):
@@ -137,13 +145,16 @@ def test_tar_and_numpy_alone_read_a_shard(tmp_path):
 
 
 def test_blocks_cost_little_more_than_the_arrays():
+    """Rows of 64 to 512 tokens, inputs and labels of different lengths."""
     rng = np.random.default_rng(0)
+    lengths = rng.integers(64, 513, size=(10240, 2)).tolist()
     samples = [
-        Sample(i, f"d{i}", 0, {name: rng.integers(0, 50000, size=288) for name in ("input_ids", "labels")})
-        for i in range(2560)
+        Sample(i, f"d{i}", i % 3, {"input_ids": np.zeros(a, np.uint16), "labels": np.zeros(b, np.uint16)})
+        for i, (a, b) in enumerate(lengths)
     ]
-    shard = build_shard(samples, index=0, count=1, seed=0, dtypes=field_dtypes(50265, 512, False))
-    assert len(shard.tar) + len(shard.index) < 1.05 * 2560 * 2 * 288 * 2
+    dtypes = field_dtypes(50265, 512, False)
+    shard = build_shard(samples, index=0, count=1, seed=0, dtypes=dtypes, samples_per_member=samples_per_block(512))
+    assert len(shard.tar) + len(shard.index) < 1.03 * 2 * sum(map(sum, lengths))
 
 
 def test_no_samples_make_an_empty_shard():

@@ -1,7 +1,7 @@
 """Noise on flat batches: exact shares, the same bits everywhere for the same (seed, epoch, sample).
 
-Each corruption is a function of a flat batch and a vocabulary, with its settings as a small class, a function that draws
-the choice (`choose_...`) and one that applies a given choice. Recipes put corruptions together.
+Each corruption is a function of a flat batch and a vocabulary, with its settings as a small class, a function that
+draws the choice (`choose_...`, in its module) and one that applies a given choice. Recipes put corruptions together.
 """
 
 from noisebeam.transforms.noise.application import apply_corruption, apply_recipe, corruption_steps

@@ -1,7 +1,7 @@
 """Recipes applied to flat batches: model inputs and labels.
 
-A batch is worked on in parts of about `PART_TOKENS` tokens, which stay in the processor's cache and bound the memory. The
-result does not depend on them, for the draws of a sample depend on nothing but (seed, epoch, sample key).
+A batch is worked on in parts of about `PART_TOKENS` tokens, which stay in the processor's cache and bound the memory.
+The result does not depend on them, for the draws of a sample depend on nothing but (seed, epoch, sample key).
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def apply_recipe(recipe: Recipe, batch: FlatBatch, vocabulary: Vocabulary, seed:
     """`input_ids` and `labels`, a row for each sample.
 
     Labels are, by objective: the ids of the batch, special ones included (denoising; not copied); the ids at the chosen
-    positions and -100 elsewhere (mlm); the sentinels with their spans, and the end-of-text token (spans). Ids keep their
-    dtype unless a new one does not fit; labels with -100 are int32 or int64.
+    positions and -100 elsewhere (mlm); the sentinels with their spans, and the end-of-text token (spans). Ids keep
+    their dtype unless a new one does not fit; labels with -100 are int32 or int64.
     """
     if len(batch) < 2 or len(batch.ids) <= PART_TOKENS:
         return _apply(recipe, batch, vocabulary, seed, epoch)

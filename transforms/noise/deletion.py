@@ -32,19 +32,22 @@ class TokenDeletion:
         """Any vocabulary will do."""
 
 
+_DEFAULTS = TokenDeletion()
+
+
 def delete_tokens(
     batch: FlatBatch, vocabulary: Vocabulary, options: TokenDeletion | None = None, *, seed: int, epoch: int = 0
 ) -> FlatBatch:
     """The batch with tokens deleted and without sentences; what is left keeps its order."""
-    return remove_tokens(batch, choose_deletion(batch, vocabulary, options or TokenDeletion(), seed, epoch))
+    return remove_tokens(batch, choose_deletion(batch, vocabulary, options or _DEFAULTS, seed, epoch))
 
 
 def remove_tokens(batch: FlatBatch, positions: IntArray) -> FlatBatch:
     """The batch without the tokens at these ascending positions in `ids`.
 
-    >>> from noisebeam.transforms.samples import flat_batch
-    >>> batch = flat_batch({"ids": np.array([0, 7, 8, 2]), "sentence_lengths": np.array([2])},
-    ...                    lengths=np.array([4]), sentence_counts=np.array([1]), keys=np.array([1]), prefix_length=1)
+    >>> from noisebeam.transforms.samples import Sample, batch_samples
+    >>> sample = Sample(1, "d", 0, {"ids": np.array([0, 7, 8, 2]), "sentence_lengths": np.array([2])})
+    >>> batch = batch_samples([sample], prefix_length=1)
     >>> remove_tokens(batch, np.array([1])).ids.tolist()
     [0, 8, 2]
     """

@@ -128,7 +128,7 @@ def draw_at(streams: UIntArray, indices: IntArray) -> UIntArray:
 
 
 def below(draws: UIntArray, limits: Array | int) -> IntArray:
-    """Numbers from 0 up to `limits` (1 to 2**32), by multiplication of the upper 32 bits (bias below 2**-32 * limit)."""
+    """Numbers from 0 up to `limits` (1 to 2**32), by multiplication of the upper 32 bits (bias: limit * 2**-32)."""
     scaled = draws >> _HALF
     scaled *= np.asarray(limits, dtype=np.uint64)
     scaled >>= _HALF
@@ -147,7 +147,7 @@ def pick(draws: UIntArray, weights: Sequence[float]) -> IntArray:
     return np.searchsorted(bounds, draws >> _HALF, side="right").astype(np.int64)
 
 
-def counting(count: int, dtype: type[np.signedinteger[Any]] = np.int64) -> npt.NDArray[Any]:
+def counting(count: int, dtype: str = "int64") -> npt.NDArray[Any]:
     """0 up to `count`, read-only."""
     return _counting(_CACHED, dtype)[:count] if count <= _CACHED else np.arange(count, dtype=dtype)
 
@@ -175,7 +175,7 @@ def _cached_multiples(count: int) -> UIntArray:
 
 
 @lru_cache(maxsize=2)
-def _counting(count: int, dtype: type[np.signedinteger[Any]]) -> npt.NDArray[Any]:
-    numbers = np.arange(count, dtype=dtype)
+def _counting(count: int, dtype: str) -> npt.NDArray[Any]:
+    numbers: npt.NDArray[Any] = np.arange(count, dtype=dtype)
     numbers.flags.writeable = False
     return numbers

@@ -50,11 +50,14 @@ class TextInfilling:
             require_mask(self.name, vocabulary, "set replace_length to 0")
 
 
+_DEFAULTS = TextInfilling()
+
+
 def infill_text(
     batch: FlatBatch, vocabulary: Vocabulary, options: TextInfilling | None = None, *, seed: int, epoch: int = 0
 ) -> FlatBatch:
     """The batch with spans of tokens masked, without sentences."""
-    options = options or TextInfilling()
+    options = options or _DEFAULTS
     spans = choose_infilling(batch, vocabulary, options, seed, epoch)
     return fill_spans(batch, spans, vocabulary.mask_id, options.replace_length)
 
@@ -62,9 +65,9 @@ def infill_text(
 def fill_spans(batch: FlatBatch, spans: Spans, mask_id: int | None, replace_length: int = 1) -> FlatBatch:
     """The batch with these spans masked: by one mask each (1), one for each token (-1), or none (0).
 
-    >>> from noisebeam.transforms.samples import flat_batch
-    >>> batch = flat_batch({"ids": np.array([0, 7, 8, 9, 2]), "sentence_lengths": np.array([3])},
-    ...                    lengths=np.array([5]), sentence_counts=np.array([1]), keys=np.array([1]), prefix_length=1)
+    >>> from noisebeam.transforms.samples import Sample, batch_samples
+    >>> sample = Sample(1, "d", 0, {"ids": np.array([0, 7, 8, 9, 2]), "sentence_lengths": np.array([3])})
+    >>> batch = batch_samples([sample], prefix_length=1)
     >>> spans = Spans(np.array([1, 4]), np.array([2, 0]), np.array([2]))
     >>> [fill_spans(batch, spans, 50, length).ids.tolist() for length in (1, -1, 0)]
     [[0, 50, 9, 50, 2], [0, 50, 50, 9, 2], [0, 9, 2]]

@@ -47,11 +47,14 @@ class TokenInsertion:
             require_ordinary(self.name, vocabulary)
 
 
+_DEFAULTS = TokenInsertion()
+
+
 def insert_tokens(
     batch: FlatBatch, vocabulary: Vocabulary, options: TokenInsertion | None = None, *, seed: int, epoch: int = 0
 ) -> FlatBatch:
     """The batch with tokens inserted among the ordinary ones, without sentences."""
-    return replace_spans(batch, *choose_insertion(batch, vocabulary, options or TokenInsertion(), seed, epoch))
+    return replace_spans(batch, *choose_insertion(batch, vocabulary, options or _DEFAULTS, seed, epoch))
 
 
 def choose_insertion(

@@ -94,8 +94,7 @@ def draw_lengths(
     there would be more spans than `slots[i]` (1 or more), the last of so many makes up for the others.
     """
     table, mean = distribution.table, distribution.mean
-    expected = budgets / mean
-    room = (expected + 4 * np.sqrt(expected)).astype(np.int64) + 8
+    room = (budgets * (1.25 / mean)).astype(np.int64) + 8
     while True:
         lanes, starts = draw_lanes(streams, room)
         lengths = table.take(lanes)

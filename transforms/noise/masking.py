@@ -12,8 +12,14 @@ import numpy as np
 
 from noisebeam.transforms.noise.draws import Purpose, below, draw, draw_at, stream_keys
 from noisebeam.transforms.noise.options import check_flag, check_share
-from noisebeam.transforms.noise.ordinary import budgets, choose_ordinary, ordinary_id_count, ordinary_ids, ordinary_tokens
-from noisebeam.transforms.noise.ragged import differences, dtype_for, only_some
+from noisebeam.transforms.noise.ordinary import (
+    budgets,
+    choose_ordinary,
+    ordinary_id_count,
+    ordinary_ids,
+    ordinary_tokens,
+)
+from noisebeam.transforms.noise.ragged import differences, dtype_for, largest_of, only_some
 from noisebeam.transforms.noise.words import choose_words
 from noisebeam.transforms.samples import Array, FlatBatch, IntArray, Ragged
 from noisebeam.transforms.vocabulary import Vocabulary
@@ -60,24 +66,27 @@ class TokenMasking:
             )
 
 
+_DEFAULTS = TokenMasking()
+
+
 def mask_tokens(
     batch: FlatBatch, vocabulary: Vocabulary, options: TokenMasking | None = None, *, seed: int, epoch: int = 0
 ) -> FlatBatch:
     """The batch with tokens masked; lengths and sentences stay."""
-    return replace_tokens(batch, choose_masking(batch, vocabulary, options or TokenMasking(), seed, epoch))
+    return replace_tokens(batch, choose_masking(batch, vocabulary, options or _DEFAULTS, seed, epoch))
 
 
 def replace_tokens(batch: FlatBatch, replacements: Replacements) -> FlatBatch:
     """The batch with these tokens in place of those at the positions.
 
-    >>> from noisebeam.transforms.samples import flat_batch
-    >>> batch = flat_batch({"ids": np.array([0, 7, 8, 2]), "sentence_lengths": np.array([2])},
-    ...                    lengths=np.array([4]), sentence_counts=np.array([1]), keys=np.array([1]), prefix_length=1)
+    >>> from noisebeam.transforms.samples import Sample, batch_samples
+    >>> sample = Sample(1, "d", 0, {"ids": np.array([0, 7, 8, 2]), "sentence_lengths": np.array([2])})
+    >>> batch = batch_samples([sample], prefix_length=1)
     >>> replace_tokens(batch, Replacements(np.array([2]), np.array([9]))).ids.tolist()
     [0, 7, 9, 2]
     """
-    ids = batch.ids.astype(dtype_for(batch.ids.dtype, int(replacements.ids.max(initial=0))))
-    ids[replacements.positions] = replacements.ids
+    ids = batch.ids.astype(dtype_for(batch.ids.dtype, largest_of(replacements.ids)))
+    ids[replacements.positions] = replacements.ids[()]
     return FlatBatch(
         ids,
         batch.offsets,
@@ -124,10 +133,10 @@ def _mixed(
     draws = draw_at(np.repeat(streams, counts), positions - np.repeat(batch.offsets[:-1], counts))
     ids = batch.ids[positions].astype(np.int64)
     masked_below, random_below = (round(part * 2**32) for part in (options.mask, options.mask + options.random))
-    kinds = (draws >> 32).view(np.int64)
+    kinds = (draws >> np.uint64(32)).view(np.int64)
     if options.random:
         drawn = ((kinds >= masked_below) & (kinds < random_below)).nonzero()[0]
-        ids[drawn] = ordinary_ids(below(draws[drawn] << 32, ordinary_id_count(vocabulary)), vocabulary)
+        ids[drawn] = ordinary_ids(below(draws[drawn] << np.uint64(32), ordinary_id_count(vocabulary)), vocabulary)
     if vocabulary.mask_id is not None:
         ids[kinds < masked_below] = vocabulary.mask_id
     return ids

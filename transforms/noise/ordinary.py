@@ -44,7 +44,8 @@ class Ordinary:
     @cached_property
     def _boundaries(self) -> IntArray:
         """(specials,): ordinary tokens before each special one."""
-        return self.specials - counting(len(self.specials))
+        before: IntArray = self.specials - counting(len(self.specials))
+        return before
 
     def positions(self, numbers: IntArray) -> IntArray:
         """Where in `ids` the ordinary tokens with these ascending numbers are."""
@@ -59,9 +60,10 @@ class Ordinary:
 def ordinary_tokens(batch: FlatBatch, vocabulary: Vocabulary) -> Ordinary:
     """The ordinary tokens of a batch.
 
-    >>> from noisebeam.transforms.samples import flat_batch
-    >>> batch = flat_batch({"ids": np.array([0, 7, 8, 2, 0, 5, 2]), "sentence_lengths": np.array([2, 1])},
-    ...                    lengths=np.array([4, 3]), sentence_counts=np.array([1, 1]), keys=np.array([1, 2]), prefix_length=1)
+    >>> from noisebeam.transforms.samples import Sample, batch_samples
+    >>> rows = [[0, 7, 8, 2], [0, 5, 2]]
+    >>> fields = [{"ids": np.array(row), "sentence_lengths": np.array([len(row) - 2])} for row in rows]
+    >>> batch = batch_samples([Sample(1, "d", 0, field) for field in fields], prefix_length=1)
     >>> ordinary = ordinary_tokens(batch, Vocabulary(size=10, special_ids=(0, 1, 2)))
     >>> ordinary.counts.tolist(), ordinary.positions(np.array([0, 1, 2])).tolist()
     ([2, 1], [1, 2, 5])
@@ -107,7 +109,8 @@ def ordinary_ids(indices: IntArray, vocabulary: Vocabulary) -> IntArray:
     runs = special_runs(vocabulary)
     lengths = np.cumsum([0, *(last - first + 1 for first, last in runs)])
     bounds = np.array([first for first, _ in runs], dtype=np.int64) - lengths[:-1]
-    return indices + lengths[np.searchsorted(bounds, indices, side="right")]
+    ids: IntArray = indices + lengths[np.searchsorted(bounds, indices, side="right")]
+    return ids
 
 
 def ordinary_id_count(vocabulary: Vocabulary) -> int:
@@ -121,13 +124,14 @@ def budgets(counts: IntArray, share: float) -> IntArray:
     >>> budgets(np.array([10, 11, 5]), 0.3).tolist()
     [3, 3, 2]
     """
-    return np.floor(counts * share + 0.5).astype(np.int64)
+    rounded: IntArray = (counts * share + 0.5).astype(np.int64)
+    return rounded
 
 
 def choose_ordinary(
     streams: UIntArray, batch: FlatBatch, ordinary: Ordinary, counts: IntArray, ascending: bool = True
 ) -> IntArray:
-    """Positions in `ids` of `counts[i]` randomly chosen ordinary tokens of sample i, in any order if not `ascending`."""
+    """Positions in `ids` of `counts[i]` random ordinary tokens of sample i, in any order if not `ascending`."""
     starts, sizes, total = batch.offsets[:-1], differences(batch.offsets), len(batch.ids)
     if ascending or np.count_nonzero(counts * 2 > ordinary.counts):
         taken = take_places(streams, starts, sizes, counts, total, ordinary.specials, ordinary.counts)

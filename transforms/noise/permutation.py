@@ -1,9 +1,8 @@
 """Sentence permutation: a sample's sentences come in random order, and a model has to restore it.
 
-The ids are those of the permuted text. A sentence that comes to be first takes its form at the start of a text, one that
-stops being first its continuing form (see `Sample`), so lengths may change. All between the special prefix and the end of
-the last sentence moves with its sentence; prefix, suffix and padding stay. It works on clean text only, so a recipe has
-it first.
+The ids are those of the permuted text. A sentence that comes to be first takes its form at the start of a text, one
+that stops being first its continuing form (see `Sample`), so lengths may change. All tokens of a sentence move with it,
+special ones too; prefix, suffix and padding stay. It works on clean text only, so a recipe has it first.
 """
 
 from __future__ import annotations
@@ -35,6 +34,9 @@ class SentencePermutation:
         """Any vocabulary will do."""
 
 
+_DEFAULTS = SentencePermutation()
+
+
 def permute_sentences(
     batch: FlatBatch, vocabulary: Vocabulary, options: SentencePermutation | None = None, *, seed: int, epoch: int = 0
 ) -> FlatBatch:
@@ -42,16 +44,21 @@ def permute_sentences(
 
     The result has its sentence ends, but no heads and alternatives: it cannot be permuted again.
     """
-    order = choose_order(batch, options or SentencePermutation(), seed, epoch)
+    if not len(batch.sentence_ends) and len(batch.ids) > len(batch) * len(vocabulary.prefix + vocabulary.suffix):
+        raise ValueError(
+            f"{SentencePermutation.name}: needs the sentences of the samples, and there are none; "
+            "permute before other corruptions, and samples that were stored with sentence_lengths"
+        )
+    order = choose_order(batch, options or _DEFAULTS, seed, epoch)
     return reorder_sentences(batch, order, len(vocabulary.prefix))
 
 
 def reorder_sentences(batch: FlatBatch, order: IntArray, prefix_length: int) -> FlatBatch:
     """The batch with sentence `order[j]` (numbered through the batch) in place of sentence j, of the same sample.
 
-    >>> from noisebeam.transforms.samples import flat_batch
-    >>> batch = flat_batch({"ids": np.array([0, 7, 8, 9, 2]), "sentence_lengths": np.array([1, 2])},
-    ...                    lengths=np.array([5]), sentence_counts=np.array([2]), keys=np.array([1]), prefix_length=1)
+    >>> from noisebeam.transforms.samples import Sample, batch_samples
+    >>> sample = Sample(1, "d", 0, {"ids": np.array([0, 7, 8, 9, 2]), "sentence_lengths": np.array([1, 2])})
+    >>> batch = batch_samples([sample], prefix_length=1)
     >>> reorder_sentences(batch, np.array([1, 0]), prefix_length=1).ids.tolist()
     [0, 8, 9, 7, 2]
     """

@@ -11,8 +11,6 @@ import numpy.typing as npt
 from noisebeam.transforms.noise.draws import Purpose, UIntArray, counting, draw, happens, stream_keys
 from noisebeam.transforms.samples import Array, FlatBatch, IntArray, Ragged
 
-_WIDER = (np.dtype(np.int32), np.dtype(np.int64))
-
 
 def differences(offsets: IntArray) -> IntArray:
     """The lengths of rows with these offsets (`numpy.diff`, in a quarter of its time on short arrays).
@@ -42,12 +40,18 @@ def dtype_for(dtype: npt.DTypeLike, largest: int) -> np.dtype[Any]:
     >>> dtype_for(np.uint8, 50264)
     dtype('int32')
     """
-    return next(candidate for candidate in (np.dtype(dtype), *_WIDER) if largest <= _largest(candidate))
+    return _dtype_for(np.dtype(dtype), largest.bit_length())
 
 
 @lru_cache
-def _largest(dtype: np.dtype[Any]) -> int:
-    return int(np.iinfo(dtype).max)
+def _dtype_for(dtype: np.dtype[Any], bits: int) -> np.dtype[Any]:
+    candidates = (dtype, np.dtype(np.int32), np.dtype(np.int64))
+    return next(candidate for candidate in candidates if bits <= int(np.iinfo(candidate).max).bit_length())
+
+
+def largest_of(ids: Array) -> int:
+    """The largest of some ids, 0 of none."""
+    return int(ids.max(initial=0)) if ids.ndim else int(ids)
 
 
 def without_sentences(batch: FlatBatch, ids: Array, offsets: IntArray) -> FlatBatch:

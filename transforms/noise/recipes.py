@@ -18,8 +18,9 @@ A recipe is a preset's name, a YAML file or a mapping:
 | `document-rotation` | `probability` |
 | `span-corruption` | `denoisers`, each with `share`, `mean_length`, `weight`, `mode_id` |
 
-Settings that are left out have the defaults of the corruption's class, such as `TokenMasking`. No corruption comes twice. The
-objective `mlm` goes with token masking alone, `spans` with span corruption alone, `denoising` with any of the others.
+Settings that are left out have the defaults of the corruption's class, such as `TokenMasking`. No corruption comes
+twice. The objective `mlm` goes with token masking alone, `spans` with span corruption alone, `denoising` with any of
+the others.
 """
 
 from __future__ import annotations
@@ -124,6 +125,8 @@ def load_recipe(recipe: str | Path | Mapping[str, Any] | Recipe) -> Recipe:
         return recipe
     if isinstance(recipe, Mapping):
         return _from_mapping(recipe, str(recipe.get("name") or "unnamed"))
+    if not isinstance(recipe, str | Path):
+        raise ValueError(f"recipe {recipe!r}: expected a preset's name, a YAML file, a mapping or a Recipe")
     if recipe in PRESETS:
         return _from_file(_PRESET_FOLDER / f"{recipe}.yaml")
     path = Path(recipe)

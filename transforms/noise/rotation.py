@@ -30,6 +30,9 @@ class DocumentRotation:
         """Any vocabulary will do."""
 
 
+_DEFAULTS = DocumentRotation()
+
+
 def rotate_documents(
     batch: FlatBatch, vocabulary: Vocabulary, options: DocumentRotation | None = None, *, seed: int, epoch: int = 0
 ) -> FlatBatch:
@@ -38,15 +41,15 @@ def rotate_documents(
     Every start but the old one is equally likely; samples of fewer than two ordinary tokens stay.
     """
     ordinary = ordinary_tokens(batch, vocabulary)
-    return rotate_to(batch, ordinary, choose_rotation(batch, ordinary, options or DocumentRotation(), seed, epoch))
+    return rotate_to(batch, ordinary, choose_rotation(batch, ordinary, options or _DEFAULTS, seed, epoch))
 
 
 def rotate_to(batch: FlatBatch, ordinary: Ordinary, starts: IntArray) -> FlatBatch:
-    """The batch with the ordinary token number `starts[i]` (counted in the sample, 0 for no change) of each sample first.
+    """The batch with ordinary token `starts[i]` (counted in the sample, 0 for no change) of each sample first.
 
-    >>> from noisebeam.transforms.samples import flat_batch
-    >>> batch = flat_batch({"ids": np.array([0, 7, 8, 9, 2]), "sentence_lengths": np.array([3])},
-    ...                    lengths=np.array([5]), sentence_counts=np.array([1]), keys=np.array([1]), prefix_length=1)
+    >>> from noisebeam.transforms.samples import Sample, batch_samples
+    >>> sample = Sample(1, "d", 0, {"ids": np.array([0, 7, 8, 9, 2]), "sentence_lengths": np.array([3])})
+    >>> batch = batch_samples([sample], prefix_length=1)
     >>> ordinary = ordinary_tokens(batch, Vocabulary(size=10, special_ids=(0, 1, 2)))
     >>> rotate_to(batch, ordinary, np.array([2])).ids.tolist()
     [0, 9, 7, 8, 2]

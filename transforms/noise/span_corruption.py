@@ -1,8 +1,9 @@
 """Span corruption: each span becomes a sentinel, and the labels are the sentinels, each followed by its span.
 
-Spans as T5's published code draws them (`random_spans_noise_mask` of google-research/text-to-text-transfer-transformer):
-their number and total length follow from the sample's length, and the sample is divided at random into kept and noised
-parts that take turns, a kept part first. Several denoisers, one drawn for each sample, make UL2's mixture.
+Spans as T5's published code draws them (google-research/text-to-text-transfer-transformer, `random_spans_noise_mask`):
+their number and total length follow from the sample's length, and the sample is divided at random into kept and
+noised parts that take turns, a kept part first. There are no more spans than sentinels: long samples get longer spans.
+Several denoisers, one drawn for each sample, make UL2's mixture.
 """
 
 from __future__ import annotations
@@ -74,19 +75,26 @@ class SpanCorruption:
                 raise ValueError(f"{self.name}: mode_id is {denoiser.mode_id}; expected an id below {vocabulary.size}")
 
 
+_DEFAULTS = SpanCorruption()
+
+
 def corrupt_spans(
     batch: FlatBatch, vocabulary: Vocabulary, options: SpanCorruption | None = None, *, seed: int, epoch: int = 0
 ) -> tuple[FlatBatch, Ragged]:
     """The batch with spans replaced by sentinels, without sentences, and the labels."""
-    options = options or SpanCorruption()
+    options = options or _DEFAULTS
     spans, denoisers = choose_corrupted_spans(batch, vocabulary, options, seed, epoch)
     labels = span_labels(batch, spans, vocabulary)
     corrupted = replace_spans(batch, spans, sentinels(spans, vocabulary))
-    modes = np.array([-1 if denoiser.mode_id is None else denoiser.mode_id for denoiser in options.denoisers])[denoisers]
+    modes = np.array([-1 if denoiser.mode_id is None else denoiser.mode_id for denoiser in options.denoisers])[
+        denoisers
+    ]
     marked = modes >= 0
     if np.count_nonzero(marked):
         starts = corrupted.offsets[:-1][marked]
-        corrupted = replace_spans(corrupted, Spans(starts, np.zeros_like(starts), marked.astype(np.int64)), modes[marked])
+        corrupted = replace_spans(
+            corrupted, Spans(starts, np.zeros_like(starts), marked.astype(np.int64)), modes[marked]
+        )
     return corrupted, labels
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from noisebeam.transforms.noise.draws import counting
 from noisebeam.transforms.noise.ordinary import Ordinary
-from noisebeam.transforms.noise.ragged import dtype_for, ranges, without_sentences
+from noisebeam.transforms.noise.ragged import dtype_for, largest_of, ranges, without_sentences
 from noisebeam.transforms.noise.subsets import BoolArray
 from noisebeam.transforms.samples import Array, FlatBatch, IntArray, offsets_of
 
@@ -26,13 +26,11 @@ def replace_spans(batch: FlatBatch, spans: Spans, ids: Array | None) -> FlatBatc
 
     `ids` of shape () is the same token for all.
 
-        >>> from noisebeam.transforms.noise.subsets import BoolArray
-    from noisebeam.transforms.samples import flat_batch
-        >>> batch = flat_batch({"ids": np.array([0, 7, 8, 9, 2]), "sentence_lengths": np.array([3])},
-        ...                    lengths=np.array([5]), sentence_counts=np.array([1]), keys=np.array([1]), prefix_length=1)
-        >>> spans = Spans(np.array([1, 4]), np.array([2, 0]), np.array([2]))
-        >>> replace_spans(batch, spans, np.array([50, 50])).ids.tolist()
-        [0, 50, 9, 50, 2]
+    >>> from noisebeam.transforms.samples import Sample, batch_samples
+    >>> sample = Sample(1, "d", 0, {"ids": np.array([0, 7, 8, 9, 2]), "sentence_lengths": np.array([3])})
+    >>> spans = Spans(np.array([1, 4]), np.array([2, 0]), np.array([2]))
+    >>> replace_spans(batch_samples([sample], prefix_length=1), spans, np.array([50, 51])).ids.tolist()
+    [0, 50, 9, 51, 2]
     """
     covered, before = offsets_of(spans.lengths), offsets_of(spans.counts)
     offsets = batch.offsets - covered[before]
@@ -43,8 +41,8 @@ def replace_spans(batch: FlatBatch, spans: Spans, ids: Array | None) -> FlatBatc
     numbers = counting(len(places) + 1)
     places += numbers[1:]
     values = _gather(batch.ids, places, covered - numbers, offsets[-1])
-    values = values.astype(dtype_for(batch.ids.dtype, int(ids.max(initial=0))), copy=False)
-    values[places - 1] = ids
+    values = values.astype(dtype_for(batch.ids.dtype, largest_of(ids)), copy=False)
+    values[places - 1] = ids[()]
     return without_sentences(batch, values, offsets)
 
 

@@ -1,11 +1,12 @@
 """Uniformly random subsets of an exact size, for all samples of a batch at once.
 
-Numbers are drawn from the range of each sample, and the first so many different ones are taken. Where more than half are
-wanted, those to leave out are drawn instead. So every subset of the size is equally likely, and none depends on others.
+Numbers are drawn from the range of each sample, and the first so many different ones are taken. Where more than half
+are wanted, those to leave out are drawn instead. So every subset of the size is equally likely.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -71,32 +72,35 @@ def draw_places(
     allowed: IntArray | None = None,
 ) -> IntArray:
     """The same places in any order, but slow where more than half are wanted."""
-    tries = _expected_tries(sizes, sizes if allowed is None else allowed, counts)
+    allowed = sizes if allowed is None else allowed
     parts = [
         _first_different(streams[rows], starts[rows], sizes[rows], counts[rows], width, total, excluded)
-        for width, rows in _similar(tries)
+        for width, rows in _tables(sizes, allowed, counts)
     ]
-    return np.concatenate(parts) if len(parts) != 1 else parts[0]
+    return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, dtype=np.int64), *parts])
 
 
-def _expected_tries(sizes: IntArray, available: IntArray, counts: IntArray) -> npt.NDArray[np.float64]:
-    """About how many draws give `counts` different ones, with a good margin. It decides the speed alone."""
-    some = np.maximum(available, 1)
-    repeated = counts * counts * 0.8 / some
-    tries = counts + repeated + 5 * np.sqrt(repeated) + 4
-    return tries if available is sizes else tries * (sizes / some)
-
-
-def _similar(tries: npt.NDArray[np.float64]) -> Iterator[tuple[int, slice | IntArray]]:
-    """Rows that have about as many tries, to be worked on as one table, and its width."""
-    numbers = tries.tolist()
-    if numbers and max(numbers) <= 2 * min(numbers):
-        yield int(max(numbers)), slice(None)
+def _tables(sizes: IntArray, allowed: IntArray, counts: IntArray) -> Iterator[tuple[int, slice | IntArray]]:
+    """Rows that need about as many draws, to be worked on as one table, and its width."""
+    if not len(counts):
         return
-    classes = np.frexp(tries)[1]
+    some = np.maximum(allowed, 1)
+    shares, losses = counts / some, sizes / some
+    numbers, loss = counts.tolist(), losses.max()
+    most = max(numbers)
+    if most <= 2 * min(numbers) + 8 and loss <= 2:
+        yield _width(most, shares.max(), loss), slice(None)
+        return
+    classes = np.frexp((counts + 8) * losses)[1]
     for number in np.unique(classes):
         rows = (classes == number).nonzero()[0]
-        yield int(tries[rows].max()), rows
+        yield _width(counts[rows].max(), shares[rows].max(), losses[rows].max()), rows
+
+
+def _width(count: int, share: float, loss: float) -> int:
+    """About how many draws give `count` different ones, with a good margin. It decides the speed alone."""
+    repeated = count * share * (0.5 + 0.6 * share)
+    return int((count + repeated + 5 * math.sqrt(repeated) + 2) * loss) if count else 1
 
 
 def _first_different(
@@ -114,7 +118,7 @@ def _first_different(
         places = draw_halves(streams, width, sizes)  # (rows, draws), the first draw last
         places += starts[:, None]
         flat = places.reshape(-1)
-        order = counting(len(flat), np.int32)
+        order = counting(len(flat), "int32")
         seen[flat] = order  # of several values for one place the last stays: the first draw of it
         if excluded is not None:
             seen[excluded] = -1
@@ -124,5 +128,5 @@ def _first_different(
         skipped = ends - counts
         if skipped[0] >= 0 and not np.count_nonzero(skipped[1:] < ends[:-1]):
             usable &= (nth > skipped[:, None]).reshape(-1)
-            return flat[usable]
+            return flat.compress(usable)
         width *= 2

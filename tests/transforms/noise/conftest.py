@@ -17,7 +17,7 @@ ToRows = Callable[[Any], list[list[int]]]
 
 @pytest.fixture(scope="session")
 def vocabulary() -> Vocabulary:
-    """Ids 0 to 99: <s> 0, <pad> 1, </s> 2, <unk> 3, ordinary 4 to 89, sentinels 97 down to 90, a special id 98, mask 99."""
+    """Ids 0 to 99: <s> 0, <pad> 1, </s> 2, <unk> 3, ordinary 4 to 89, sentinels 97 to 90, an added 98, <mask> 99."""
     return Vocabulary(
         size=100,
         prefix=(0,),

@@ -139,7 +139,7 @@ def test_steps_show_the_batch_after_each_corruption(golden_batch, vocabulary) ->
     assert np.array_equal(steps["sentence-permutation"].ids, alone.values)
 
 
-@pytest.mark.parametrize("name", ["bart", "bert", "t5", "token-deletion", "document-rotation", "ul2"])
+@presets
 def test_memory_is_at_most_six_times_the_batch(make_batch, vocabulary, name) -> None:
     batch = with_heads(make_batch([[[50] * 25] * 20] * 2000))
     recipe = load_recipe(name)

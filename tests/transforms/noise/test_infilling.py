@@ -61,9 +61,7 @@ def test_there_are_as_many_masks_as_spans_and_labels_restore(make_batch, to_rows
 @given(mixed, options)
 def test_special_tokens_are_never_covered_or_moved_apart(make_batch, to_rows, vocabulary, samples, options) -> None:
     batch = make_batch(samples)
-    for row, source in zip(
-        to_rows(infill_text(batch, vocabulary, options, seed=1)), to_rows(batch), strict=True
-    ):
+    for row, source in zip(to_rows(infill_text(batch, vocabulary, options, seed=1)), to_rows(batch), strict=True):
         kept = [id_ for id_ in row if not 4 <= id_ < 90 and id_ != MASK]
         assert kept == [id_ for id_ in source if not 4 <= id_ < 90]
         assert (row[0], row[-1]) == (0, 2)
@@ -140,6 +138,6 @@ def test_settings_out_of_range(settings, message) -> None:
 
 
 def test_a_vocabulary_without_a_mask() -> None:
-    with pytest.raises(ValueError, match="text-infilling: needs a mask token, .* or set replace_length to 0"):
+    with pytest.raises(ValueError, match=r"text-infilling: needs a mask token, .* or set replace_length to 0"):
         TextInfilling().check(Vocabulary(size=10))
     TextInfilling(replace_length=0).check(Vocabulary(size=10))

@@ -45,6 +45,6 @@ def test_random_tokens_are_ordinary(make_batch, vocabulary) -> None:
 
 
 def test_a_vocabulary_without_a_mask() -> None:
-    with pytest.raises(ValueError, match="token-insertion: needs a mask token, .* or set random to 1"):
+    with pytest.raises(ValueError, match=r"token-insertion: needs a mask token, .* or set random to 1"):
         TokenInsertion().check(Vocabulary(size=10))
     TokenInsertion(random=1).check(Vocabulary(size=10))

@@ -76,8 +76,8 @@ def test_the_share_over_ten_thousand_samples_is_what_was_asked(make_batch, vocab
     lengths = draw(stream_keys(0, 0, np.arange(1, dtype=np.uint64), Purpose.DENOISER), np.array([10_000])) % 40 + 1
     batch = make_batch([[[50] * int(length)] for length in lengths])
     chosen = choose_masking(batch, vocabulary, TokenMasking(0.15), 5, 0)
-    expected = float((lengths * 0.15).sum())
-    assert abs(len(chosen.positions) - expected) < 4 * np.sqrt(10_000 / 12) + 0.02 * 10_000
+    assert len(chosen.positions) == np.floor(lengths * 0.15 + 0.5).sum()
+    assert abs(len(chosen.positions) / lengths.sum() - 0.15) < 0.002
 
 
 @pytest.mark.parametrize(

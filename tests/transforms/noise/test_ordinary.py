@@ -45,7 +45,12 @@ def test_any_integer_dtype_will_do(vocabulary, dtype) -> None:
 
 def test_ids_up_to_the_largest_of_31_bits() -> None:
     huge = Vocabulary(size=2**31, special_ids=(0, 2**31 - 1))
-    assert is_special(np.array([0, 1, 2**31 - 2, 2**31 - 1], dtype=np.int32), huge).tolist() == [True, False, False, True]
+    assert is_special(np.array([0, 1, 2**31 - 2, 2**31 - 1], dtype=np.int32), huge).tolist() == [
+        True,
+        False,
+        False,
+        True,
+    ]
     assert ordinary_ids(np.array([ordinary_id_count(huge) - 1]), huge).tolist() == [2**31 - 2]
 
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from noisebeam.transforms.noise.infilling import infill_text
 from noisebeam.transforms.noise.permutation import (
     SentencePermutation,
     choose_order,
@@ -110,3 +112,11 @@ def test_only_some_samples_with_a_probability(make_batch) -> None:
     batch = make_batch([[[5], [6], [7], [8], [9]]] * 1000)
     order = choose_order(batch, SentencePermutation(0.3), 1, 0).reshape(-1, 5)
     assert abs(np.mean((np.diff(order) != 1).any(axis=1)) - 0.3 * 119 / 120) < 4 * np.sqrt(0.21 / 1000)
+
+
+def test_samples_without_sentences_are_an_error(make_batch, vocabulary) -> None:
+    infilled = infill_text(make_batch([[[5] * 10]]), vocabulary, seed=1)
+    with pytest.raises(
+        ValueError, match="sentence-permutation: needs the sentences of the samples, and there are none"
+    ):
+        permute_sentences(infilled, vocabulary, seed=1)

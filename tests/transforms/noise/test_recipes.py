@@ -95,11 +95,15 @@ def test_a_corruption_without_settings_has_the_defaults() -> None:
 
 
 ERRORS = [
+    (3, "recipe 3: expected a preset's name, a YAML file, a mapping or a Recipe"),
     ("brat", "recipe 'brat': expected a YAML file or one of bart, bart-paper-document-rotation,"),
     ("none.yaml", "recipe 'none.yaml' cannot be read: [Errno 2] No such file or directory"),
     ({}, "recipe 'unnamed': corruptions is None; expected a list, as in [token-deletion: {share: 0.1}]"),
     ({"corruption": []}, "recipe 'unnamed': unknown key 'corruption'; expected name, objective, corruptions"),
-    ({"corruptions": ["noise"]}, "recipe 'unnamed': corruption 'noise': expected one of token-masking, token-deletion,"),
+    (
+        {"corruptions": ["noise"]},
+        "recipe 'unnamed': corruption 'noise': expected one of token-masking, token-deletion,",
+    ),
     ({"corruptions": [3]}, "recipe 'unnamed': corruption 3: expected a name, or one name with its settings"),
     (
         {"name": "a", "corruptions": [{"token-deletion": 0.1}]},
@@ -175,7 +179,9 @@ def test_a_file_that_is_not_a_recipe(tmp_path, text, message) -> None:
 
 def test_check_names_recipe_and_what_to_do() -> None:
     lacking = Vocabulary(size=10)
-    with pytest.raises(ValueError, match=r"recipe 'bart': text-infilling: needs a mask token, .*; add one to the tokenizer"):
+    with pytest.raises(
+        ValueError, match=r"recipe 'bart': text-infilling: needs a mask token, .*; add one to the tokenizer"
+    ):
         check_recipe(load_recipe("bart"), lacking)
     with pytest.raises(ValueError, match="recipe 't5': span-corruption: needs sentinels"):
         check_recipe(load_recipe("t5"), lacking)

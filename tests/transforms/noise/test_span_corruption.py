@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -44,7 +45,9 @@ def test_lengths_follow_from_the_length_of_the_sample(length, share, mean) -> No
 
 def test_568_tokens_and_the_end_give_the_512_and_114_of_t5(make_batch) -> None:
     """T5 pre-trains on 512 tokens in and 114 out: 568 tokens with 15 % in spans of 3 (its `random_spans_helper`)."""
-    vocabulary = Vocabulary(size=1000, special_ids=(0, 1, 2, *range(900, 1000)), eos_id=1, sentinel_ids=tuple(range(900, 1000)))
+    vocabulary = Vocabulary(
+        size=1000, special_ids=(0, 1, 2, *range(900, 1000)), eos_id=1, sentinel_ids=tuple(range(900, 1000))
+    )
     batch = make_batch([[[50] * 568]] * 3)
     inputs, labels = corrupt_spans(batch, vocabulary, seed=1)
     assert (np.diff(inputs.offsets) - 1).tolist() == [512] * 3  # one special token more than T5 has
@@ -74,7 +77,7 @@ def test_a_kept_token_comes_first_and_between_spans(make_batch, to_rows, vocabul
     inputs, _ = corrupt_spans(batch, vocabulary, options, seed=1)
     for source, row in zip(to_rows(batch), to_rows(inputs), strict=True):
         is_sentinel = [id_ in SENTINELS for id_ in row]
-        assert not any(a and b for a, b in zip(is_sentinel, is_sentinel[1:], strict=False))
+        assert not any(a and b for a, b in pairwise(is_sentinel))
         if len(source) > 3:
             assert row[1] == source[1]
             assert row[-2] in SENTINELS
@@ -108,7 +111,9 @@ def test_without_a_mean_length_the_end_is_one_span(make_batch, to_rows, vocabula
 
 
 def test_denoisers_are_drawn_by_weight_and_lead_with_their_mode(make_batch, to_rows, vocabulary) -> None:
-    options = SpanCorruption((Denoiser(0.15, 3, weight=1, mode_id=80), Denoiser(0.5, 3, weight=3), Denoiser(0.5, 8, mode_id=82)))
+    options = SpanCorruption(
+        (Denoiser(0.15, 3, weight=1, mode_id=80), Denoiser(0.5, 3, weight=3), Denoiser(0.5, 8, mode_id=82))
+    )
     batch = make_batch([[[5] * 40]] * 2000)
     inputs, labels = corrupt_spans(batch, vocabulary, options, seed=1)
     _, denoisers = choose_corrupted_spans(batch, vocabulary, options, 1, 0)
@@ -143,7 +148,10 @@ def test_settings_out_of_range(settings, message) -> None:
 @pytest.mark.parametrize(
     ("vocabulary", "message"),
     [
-        (Vocabulary(size=10, eos_id=1), "span-corruption: needs sentinels (<extra_id_0>, ...), and the tokenizer has none"),
+        (
+            Vocabulary(size=10, eos_id=1),
+            "span-corruption: needs sentinels (<extra_id_0>, ...), and the tokenizer has none",
+        ),
         (Vocabulary(size=10, sentinel_ids=(8, 9)), "span-corruption: needs an end-of-text token"),
         (Vocabulary(size=10, eos_id=1, sentinel_ids=(8, 9)), "span-corruption: mode_id is 10; expected an id below 10"),
     ],

@@ -41,7 +41,9 @@ def test_replacing_is_what_the_slow_way_gives(make_batch, to_rows, case, delete)
     ids = None if delete else np.arange(1000, 1000 + len(starts))
     result = replace_spans(
         batch,
-        Spans(np.array(starts, dtype=np.int64), np.array(lengths, dtype=np.int64), np.array([len(row) for row in spans])),
+        Spans(
+            np.array(starts, dtype=np.int64), np.array(lengths, dtype=np.int64), np.array([len(row) for row in spans])
+        ),
         ids,
     )
     assert to_rows(result) == slowly(to_rows(batch), spans, None if ids is None else ids.tolist())
