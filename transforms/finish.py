@@ -56,7 +56,7 @@ def finish_build(
     dead_letters: Sequence[DeadLetterPart],
     max_bad_fraction: float,
 ) -> Manifest | Failure:
-    """Write the manifest (`header` with shards and counts), and remove files of older builds; or else `failure.json`."""
+    """Write the manifest, `header` with shards and counts, and remove files of older builds; or else `failure.json`."""
     shards = sorted(shards, key=lambda shard: shard.name)
     counts = _counts(shards, dead_letters)
     reason = _reason_to_fail(counts, dead_letters, max_bad_fraction)

@@ -15,7 +15,8 @@ import numpy.typing as npt
 UInts = npt.NDArray[np.uint64]
 
 GAMMA = 0x9E3779B97F4A7C15
-MASK = 2**64 - 1
+_SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
+_FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
 def mix64(values: UInts) -> UInts:
@@ -25,9 +26,15 @@ def mix64(values: UInts) -> UInts:
     >>> [f"{draw:x}" for draw in mix64(state)]
     ['e220a8397b1dcdaf', '6e789e6aa1b965f4', '6c45d188009454f']
     """
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    mixed = values >> _SHIFTS[0]
+    mixed ^= values
+    mixed *= _FACTORS[0]
+    shifted = mixed >> _SHIFTS[1]
+    mixed ^= shifted
+    mixed *= _FACTORS[1]
+    np.right_shift(mixed, _SHIFTS[2], out=shifted)
+    mixed ^= shifted
+    return mixed
 
 
 def hash64(words: tuple[int, ...], values: npt.ArrayLike) -> UInts:

@@ -15,16 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from noisebeam.transforms.hashing import GAMMA, mix64
 from noisebeam.transforms.samples import Array, IntArray, offsets_of
 
 UIntArray = npt.NDArray[np.uint64]
 
-GAMMA = 0x9E3779B97F4A7C15
 LANES = 4  # 16-bit numbers in a draw
 LANE_RANGE = 1 << 16
 
-_SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
-_FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _STEP = np.uint64(GAMMA)
 _HALF = np.uint64(32)
 _LITTLE = {size: np.dtype(f"<u{size}") for size in (2, 4, 8)}
@@ -54,23 +52,6 @@ class Purpose(IntEnum):
     DENOISER = 18
     NOISE_CUTS = 19
     KEPT_CUTS = 20
-
-
-def mix64(values: UIntArray) -> UIntArray:
-    """SplitMix64's output function, a bijection of the 64-bit numbers.
-
-    >>> [hex(x) for x in mix64(np.array([GAMMA], dtype=np.uint64)).tolist()]
-    ['0xe220a8397b1dcdaf']
-    """
-    mixed = values >> _SHIFTS[0]
-    mixed ^= values
-    mixed *= _FACTORS[0]
-    shifted = mixed >> _SHIFTS[1]
-    mixed ^= shifted
-    mixed *= _FACTORS[1]
-    np.right_shift(mixed, _SHIFTS[2], out=shifted)
-    mixed ^= shifted
-    return mixed
 
 
 def stream_keys(seed: int, epoch: int, keys: UIntArray, *purposes: Purpose) -> UIntArray:
