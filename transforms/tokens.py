@@ -61,6 +61,9 @@ class EncodedSentences:
         return self.lengths - self.head_lengths + np.diff(self.heads.offsets)
 
 
+_Head = tuple[int, tuple[int, ...]]
+
+
 class _Piece(NamedTuple):
     """A sentence with the white space before it: `gap`, which the first sentence of a text borrows from the second."""
 
@@ -82,7 +85,7 @@ class Encoder:
         self.special_tokens = len(self._prefix) + len(self._suffix)
         self._tokenizer = loaded.tokenizer
         self._clean = CleanCuts(self._tokenizer)
-        self._heads: dict[tuple[str, str, str], tuple[int, tuple[int, ...]]] = {}
+        self._heads: dict[tuple[str, str, str], _Head] = {}
         self._prepends, self._prepends_to_space = (self._after(".", text) != self._ids(text) for text in ("x", " x"))
         probes = ("x", " x", "  x", "\nx", "\n\nx", "\tx")
         self.has_alternatives = any(self._after(".", probe) != self._ids("x") for probe in probes)
@@ -139,8 +142,7 @@ class Encoder:
         if not lengths.all() and lengths.any():
             pieces = _join_empty(pieces, lengths)
             ids = self._encode_pieces(text, pieces)
-        whole = self._holds_special(ids)
-        heads = [self._head(text, piece, special) for piece, special in zip(pieces, whole, strict=True)]
+        heads = self._find_heads(text, pieces, self._holds_special(ids))
         return EncodedSentences(
             spans=np.array([(piece.start, piece.end) for piece in pieces], dtype=np.int64).reshape(-1, 2),
             ids=ids,
@@ -183,8 +185,7 @@ class Encoder:
         texts = [
             anchor + piece.gap + text[piece.start : piece.end] for anchor, piece in zip(anchors, pieces, strict=True)
         ]
-        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        rows = [encoding.ids for encoding in encodings]
+        rows = self._batch(texts)
         if any(anchors):
             rows = [row[len(self._ids(anchor)) :] if anchor else row for row, anchor in zip(rows, anchors, strict=True)]
         return _ragged(rows)
@@ -193,17 +194,30 @@ class Encoder:
         """The character to encode a piece after, or nothing if the tokenizer treats the piece alike without."""
         return anchor if (self._prepends_to_space if gap[:1] == " " else self._prepends) else ""
 
-    def _head(self, text: str, piece: _Piece, whole: bool) -> tuple[int, tuple[int, ...]]:
-        """How the piece's first tokens change when it becomes the first of a text: how many go, and which come."""
+    def _find_heads(self, text: str, pieces: list[_Piece], whole: list[bool]) -> list[_Head]:
+        """How each piece's first tokens change when it becomes the first of a text: how many go, and which come."""
+        keys = [self._head_key(text, piece, special) for piece, special in zip(pieces, whole, strict=True)]
+        new = list(dict.fromkeys(key for key in keys if key not in self._heads))
+        if not new:
+            return [self._heads[key] for key in keys]
+        anchors, later, first = (
+            [anchor for anchor, _, _ in new],
+            ["".join(key) for key in new],
+            [key[2] for key in new],
+        )
+        found = {
+            key: _without_common_end(after[len(before) :], start)
+            for key, before, after, start in zip(new, *map(self._batch, (anchors, later, first)), strict=True)
+        }
+        heads = [found.get(key) or self._heads[key] for key in keys]
+        if len(self._heads) < _CACHED_HEADS:
+            self._heads.update({key: head for key, head in found.items() if len(key[2]) <= _LONGEST_CACHED_HEAD})
+        return heads
+
+    def _head_key(self, text: str, piece: _Piece, whole: bool) -> tuple[str, str, str]:
+        """What decides about the head: anchor, white space, and the piece up to its first clean cut."""
         end = piece.end if whole else self._head_end(text, piece.start, piece.end)
-        key = (self._anchor(piece.anchor, piece.gap), piece.gap, text[piece.start : end])
-        head = self._heads.get(key)
-        if head is None:
-            anchor, gap, word = key
-            head = _without_common_end(self._after(anchor, gap + word), self._ids(word))
-            if end - piece.start <= _LONGEST_CACHED_HEAD and len(self._heads) < _CACHED_HEADS:
-                self._heads[key] = head
-        return head
+        return self._anchor(piece.anchor, piece.gap), piece.gap, text[piece.start : end]
 
     def _head_end(self, text: str, start: int, end: int) -> int:
         """A clean cut early in the sentence: at its first space, or wherever there is one."""
@@ -220,9 +234,11 @@ class Encoder:
         counts = offsets_of(special)[ids.offsets]
         return [bool(count) for count in np.diff(counts)]
 
+    def _batch(self, texts: list[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
     def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
+        return self._batch([text])[0]
 
     def _after(self, anchor: str, text: str) -> list[int]:
         return self._ids(anchor + text)[len(self._ids(anchor)) :] if anchor else self._ids(text)
