@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := pipeline transforms transforms/beam transforms/noise
+PACKAGES := deploy/spark pipeline transforms transforms/beam transforms/noise
 
 .PHONY: setup demo test lint clean
 

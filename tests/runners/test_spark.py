@@ -1,0 +1,127 @@
+"""Spark's job server and processes: what is missing is named, and nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from marked_builds import MARK, Mishaps, Runs, finish, marked_processes, wait_for
+
+from noisebeam.deploy.spark import job_server
+from noisebeam.deploy.spark.job_server import JobServerError, find_java, find_job_server_jar
+from noisebeam.deploy.spark.local import is_local_master, local_threads
+from noisebeam.deploy.spark.worker_pool import local_worker_pool
+
+
+def with_own_mark(runs: Runs, mark: str) -> Runs:
+    return replace(runs, environment={**runs.environment, MARK: mark})
+
+
+def put_program(folder: Path, name: str, script: str) -> None:
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+def test_without_java_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    with pytest.raises(JobServerError, match="expected java on PATH, found none: install a JDK, version 11 or 17"):
+        find_job_server_jar(tmp_path / "cache")
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")
+    with pytest.raises(JobServerError, match="expected java in JAVA_HOME=/nowhere"):
+        find_java()
+
+
+def test_without_maven_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_program(tmp_path, "java", "exit 0")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    with pytest.raises(JobServerError, match="install Maven, or give a job server's jar with --spark_job_server_jar"):
+        find_job_server_jar(tmp_path / "cache")
+
+
+def test_the_jar_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_program(tmp_path, "java", "exit 0")
+    put_program(tmp_path, "mvn", "/bin/mkdir target; echo a jar > target/spark-job-server.jar")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    jar = find_job_server_jar(tmp_path / "cache")
+    assert jar.read_text() == "a jar\n"
+    monkeypatch.setattr(job_server, "_build", None)
+    assert find_job_server_jar(tmp_path / "cache") == jar
+    assert list((tmp_path / "cache").iterdir()) == [jar]
+
+
+def test_a_failure_of_maven_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_program(tmp_path, "java", "exit 0")
+    put_program(tmp_path, "mvn", "echo '[ERROR] no such artifact'; echo '[ERROR] more'; exit 1")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    with pytest.raises(JobServerError, match=r"Maven could not build the job server: \[ERROR\] no such artifact$"):
+        find_job_server_jar(tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "local", "threads"),
+    [("local", True, 1), ("local[3]", True, 3), ("local[2,4]", True, 2), ("spark://host:7077", False, 1)],
+)
+def test_masters(url: str, local: bool, threads: int) -> None:
+    assert is_local_master(url) is local
+    assert local_threads(url) == threads
+
+
+def test_a_worker_pool_ends_with_the_process_that_started_it(environment: dict[str, str]) -> None:
+    own = {**environment, MARK: "pool"}
+    script = (
+        "import os, signal\n"
+        "from noisebeam.deploy.spark.worker_pool import local_worker_pool\n"
+        "with local_worker_pool() as address:\n"
+        "    assert address.startswith('127.0.0.1:')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], env=own, timeout=60)
+    wait_for(lambda: not marked_processes(own), 20, "the end of the pool")
+
+
+def test_a_worker_pool_listens_on_loopback_alone() -> None:
+    with local_worker_pool() as address:
+        host, port = address.split(":")
+        sockets = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+    listening = [line.split()[1] for line in sockets.splitlines() if line.split()[3] == "0A"]
+    assert host == "127.0.0.1"
+    own = [address for address in listening if address.endswith(f":{int(port):04X}")]
+    assert own
+    assert all(address.partition(":")[0].endswith("0100007F") for address in own), own  # 127.0.0.1, as IPv4 or in IPv6
+
+
+@pytest.mark.slow
+def test_a_failed_build_leaves_no_process(
+    runs: Runs, local_spark: tuple[str, ...], mishaps: Mishaps, tmp_path: Path
+) -> None:
+    runs = with_own_mark(runs, "failed build")
+    mishaps.reset(failures=1000)
+    status, errors = finish(runs.start(tmp_path, *local_spark))
+    assert status == 1
+    assert "a mishap" in errors.splitlines()[-1]
+    assert not (tmp_path / "manifest.json").exists()
+    wait_for(lambda: not marked_processes(runs.environment), 20, "the end of all processes")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_build_ended_from_outside_leaves_no_process(
+    number: signal.Signals, runs: Runs, local_spark: tuple[str, ...], mishaps: Mishaps, tmp_path: Path
+) -> None:
+    runs = with_own_mark(runs, f"ended by {number.name}")
+    mishaps.reset(seconds=30)
+    build = runs.start(tmp_path, *local_spark)
+    wait_for(lambda: mishaps.callers or build.poll() is not None, 90, "work")
+    os.kill(build.pid, number)
+    assert finish(build, 40)[0] == (143 if number == signal.SIGTERM else -signal.SIGKILL)
+    wait_for(lambda: not marked_processes(runs.environment), 20, "the end of all processes")
