@@ -27,6 +27,7 @@ from noisebeam.transforms.manifest import MANIFEST_NAME, Manifest, read_manifest
 from noisebeam.transforms.noise import Recipe, check_recipe, load_recipe
 from noisebeam.transforms.segmenters import prepare_segmenter
 from noisebeam.transforms.shard_format import field_dtypes
+from noisebeam.transforms.shards import samples_per_block
 from noisebeam.transforms.storage import check_writable, exists, join, publish
 from noisebeam.transforms.tokenizer import CONFIG_FILE, TOKENIZER_FILE, LoadedTokenizer, load_tokenizer
 
@@ -169,7 +170,7 @@ def _header(options: BuildOptions, tokenizer: LoadedTokenizer, recipe: Recipe | 
         tokenizer={"name": options.tokenizer, "sha256": tokenizer.fingerprint},
         vocabulary=tokenizer.vocabulary.to_json(),
         fields={name: dtype.name for name, dtype in dtypes.items()},
-        samples_per_member=options.samples_per_member,
+        samples_per_member=options.samples_per_member or samples_per_block(options.max_tokens),
         max_tokens=options.max_tokens,
         shards=(),
         counts={},

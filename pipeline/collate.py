@@ -23,8 +23,8 @@ def collate(input_ids: Sequence[Array], labels: Sequence[Array], *, pad_id: int,
     ([[0, 7, 2], [0, 2, 1]], [[1, 1, 1], [1, 1, 0]], [[7, -100], [8, 2]])
     """
     inputs = pad(input_ids, pad_id, multiple)
-    lengths = np.fromiter(map(len, input_ids), dtype=np.int64, count=len(input_ids))
-    mask = (np.arange(inputs.shape[1]) < lengths[:, None]).astype(np.int64)
+    lengths = np.fromiter(map(len, input_ids), dtype=np.uint32, count=len(input_ids))
+    mask = (np.arange(inputs.shape[1], dtype=np.uint32) < lengths[:, None]).astype(np.int64)
     return {
         "input_ids": torch.from_numpy(inputs),
         "attention_mask": torch.from_numpy(mask),

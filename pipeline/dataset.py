@@ -23,7 +23,8 @@ from noisebeam.transforms.noise import Recipe, check_recipe, load_recipe
 from noisebeam.transforms.samples import Sample
 from noisebeam.transforms.vocabulary import Vocabulary
 
-_CHUNK = 128  # samples that are noised together: the number does not change the result
+# Samples that are read together, and noised together: the numbers do not change the result.
+_CHUNK, _NOISED_CHUNK = 1024, 128
 _log = logging.getLogger(__name__)
 
 
@@ -110,6 +111,16 @@ class ShardDataset(IterableDataset[Batch]):
         self._resume = False
         return self._iterate(progress)
 
+    @property
+    def resuming(self) -> bool:
+        """Whether the next iteration goes on at a position that was loaded."""
+        return self._resume
+
+    @property
+    def remaining(self) -> int:
+        """The number of batches that the next iteration gives to each rank."""
+        return len(self._batches(self._progress.start if self._resume else 0))
+
     def set_epoch(self, epoch: int) -> None:
         """Go to the start of an epoch; a position that was loaded for this very epoch stays."""
         if epoch != self.epoch:
@@ -178,10 +189,10 @@ class ShardDataset(IterableDataset[Batch]):
     def _make(self, plan: Batches, numbers: Sequence[int]) -> Iterator[Batch]:
         epoch = self.epoch
         reader = RowReader(self._source, self._order(epoch))
-        group = max(1, _CHUNK // self.batch_size)
+        group = max(1, (_NOISED_CHUNK if self.recipe else _CHUNK) // self.batch_size)
         for at in range(0, len(numbers), group):
             chunk = [plan.positions(number, self.rank) for number in numbers[at : at + group]]
-            inputs, labels = self._inputs.make(reader.rows(np.concatenate(chunk)), epoch)
+            inputs, labels = self._inputs.make(reader.columns(np.concatenate(chunk), self._inputs.needs), epoch)
             for start in range(0, len(inputs), self.batch_size):
                 part = slice(start, start + self.batch_size)
                 yield collate(inputs[part], labels[part], pad_id=self._inputs.pad_id, multiple=self.pad_to_multiple)

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from noisebeam.pipeline.source import Row, gather_batch, take
+from noisebeam.pipeline.source import Columns, gather_batch
 from noisebeam.transforms.noise import Recipe, apply_recipe
 from noisebeam.transforms.samples import Array, Ragged
+from noisebeam.transforms.shard_format import KEYS
 from noisebeam.transforms.vocabulary import Vocabulary
+
+_OBJECTIVE = ("input_ids", "labels")
 
 
 @dataclass(frozen=True)
@@ -27,16 +30,20 @@ class InputMaker:
         known = (self.vocabulary.pad_id, self.vocabulary.eos_id)
         return next((token for token in known if token is not None), 0)
 
-    def make(self, rows: Sequence[Row], epoch: int) -> tuple[list[Array], list[Array]]:
+    def needs(self, fields: Sequence[str]) -> tuple[str, ...]:
+        """What `make` must be given of samples with these fields."""
+        if self.recipe is not None:
+            return (KEYS, *dict.fromkeys(("ids", "sentence_lengths", *(n for n in fields if n not in _OBJECTIVE))))
+        return _OBJECTIVE if self.baked else ("ids",)
+
+    def make(self, columns: Columns, epoch: int) -> tuple[Sequence[Array], Sequence[Array]]:
         """The inputs and the labels of these samples, an array each, noised as in this epoch."""
         if self.recipe is not None:
-            batch = gather_batch(rows, len(self.vocabulary.prefix))
+            batch = gather_batch(columns, len(self.vocabulary.prefix))
             noised = apply_recipe(self.recipe, batch, self.vocabulary, self.seed, epoch)
             return _views(noised["input_ids"]), _views(noised["labels"])
-        if self.baked:
-            return take(rows, "input_ids"), take(rows, "labels")
-        ids = take(rows, "ids")
-        return ids, ids
+        inputs, labels = _OBJECTIVE if self.baked else ("ids", "ids")
+        return columns[inputs], columns[labels]
 
 
 def _views(rows: Ragged) -> list[Array]:

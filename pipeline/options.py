@@ -43,7 +43,11 @@ class BuildOptions:
     recipe: str | None = _setting("noise to bake in: a preset or a YAML file (default: none)", None, metavar="NAME")
     seed: int = _setting("seed of the shuffle and the noise", 0, metavar="N")
     num_shards: int | None = _setting("number of shards (default: one for 64 million tokens)", None, metavar="N")
-    samples_per_member: int = _setting("samples stored together; 1 is the classic WebDataset form", 256, metavar="N")
+    samples_per_member: int | None = _setting(
+        "samples stored together; 1 is the classic WebDataset form (default: about half a million tokens)",
+        None,
+        metavar="N",
+    )
     max_bad_fraction: float = _setting("fail if more than this share of the records is bad", 0.01, metavar="F")
     overwrite: bool = _setting("replace a finished build", False)
 
@@ -51,7 +55,8 @@ class BuildOptions:
         _check("input", bool(self.input), "at least one path or URL", self.input)
         _check("seed", 0 <= self.seed < 2**63, "0 to 2**63 - 1", self.seed)
         _check("num_shards", self.num_shards is None or 0 < self.num_shards < 10**6, "1 to 999999", self.num_shards)
-        _check("samples_per_member", 0 < self.samples_per_member <= 65536, "1 to 65536", self.samples_per_member)
+        members = self.samples_per_member
+        _check("samples_per_member", members is None or 0 < members <= 65536, "1 to 65536", members)
         _check("max_bad_fraction", 0 <= self.max_bad_fraction <= 1, "0 to 1", self.max_bad_fraction)
         _ = self.read_options, self.segmenter_options, self.window_options
 

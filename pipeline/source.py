@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from itertools import pairwise
 from threading import Lock
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from noisebeam.pipeline.cache import ShardCache
 from noisebeam.pipeline.order import EpochOrder
 from noisebeam.transforms.manifest import Manifest
 from noisebeam.transforms.samples import Array, FlatBatch, IntArray, Sample, flat_batch, offsets_of
-from noisebeam.transforms.shard_fields import LENGTHS
+from noisebeam.transforms.shard_format import KEYS
 from noisebeam.transforms.shard_reader import Block, ShardError, ShardReader, parse_index
 from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import join, local_path, read_bytes
@@ -127,11 +128,8 @@ def read_index(url: str, info: ShardInfo) -> bytes:
     return index
 
 
-class Row(NamedTuple):
-    """One sample: a row of a block."""
-
-    block: Block
-    row: int
+Columns = Mapping[str, Sequence[Any]]  # for each field a row a sample, and the samples' keys as numbers
+Choose = Callable[[tuple[str, ...]], Iterable[str]]  # the fields to read, of those that the shards have
 
 
 class RowReader:
@@ -140,47 +138,68 @@ class RowReader:
     def __init__(self, source: ShardSource, order: EpochOrder) -> None:
         self._source = source
         self._order = order
-        self._blocks: RecentlyUsed[tuple[int, int], tuple[Block, list[int]]] = RecentlyUsed(order.streams + 8)
+        self._blocks: RecentlyUsed[tuple[int, int], _Visit] = RecentlyUsed(order.streams + 8)
 
-    def rows(self, positions: npt.ArrayLike) -> list[Row]:
-        """The samples at these positions."""
+    def columns(self, positions: npt.ArrayLike, choose: Choose) -> Columns:
+        """The chosen fields of the samples at these positions, in their order; rows are views of the blocks."""
         places = self._order.places(positions)
         self._source.fetch(np.unique(places.shard).tolist())
-        found = []
-        for shard, slot, row in zip(*(values.tolist() for values in places), strict=True):
-            block, order = self._blocks.get((shard, slot)) or self._read(shard, slot)
-            found.append(Row(block, order[row]))
-        return found
+        # Block by block, so that what a block costs is spread over all of its rows.
+        order = np.lexsort((places.row, places.block, places.shard))
+        shards, slots, rows = (values[order] for values in places)
+        starts = np.flatnonzero(np.diff(shards, prepend=-1) | np.diff(slots, prepend=-1)).tolist()
+        rows_at = rows.tolist()
+        found: dict[str, list[Any]] = {}
+        for start, end in pairwise([*starts, len(rows_at)]):
+            visit = self._visit(int(shards[start]), int(slots[start]))
+            for name in choose(visit.block.fields):
+                found.setdefault(name, []).extend(map(visit.column(name).__getitem__, rows_at[start:end]))
+        back = np.argsort(order).tolist()
+        return {name: [values[i] for i in back] for name, values in found.items()}
 
-    def _read(self, shard: int, slot: int) -> tuple[Block, list[int]]:
-        number = int(self._order.block_order(shard)[slot])
-        entry = self._source.reader(shard).block(number), self._order.row_order(shard, number).tolist()
-        self._blocks.put((shard, slot), entry)
-        return entry
+    def _visit(self, shard: int, slot: int) -> _Visit:
+        visit = self._blocks.get((shard, slot))
+        if visit is None:
+            number = int(self._order.block_order(shard)[slot])
+            block = self._source.reader(shard).block(number)
+            visit = _Visit(block, self._order.row_order(shard, number).tolist())
+            self._blocks.put((shard, slot), visit)
+        return visit
 
 
-def take(rows: Sequence[Row], field: str) -> list[Array]:
-    """A field of many samples, a view for each; ShardError if the shards do not have it."""
-    views: list[Array] = []
+class _Visit:
+    """A block whose samples are visited in this order."""
+
+    def __init__(self, block: Block, order: Sequence[int]) -> None:
+        self.block = block
+        self._order = order
+        self._columns: dict[str, list[Any]] = {}
+
+    def column(self, name: str) -> list[Any]:
+        if name not in self._columns:
+            self._columns[name] = column(self.block, self._order, name)
+        return self._columns[name]
+
+
+def column(block: Block, rows: Iterable[int], name: str) -> list[Any]:
+    """A field of these samples of a block, or their keys; ShardError if the block does not have it."""
+    if name == KEYS:
+        keys = block.keys.tolist()
+        return [keys[row] for row in rows]
     try:
-        for block, row in rows:
-            column, offsets = block.column(field)
-            views.append(column[offsets[row] : offsets[row + 1]])
+        values, offsets = block.column(name)
     except KeyError as error:
         raise ShardError(
-            f"expected shards with the field {field!r}, got {', '.join(rows[0].block.fields)}; build them again with it"
+            f"expected shards with the field {name!r}, got {', '.join(block.fields)}; build them again with it"
         ) from error
-    return views
+    return [values[offsets[row] : offsets[row + 1]] for row in rows]
 
 
-def gather_batch(rows: Sequence[Row], prefix_length: int) -> FlatBatch:
-    """The clean samples as a flat batch, in this order."""
-    names = {"ids", "sentence_lengths", *rows[0].block.fields} - {"input_ids", "labels"}
-    views = {name: take(rows, name) for name in LENGTHS if name in names}
-    lengths, sentences = (_lengths(views[name]) for name in ("ids", "sentence_lengths"))
-    keys = np.fromiter((block.keys[row] for block, row in rows), dtype=np.uint64, count=len(rows))
-    fields = {name: np.concatenate(values) for name, values in views.items()}
-    return flat_batch(fields, lengths, sentences, keys, prefix_length)
+def gather_batch(columns: Columns, prefix_length: int) -> FlatBatch:
+    """Clean samples as a flat batch, in this order."""
+    lengths, sentences = (_lengths(columns[name]) for name in ("ids", "sentence_lengths"))
+    fields = {name: np.concatenate(rows) for name, rows in columns.items() if name != KEYS}
+    return flat_batch(fields, lengths, sentences, np.array(columns[KEYS], dtype=np.uint64), prefix_length)
 
 
 def _lengths(rows: Sequence[Array]) -> IntArray:

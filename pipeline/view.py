@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from noisebeam.pipeline.inputs import InputMaker
-from noisebeam.pipeline.source import RecentlyUsed, Row, ShardSource
+from noisebeam.pipeline.source import RecentlyUsed, ShardSource, column
 from noisebeam.transforms.samples import IntArray
 from noisebeam.transforms.shard_reader import Block
 
@@ -42,7 +42,10 @@ class SampleView:
 
     def __getitems__(self, indices: Sequence[int]) -> list[Example]:
         """Several samples at once; IndexError if there is no such sample."""
-        inputs, labels = self._inputs.make([self._row(int(i)) for i in indices], self.epoch)
+        rows = [self._row(int(i)) for i in indices]
+        names = self._inputs.needs(rows[0][0].fields) if rows else ()
+        columns = {name: [value for block, row in rows for value in column(block, [row], name)] for name in names}
+        inputs, labels = self._inputs.make(columns, self.epoch) if rows else ((), ())
         return [
             {"input_ids": ids.astype(np.int64), "labels": row.astype(np.int64)}
             for ids, row in zip(inputs, labels, strict=True)
@@ -59,7 +62,7 @@ class SampleView:
         self._blocks: RecentlyUsed[tuple[int, int], Block] = RecentlyUsed(_BLOCKS)
         self._lock = Lock()
 
-    def _row(self, i: int) -> Row:
+    def _row(self, i: int) -> tuple[Block, int]:
         shard, at = self._source.locate(i)
         number, row = divmod(at, self._source.manifest.samples_per_member)
         with self._lock:
@@ -67,4 +70,4 @@ class SampleView:
             if block is None:
                 block = self._source.reader(shard).block(number)
                 self._blocks.put((shard, number), block)
-        return Row(block, row)
+        return block, row

@@ -82,7 +82,7 @@ def samples_per_block(max_tokens: int) -> int:
     [1024, 1024, 256, 16]
     """
     fitting = max(1, _TOKENS_PER_MEMBER // max_tokens)
-    return min(1024, max(16, 2 ** (fitting.bit_length() - 1)))
+    return min(1024, max(16, 1 << (fitting.bit_length() - 1)))
 
 
 def shard_name(index: int, count: int) -> str:

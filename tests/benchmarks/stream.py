@@ -1,0 +1,321 @@
+"""Streams of samples side by side: ours, WebDataset, litdata, MosaicML streaming, Hugging Face, and the limit of numpy.
+
+    python tests/benchmarks/stream.py [--samples 100000] [--rounds 2]
+
+All store the same samples, two fields of 64 to 512 token ids, and read them in a shuffled order (but for `hf-arrow`,
+which is quick only in the order of its file): as arrays, and as padded int64 tensors of 32 without and with 2 loader
+workers. Each figure is the best of `--rounds`, each taken in a process of its own, the libraries in turn. Figures
+depend on the machine: the ratios are what counts. Libraries that are not installed are left out
+(`pip install litdata mosaicml-streaming datasets webdataset`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stream_peers import (
+    BATCH,
+    FIELDS,
+    Row,
+    arrow_batches,
+    read_arrow,
+    read_litdata,
+    read_mosaicml,
+    read_parquet,
+    read_webdataset,
+    write_arrow,
+    write_litdata,
+    write_mosaicml,
+    write_parquet,
+    write_webdataset,
+)
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from noisebeam.pipeline.collate import collate
+from noisebeam.pipeline.dataset import ShardDataset
+from noisebeam.pipeline.order import EpochOrder
+from noisebeam.pipeline.source import RowReader, ShardSource
+from noisebeam.transforms.manifest import Manifest, read_manifest, write_manifest
+from noisebeam.transforms.noise import apply_recipe, load_recipe
+from noisebeam.transforms.samples import Sample, batch_samples
+from noisebeam.transforms.shard_format import field_dtypes
+from noisebeam.transforms.shards import samples_per_block, shard_of, write_shard
+from noisebeam.transforms.vocabulary import Vocabulary
+
+TOKENS = 512
+VOCABULARY = Vocabulary(50265, (0,), (2,), (0, 1, 2, 3, 50264), pad_id=1, mask_id=50264, bos_id=0, eos_id=2)
+MODULES = {"webdataset": "webdataset", "litdata": "litdata", "mosaicml": "streaming", "hf-arrow": "datasets"}
+MODULES["hf-parquet"] = "datasets"
+IMPORTED = {name: [module] for name, module in MODULES.items()}
+IMPORTED["litdata"] += ["litdata.streaming.writer"]
+IMPORTED["mosaicml"] += ["streaming.base.util"]
+IMPORTED["hf-arrow"] += ["pyarrow"]
+IMPORTED["hf-parquet"] += ["pyarrow.parquet"]
+
+
+def make_rows(count: int) -> list[Row]:
+    """Samples as int32 arrays: views of one large array."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(64, TOKENS + 1, size=2 * count)
+    ends = np.cumsum(lengths)
+    tokens = rng.integers(4, 50000, size=ends[-1], dtype=np.int32)
+    rows = np.split(tokens, ends[:-1])
+    return [{"input_ids": rows[2 * i], "labels": rows[2 * i + 1]} for i in range(count)]
+
+
+def write_noisebeam(folder: Path, rows: list[Row]) -> None:
+    """One shard for each 25,000 samples."""
+    samples = [Sample(_key(i), str(i), 0, row) for i, row in enumerate(rows)]
+    write_samples(folder, samples, baked="input_ids" in rows[0])
+
+
+def write_samples(folder: Path, samples: list[Sample], baked: bool) -> None:
+    """A data set as `noisebeam build` would write it."""
+    count = max(1, len(samples) // 25_000)
+    dtypes, block = field_dtypes(VOCABULARY.size, TOKENS, False), samples_per_block(TOKENS)
+    at = shard_of([sample.key for sample in samples], 0, count).tolist()
+    infos = tuple(
+        write_shard(
+            str(folder),
+            [sample for sample, shard in zip(samples, at, strict=True) if shard == i],
+            **{"index": i, "count": count, "seed": 0, "dtypes": dtypes, "samples_per_member": block},
+        )
+        for i in range(count)
+    )
+    names = {name: dtype.name for name, dtype in dtypes.items()}
+    common: dict[str, Any] = {"seed": 0, "settings": {}, "tokenizer": {}, "vocabulary": VOCABULARY.to_json()}
+    manifest = Manifest(**common, fields=names, max_tokens=TOKENS, samples_per_member=block, baked=baked, shards=infos)
+    write_manifest(str(folder), manifest)
+
+
+def read_noisebeam(folder: Path) -> Iterator[Row]:
+    """Rows in the exact shuffled order."""
+    manifest = read_manifest(str(folder))
+    sizes = [shard.samples for shard in manifest.shards]
+    order = EpochOrder(sizes, manifest.samples_per_member, seed=1, epoch=0)
+    reader = RowReader(ShardSource(str(folder), manifest), order)
+    for start in range(0, manifest.samples, 4096):
+        columns = reader.columns(np.arange(start, min(start + 4096, manifest.samples)), lambda _: FIELDS)
+        for inputs, labels in zip(*columns.values(), strict=True):
+            yield {"input_ids": inputs, "labels": labels}
+
+
+def write_limit(folder: Path, rows: list[Row]) -> None:
+    """One file of uint16 and the lengths: the raw arrays in the smallest fitting dtype."""
+    values = [row[name] for row in rows for name in FIELDS]
+    np.concatenate(values).astype(np.uint16).tofile(folder / "tokens")
+    np.fromiter(map(len, values), np.int64).tofile(folder / "lengths")
+
+
+def read_limit(folder: Path) -> Iterator[Row]:
+    """Views of one array in memory, in a random order."""
+    tokens = np.frombuffer((folder / "tokens").read_bytes(), np.uint16)
+    ends = np.cumsum(np.fromfile(folder / "lengths", np.int64))
+    bounds = np.concatenate([[0], ends]).tolist()
+    for i in np.random.default_rng(1).permutation(len(ends) // 2).tolist():
+        first, middle, last = bounds[2 * i : 2 * i + 3]
+        yield {"input_ids": tokens[first:middle], "labels": tokens[middle:last]}
+
+
+WRITERS: dict[str, Callable[[Path, list[Row]], None]] = {
+    "noisebeam": write_noisebeam,
+    "webdataset": write_webdataset,
+    "litdata": write_litdata,
+    "mosaicml": write_mosaicml,
+    "hf-arrow": write_arrow,
+    "hf-parquet": write_parquet,
+    "limit": write_limit,
+}
+READERS: dict[str, Callable[[Path], Iterable[Row]]] = {
+    "noisebeam": read_noisebeam,
+    "webdataset": read_webdataset,
+    "litdata": read_litdata,
+    "mosaicml": read_mosaicml,
+    "hf-arrow": read_arrow,
+    "hf-parquet": read_parquet,
+    "limit": read_limit,
+}
+
+
+def collate_rows(rows: list[Row]) -> dict[str, torch.Tensor]:
+    """The padded tensors of a batch."""
+    return collate([row["input_ids"] for row in rows], [row["labels"] for row in rows], pad_id=1)
+
+
+class Iterated(IterableDataset[Row]):
+    """Any of the readers as a data set; with workers each of those that do not share out by themselves reads a part."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self.folder = name, folder
+
+    def __iter__(self) -> Iterator[Row]:
+        rows = iter(READERS[self.name](self.folder))
+        worker = torch.utils.data.get_worker_info()
+        share = worker is not None and self.name == "hf-arrow"
+        for i, row in enumerate(rows):
+            if not share or i % worker.num_workers == worker.id:
+                yield row
+
+
+class InMemory(Dataset[Row]):
+    """Ready arrays in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.rows = list(read_limit(folder))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, i: int) -> Row:
+        return self.rows[i]
+
+
+def batches(name: str, folder: Path, workers: int) -> Iterable[Any]:
+    """Padded batches of 32 by the way that each library means."""
+    if name == "noisebeam":
+        data = ShardDataset(str(folder), batch_size=BATCH, seed=1, tail="pad")
+        return DataLoader(data, batch_size=None, num_workers=workers) if workers else data
+    if name == "noisebeam-noise":
+        return ShardDataset(str(folder), "bart", batch_size=BATCH, seed=1, tail="pad")
+    if name == "limit":
+        return DataLoader(InMemory(folder), BATCH, num_workers=workers, collate_fn=collate_rows, shuffle=True)
+    if name == "litdata":
+        from litdata import StreamingDataLoader
+
+        return StreamingDataLoader(read_litdata(folder), batch_size=BATCH, num_workers=workers, collate_fn=collate_rows)
+    if name == "hf-arrow" and not workers:
+        return (collate(*columns, pad_id=1) for columns in arrow_batches(folder, BATCH))
+    data = read_mosaicml(folder) if name == "mosaicml" else Iterated(name, folder)
+    return DataLoader(data, BATCH, num_workers=workers, collate_fn=collate_rows)
+
+
+def measure(task: str, name: str, root: Path, count: int) -> dict[str, float]:
+    """One figure, taken in this process."""
+    folder = root / name
+    if name in MODULES:
+        for module in IMPORTED[name]:
+            import_module(module)  # not in the time
+    if task == "write":
+        rows = make_rows(count)
+        folder.mkdir()
+        seconds = _seconds(lambda: WRITERS[name](folder, rows))
+        return {"rate": count / seconds, "bytes": _size(folder)}
+    before = _peak()
+    stream = READERS[name](folder) if task == "read" else batches(name, folder, int(task[-1]))
+    seen, start = 0, time.perf_counter()
+    for item in stream:
+        seen += 1 if task == "read" else len(item["labels"])
+    return {"rate": seen / (time.perf_counter() - start), "seen": seen, "megabytes": (_peak() - before) / 1e6}
+
+
+def write_noise_sets(root: Path, count: int) -> None:
+    """Clean samples of 512 tokens for noise on the fly, and the same with their noise baked in for litdata."""
+    rng = np.random.default_rng(0)
+    samples = []
+    for i in range(count):
+        ids = rng.integers(4, 50000, TOKENS).astype(np.uint16)
+        ids[[0, -1]] = 0, 2
+        samples.append(Sample(_key(i), str(i), 0, {"ids": ids, "sentence_lengths": np.full(15, 34)}))
+    write_samples(root / "noisebeam-noise", samples, baked=False)
+    noised = apply_recipe(load_recipe("bart"), batch_samples(samples, 1), VOCABULARY, 1, 0)
+    rows = [{name: noised[name].row(i).astype(np.int32) for name in FIELDS} for i in range(count)]
+    if find_spec("litdata"):
+        (root / "noised").mkdir()
+        write_litdata(root / "noised" / "litdata", rows)
+
+
+def run(task: str, name: str, root: Path, arguments: argparse.Namespace) -> dict[str, float]:
+    """The best of several rounds, each in a process of its own."""
+    rounds = 1 if task == "write" else arguments.rounds
+    command = [sys.executable, __file__, "--samples", str(arguments.samples), "--measure", task, name, str(root)]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(root / "cache")}
+    found = []
+    for _ in range(rounds):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+        if done.returncode:
+            print(f"{name}, {task}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+            return {"rate": float("nan"), "bytes": 0}
+        found.append(json.loads(done.stdout.splitlines()[-1]))
+        print(f"{name}, {task}: {found[-1]['rate']:,.0f} samples/s", file=sys.stderr)
+    return max(found, key=lambda figures: figures["rate"])
+
+
+def main() -> None:
+    """Run the benchmark and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samples", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        task, name, root = arguments.measure
+        print(json.dumps(measure(task, name, Path(root), arguments.samples)))
+        return
+    names = [name for name in WRITERS if name not in MODULES or find_spec(MODULES[name])]
+    for name in WRITERS.keys() - set(names):
+        print(f"left out: {name} ({MODULES[name]} is not installed)")
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        found = {(t, n): run(t, n, root, arguments) for t in ("write", "read", "tensors-0", "tensors-2") for n in names}
+        write_noise_sets(root, arguments.samples // 5)
+        for name, at in (("noisebeam-noise", root), ("litdata", root / "noised")):
+            if (at / name).exists():
+                found["noise", name] = run("tensors-0", name, at, arguments)
+    report(found, names)
+
+
+def report(found: dict[tuple[str, str], dict[str, float]], names: list[str]) -> None:
+    """Samples a second, and how many times as many ours are."""
+    raw = found["write", "limit"]["bytes"]
+    print(f"{'samples/s (ours / theirs)':25} {'write':>18} {'read':>18} {'tensors':>18} {'2 workers':>18} {'size':>6}")
+    for name in names:
+        cells = []
+        for task in ("write", "read", "tensors-0", "tensors-2"):
+            rate = found[task, name]["rate"]
+            cells.append(f"{rate:10,.0f} ({found[task, 'noisebeam']['rate'] / rate:5.2f})")
+        print(f"{name:25} {' '.join(cells)} {found['write', name]['bytes'] / raw:6.3f}")
+    print("ours without workers against theirs at the better of 0 and 2 workers:")
+    ours = found["tensors-0", "noisebeam"]["rate"]
+    for name in names[1:]:
+        print(f"  {name:12} {ours / np.nanmax([found[f'tensors-{w}', name]['rate'] for w in (0, 2)]):6.2f}")
+    for (task, name), figures in found.items():
+        if task == "noise":
+            print(f"BART noise at 512 tokens: {name:16} {figures['rate']:10,.0f} samples/s")
+    megabytes = found["tensors-0", "noisebeam"]["megabytes"]
+    print(f"memory of our reader above its imports: {megabytes:.0f} MB")
+
+
+def _key(i: int) -> int:
+    return i * 0x9E3779B97F4A7C15 % 2**64
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.name != "lengths")
+
+
+def _peak() -> int:
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+if __name__ == "__main__":
+    main()
