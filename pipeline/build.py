@@ -11,6 +11,7 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, WorkerOptions
+from apache_beam.runners.runner import create_runner
 
 from noisebeam.pipeline.options import BuildOptions, SettingsError
 from noisebeam.pipeline.progress import TrackProgress, show_progress
@@ -47,17 +48,17 @@ def build(options: BuildOptions, beam_flags: Sequence[str] = ()) -> BuildResult:
 
     Raises ValueError or OSError, in one line, if the settings, the input, the tokenizer or the output are not right.
     """
-    prepared = prepare(options)
     beam_options = PipelineOptions(list(beam_flags))
     _quieten(beam_options)
     with ExitStack() as stack:
         stack.enter_context(_runner_ready(beam_options))
-        clear_verdict(options.output)
+        runner = _runner(beam_options)
+        prepared = prepare(options)
         progress = None
         if is_local(beam_options):
             progress = stack.enter_context(tempfile.TemporaryDirectory(prefix="noisebeam-progress-"))
             stack.enter_context(show_progress(progress))
-        pipeline = beam.Pipeline(runner=_runner(beam_options), options=beam_options)
+        pipeline = beam.Pipeline(runner=runner, options=beam_options)
         assemble(pipeline, prepared, progress)
         result = pipeline.run()
         result.wait_until_finish()
@@ -77,7 +78,10 @@ class PreparedBuild:
 
 
 def prepare(options: BuildOptions) -> PreparedBuild:
-    """Check everything that can be checked before a worker starts, and put the tokenizer where the workers find it."""
+    """Check everything that can be checked before a worker starts, and put the tokenizer where the workers find it.
+
+    Only then is an older build in the same folder no longer a finished one.
+    """
     read = ReadDocuments(options.input, options.read_options)
     tokenizer = load_tokenizer(options.tokenizer)
     recipe = load_recipe(options.recipe) if options.recipe is not None else None
@@ -89,6 +93,7 @@ def prepare(options: BuildOptions) -> PreparedBuild:
         )
     prepare_segmenter(options.segmenter_options)
     check_writable(options.output)
+    clear_verdict(options.output)
     return PreparedBuild(
         options=options,
         tokenizer=_publish_tokenizer(options.output, tokenizer),
@@ -131,7 +136,7 @@ def _runner_ready(options: PipelineOptions) -> AbstractContextManager[None]:
 def _runner(options: PipelineOptions) -> Any:
     """The runner asked for. DirectRunner means Beam's own Python runner: it is never exchanged for one to download."""
     if not is_local(options):
-        return None
+        return create_runner(options.view_as(StandardOptions).runner)
     from apache_beam.portability.api import beam_provision_api_pb2
     from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo, FnApiRunner
     from apache_beam.runners.portability.portable_runner import JobServiceHandle

@@ -25,8 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(known.run(known, rest))
     except (ValueError, OSError, IndexError) as error:
         return _tell(known, 2, " ".join(str(error).split()))
-    except RuntimeError as error:  # what Beam makes of an error on a worker: its last line is the error itself
-        return _tell(known, 1, [line for line in str(error).splitlines() if line.strip()][-1])
+    except Exception as error:  # of a worker, say: the last line of what Beam makes of it is the error itself
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        return _tell(known, 1, lines[-1] if lines else type(error).__name__)
 
 
 def _tell(known: argparse.Namespace, status: int, message: str) -> int:
@@ -71,19 +72,21 @@ def _build(known: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     options = read_options(known)
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    check_beam_flags(beam_flags, _flags_of(PipelineOptions))
+    parser = _beam_parser(PipelineOptions)
+    known_flags = [flag for action in parser._actions for flag in action.option_strings]
+    check_beam_flags(parser.parse_known_args(list(beam_flags))[1], known_flags)
     from noisebeam.pipeline.build import build
     from noisebeam.pipeline.report import print_result
 
     return print_result(options.output, build(options, beam_flags))
 
 
-def _flags_of(options: type) -> list[str]:
-    """All flags that Beam's option classes know."""
-    parser = argparse.ArgumentParser(add_help=False, conflict_handler="resolve")
+def _beam_parser(options: type) -> argparse.ArgumentParser:
+    """A parser of all flags that Beam's option classes know."""
+    parser = argparse.ArgumentParser("noisebeam build", add_help=False, conflict_handler="resolve", allow_abbrev=False)
     for group in [options, *options.__subclasses__()]:
         group._add_argparse_args(parser)  # type: ignore[attr-defined]
-    return [flag for action in parser._actions for flag in action.option_strings]
+    return parser
 
 
 def _inspect(known: argparse.Namespace, _: Sequence[str]) -> int:

@@ -28,7 +28,9 @@ def _setting(help_text: str, default: Any = MISSING, **argument: Any) -> Any:
 class BuildOptions:
     """What to build, and from what. Every setting is also a flag: `max_tokens` is `--max-tokens`."""
 
-    input: tuple[str, ...] = _setting("paths or fsspec URLs of the corpus, with globs", nargs="+", metavar="GLOB")
+    input: tuple[str, ...] = _setting(
+        "paths or fsspec URLs of the corpus, with globs", nargs="+", action="extend", metavar="GLOB"
+    )
     output: str = _setting("folder or fsspec URL to write to", metavar="URL")
     tokenizer: str = _setting("Hugging Face tokenizer: a folder, a URL or a hub name", metavar="NAME")
     format: str = _setting("jsonl, text (a file a document), paragraphs, or auto: by file name", "auto")
@@ -53,6 +55,7 @@ class BuildOptions:
 
     def __post_init__(self) -> None:
         _check("input", bool(self.input), "at least one path or URL", self.input)
+        _check("output", bool(self.output.strip()), "a folder or URL", self.output)
         _check("seed", 0 <= self.seed < 2**63, "0 to 2**63 - 1", self.seed)
         _check("num_shards", self.num_shards is None or 0 < self.num_shards < 10**6, "1 to 999999", self.num_shards)
         members = self.samples_per_member
@@ -83,7 +86,7 @@ def _check(name: str, right: bool, expected: str, value: object) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give `parser` a flag for each setting, and `--config` for a YAML file of them."""
-    parser.add_argument("--config", metavar="FILE", help="YAML file of settings; flags go before it")
+    parser.add_argument("--config", metavar="FILE", help="YAML file of settings; flags override it")
     for setting in fields(BuildOptions):
         parser.add_argument(_flag(setting.name), dest=setting.name, **_argument(setting))
 
@@ -155,14 +158,14 @@ def _suggest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
 
 
-def check_beam_flags(flags: Sequence[str], known_to_beam: Sequence[str]) -> None:
-    """Other flags than ours go to Beam; SettingsError for one that Beam does not know but is close to ours."""
-    ours = [_flag(setting.name) for setting in fields(BuildOptions)] + ["--config"]
-    for flag in flags:
+def check_beam_flags(unknown_to_beam: Sequence[str], known_to_beam: Sequence[str]) -> None:
+    """Other flags than ours go to Beam; SettingsError for the first that Beam does not know either."""
+    known = [_flag(setting.name) for setting in fields(BuildOptions)] + ["--config", *known_to_beam]
+    for flag in unknown_to_beam:
         name = flag.split("=")[0]
-        if not name.startswith("--") or name in known_to_beam:
-            continue
-        if close := difflib.get_close_matches(name.replace("_", "-"), ours, n=1, cutoff=0.75):
-            raise SettingsError(f"unknown flag {name}: did you mean {close[0]}?")
-    if flags and not flags[0].startswith("--"):
-        raise SettingsError(f"unexpected argument {flags[0]!r}: see noisebeam build --help")
+        if not name.startswith("-"):
+            raise SettingsError(f"unexpected argument {flag!r}: see noisebeam build --help")
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+        raise SettingsError(
+            f"unknown flag {name}: " + (f"did you mean {close[0]}?" if close else "see noisebeam build --help")
+        )

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from noisebeam.transforms.finish import DEAD_LETTERS_FOLDER
 from noisebeam.transforms.manifest import Manifest, read_manifest
 from noisebeam.transforms.samples import Array
 from noisebeam.transforms.shard_fields import LENGTHS
@@ -20,7 +21,7 @@ from noisebeam.transforms.shard_reader import Block, ShardError, parse_block, pa
 from noisebeam.transforms.shards import ShardInfo, order_in_shard, shard_of
 from noisebeam.transforms.storage import join, list_names, read_bytes
 
-_SHARD_FILE = re.compile(r"shard-.*|\..*")
+_SHARD_FILE = re.compile(r"shard-.*|\..*\.tmp|\.writable-.*")
 _SHARD_NUMBER = re.compile(r"shard-(\d+)-of-(\d+)\.tar")
 _COUNTED = ("samples", "documents", "tokens", "duplicate_samples", "duplicate_documents")
 
@@ -31,7 +32,12 @@ def verify(url: str) -> list[str]:
     ManifestError if there is no manifest to compare with.
     """
     manifest = read_manifest(url)
-    differences = [*_stray_files(url, manifest), *_counts(manifest)]
+    differences = [
+        *_stray_files(url, manifest),
+        *_counts(manifest),
+        *_tokenizer(url, manifest),
+        *_dead_letters(url, manifest),
+    ]
     for info in manifest.shards:
         differences += [f"{info.name}: {difference}" for difference in _shard(url, manifest, info)]
     return differences
@@ -42,6 +48,27 @@ def _stray_files(url: str, manifest: Manifest) -> Iterator[str]:
     for name in list_names(url):
         if name not in expected and _SHARD_FILE.fullmatch(name):
             yield f"{name}: not in the manifest"
+
+
+def _tokenizer(url: str, manifest: Manifest) -> Iterator[str]:
+    expected, name = manifest.tokenizer.get("sha256"), "tokenizer/tokenizer.json"
+    if expected is None:
+        return
+    try:
+        found = sha256(read_bytes(join(url, name))).hexdigest()
+    except FileNotFoundError:
+        yield f"{name}: missing"
+        return
+    if found != expected:
+        yield f"{name}: sha256 is {found}, the manifest has {expected}"
+
+
+def _dead_letters(url: str, manifest: Manifest) -> Iterator[str]:
+    folder = join(url, DEAD_LETTERS_FOLDER)
+    found = sum(read_bytes(join(folder, name)).count(b"\n") for name in list_names(folder))
+    expected = manifest.counts.get("dead_letters", found)
+    if found != expected:
+        yield f"{DEAD_LETTERS_FOLDER}/: {found} records, the manifest has {expected}"
 
 
 def _counts(manifest: Manifest) -> Iterator[str]:

@@ -22,10 +22,13 @@ class CleanCuts(dict[str, bool]):
         self._tokenizer = tokenizer
         self._composes = type(tokenizer.model).__name__ in ("BPE", "Unigram")
         self._vocabulary = frozenset(tokenizer.get_vocab(with_added_tokens=False))
+        added = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
+        self._added = {content[i : i + 2] for content in added for i in range(len(content) - 1)}
         self._neighbours = {token[i : i + 2] for token in self._vocabulary for i in range(len(token) - 1)}
 
     def __missing__(self, pair: str) -> bool:
-        clean = self[pair] = self._separates(pair) or (self._composes and not self._may_join(pair))
+        clean = self._separates(pair) or (self._composes and not self._may_join(pair))
+        clean = self[pair] = clean and pair not in self._added
         return clean
 
     def _normalize(self, text: str) -> str:
@@ -33,9 +36,10 @@ class CleanCuts(dict[str, bool]):
         return str(normalizer.normalize_str(text)) if normalizer else text
 
     def _separates(self, pair: str) -> bool:
-        pre_tokenizer, whole, cut = self._tokenizer.pre_tokenizer, self._normalize(pair), len(self._normalize(pair[0]))
-        if pre_tokenizer is None or len(whole) != cut + len(self._normalize(pair[1])):
-            return False
+        pre_tokenizer, whole = self._tokenizer.pre_tokenizer, self._normalize(pair)
+        cut, rest = len(self._normalize(pair[0])), len(self._normalize(pair[1]))
+        if pre_tokenizer is None or not cut or not rest or len(whole) != cut + rest:
+            return False  # what a normalizer drops at a cut might change what lies beyond it
         return all(end <= cut or start >= cut for _, (start, end) in pre_tokenizer.pre_tokenize_str(whole))
 
     def _may_join(self, pair: str) -> bool:

@@ -68,7 +68,8 @@ def _expand(pattern: str) -> list[str]:
 def _matching_files(file_system: Any, path: str) -> list[str]:
     if not any(character in path for character in "*?["):
         return []
-    return [name for name, info in file_system.glob(path, detail=True).items() if info["type"] == "file"]
+    found = file_system.glob(path, detail=True).items()
+    return [name for name, info in found if info["type"] == "file" or (info.get("islink") and file_system.isfile(name))]
 
 
 def _url(file_system: Any, name: str) -> str:

@@ -7,6 +7,7 @@ leaves `failure.json` instead, which says why.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -19,6 +20,7 @@ DEAD_LETTERS_FOLDER = "dead_letters"
 FAILURE_NAME = "failure.json"
 
 _NAMED_FILES = 3
+_OURS = re.compile(r"(shard|dead-letters)-\d+-of-\d+\.(tar|index\.npz|jsonl)|\..*\.[0-9a-f]{32}\.tmp")
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,11 @@ def finish_build(
         manifest = replace(header, shards=tuple(shards), counts=counts)
         remove(join(url, FAILURE_NAME))
         write_manifest(url, manifest)
-        _sweep(url, {name for shard in shards for name in (shard.name, shard.index_name)}, dead_letters)
+        _sweep(url, shards, dead_letters)
         return manifest
     failure = Failure(reason, any(part.bad_files for part in dead_letters), counts)
     publish(join(url, FAILURE_NAME), json.dumps(asdict(failure), indent=1, sort_keys=True).encode())
+    _sweep(url, shards, dead_letters)
     return failure
 
 
@@ -108,12 +111,13 @@ def _reason_to_fail(
     return None
 
 
-def _sweep(url: str, shard_files: set[str], dead_letters: Sequence[DeadLetterPart]) -> None:
-    """Remove shards and dead letters that older builds into the same folder left."""
-    for name in list_names(url):
-        if name.startswith("shard-") and name not in shard_files:
-            remove(join(url, name))
-    folder, kept = join(url, DEAD_LETTERS_FOLDER), {part.name for part in dead_letters}
-    for name in list_names(folder):
-        if name not in kept:
-            remove(join(folder, name))
+def _sweep(url: str, shards: Sequence[ShardInfo], dead_letters: Sequence[DeadLetterPart]) -> None:
+    """Remove what older builds into the same folder left, and killed writers: shards, dead letters, temporary files."""
+    shard_files = {name for shard in shards for name in (shard.name, shard.index_name)}
+    for folder, kept in (
+        (url, shard_files),
+        (join(url, DEAD_LETTERS_FOLDER), {part.name for part in dead_letters}),
+    ):
+        for name in list_names(folder):
+            if _OURS.fullmatch(name) and name not in kept:
+                remove(join(folder, name))

@@ -135,4 +135,4 @@ def prepare_segmenter(options: SegmenterOptions) -> None:
     if options.name == "stanza":
         prepare_stanza(options.lang, options.stanza_dir)
     elif options.name not in _NAMES:
-        _own_factory(options.name)
+        load_segmenter(options)

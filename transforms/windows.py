@@ -63,32 +63,42 @@ class Window:
 
 def fill_windows(encoded: EncodedSentences, budget: int) -> Iterator[Range]:
     """Windows of whole sentences up to `budget` tokens, one after the other."""
-    ends, gains, stops = encoded.ids.offsets[1:], encoded.first_lengths - encoded.lengths, _stops(encoded)
+    fits = _Fit(encoded, budget)
     first = 0
     while first < len(encoded):
-        start = encoded.ids.offsets[first] - gains[first]
-        fitting = int(np.searchsorted(ends, start + budget, side="right"))
-        last = max(first + 1, min(fitting, int(stops[first])))
+        last = fits.last(first)
         yield first, last
         first = last
 
 
 def slide_windows(encoded: EncodedSentences, budget: int, size: int, stride: int) -> Iterator[Range]:
     """Windows of `size` sentences, each `stride` after the last: k - size + 1 of them for stride 1, at least one."""
-    ends, gains, stops = encoded.ids.offsets[1:], encoded.first_lengths - encoded.lengths, _stops(encoded)
+    fits = _Fit(encoded, budget)
     first = last = 0
     while last < len(encoded):
-        start = encoded.ids.offsets[first] - gains[first]
-        fitting = int(np.searchsorted(ends, start + budget, side="right"))
-        last = max(first + 1, min(fitting, first + size, int(stops[first])))
+        last = min(fits.last(first), first + size)
         yield first, last
         first = min(first + stride, last)
 
 
-def _stops(encoded: EncodedSentences) -> Array:
-    """For each sentence, the next one that must open a window, or the number of sentences."""
-    opening = np.append(np.flatnonzero(encoded.opens), len(encoded))
-    return opening[np.searchsorted(opening, np.arange(len(encoded)), side="right")]
+class _Fit:
+    """How far a window can reach: within the budget, whichever of its sentences comes to be first."""
+
+    def __init__(self, encoded: EncodedSentences, budget: int) -> None:
+        self._offsets = encoded.ids.offsets
+        self._gains = encoded.first_lengths - encoded.lengths
+        self._budget = budget
+        opening = np.append(np.flatnonzero(encoded.opens), len(encoded))
+        self._stops = opening[np.searchsorted(opening, np.arange(len(encoded)), side="right")]
+
+    def last(self, first: int) -> int:
+        """The exclusive end of the largest window that begins with sentence `first`: at least that one."""
+        start, gains = self._offsets[first], self._gains
+        most = start + self._budget
+        last = min(int(np.searchsorted(self._offsets, most - gains[first], side="right")) - 1, int(self._stops[first]))
+        while last > first + 1 and self._offsets[last] + gains[first:last].max() > most:
+            last -= 1
+        return max(first + 1, last)
 
 
 def build_windows(
