@@ -34,6 +34,7 @@ child=$!
 trap 'kill $child' INT TERM
 while kill -0 $PPID && kill -0 $child; do sleep 0.5; done 2>/dev/null
 kill $child 2>/dev/null
+kill -0 $PPID 2>/dev/null || {{ sleep 5; kill -9 $child 2>/dev/null; }}
 wait $child
 """
 _KEEP_WORKERS_MILLIS = 60_000  # without it each stage starts workers of its own, seconds each

@@ -31,7 +31,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     folder = tmp_path_factory.mktemp("mishaps")
     environment = {**os.environ, "PYTHONPATH": python_path, "HOSTILE_FOLDER": str(folder), MARK: uuid4().hex}
     yield environment
-    wait_for(lambda: not marked_processes(environment), 20, f"the end of {marked_processes(environment)}")
+    wait_for(lambda: not marked_processes(environment), 90, f"the end of {marked_processes(environment)}")
 
 
 @pytest.fixture

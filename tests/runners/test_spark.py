@@ -86,7 +86,7 @@ def test_a_worker_pool_ends_with_the_process_that_started_it(environment: dict[s
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run([sys.executable, "-c", script], env=own, timeout=60)
-    wait_for(lambda: not marked_processes(own), 20, "the end of the pool")
+    wait_for(lambda: not marked_processes(own), 60, "the end of the pool")
 
 
 def test_a_worker_pool_listens_on_loopback_alone() -> None:
@@ -110,7 +110,7 @@ def test_a_failed_build_leaves_no_process(
     assert status == 1
     assert "a mishap" in errors.splitlines()[-1]
     assert not (tmp_path / "manifest.json").exists()
-    wait_for(lambda: not marked_processes(runs.environment), 20, "the end of all processes")
+    wait_for(lambda: not marked_processes(runs.environment), 90, "the end of all processes")
 
 
 @pytest.mark.slow
@@ -124,4 +124,4 @@ def test_a_build_ended_from_outside_leaves_no_process(
     wait_for(lambda: mishaps.callers or build.poll() is not None, 90, "work")
     os.kill(build.pid, number)
     assert finish(build, 40)[0] == (143 if number == signal.SIGTERM else -signal.SIGKILL)
-    wait_for(lambda: not marked_processes(runs.environment), 20, "the end of all processes")
+    wait_for(lambda: not marked_processes(runs.environment), 90, "the end of all processes")
