@@ -1,0 +1,95 @@
+"""A small model in the style of GLM (Du et al. 2022): one transformer, two positions; a mask decides who sees whom.
+
+A row is part A, the text with a mask token for each span that was cut out, and part B, these spans, each led by a start
+token. `position_ids` (rows, 2, tokens) has first the place in part A (a token of part B has that of the mask it fills),
+and then the place within the span, from 1, which is 0 in part A. So part A does not tell how long a span is.
+
+Labels stand where they are predicted: `labels[i]` is what the token at i is to be followed by. Nothing is shifted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from noisebeam.pipeline.masks import glm_mask
+
+
+class GlmModel(nn.Module):
+    """Token ids to logits. `width` is a multiple of `heads`; rows and spans have at most `positions` tokens."""
+
+    def __init__(
+        self, vocabulary_size: int, *, width: int = 128, layers: int = 2, heads: int = 4, positions: int = 512
+    ) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(vocabulary_size, width)
+        self.positions = nn.Embedding(positions, width)
+        self.block_positions = nn.Embedding(positions, width)
+        self.layers = nn.ModuleList(_Layer(width, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        for table in (self.tokens, self.positions, self.block_positions):
+            nn.init.normal_(table.weight, std=0.02)
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, labels: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """`logits` (rows, tokens, vocabulary) of `input_ids` (rows, tokens), and with `labels` the mean `loss`.
+
+        `attention_mask` (rows, 1, tokens, tokens) is boolean, True where a query sees a key, or additive.
+        """
+        states = self.tokens(input_ids) + self.positions(position_ids[:, 0]) + self.block_positions(position_ids[:, 1])
+        for layer in self.layers:
+            states = layer(states, attention_mask)
+        logits = self.norm(states) @ self.tokens.weight.T
+        if labels is None:
+            return {"logits": logits}
+        loss = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-100)
+        return {"loss": loss, "logits": logits}
+
+
+class _Layer(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        self.projections = nn.Linear(width, 3 * width)
+        self.output = nn.Linear(width, width)
+        self.feed_forward = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        heads = self.projections(self.norms[0](states)).unflatten(-1, (3, self.heads, -1))
+        queries, keys, values = heads.permute(2, 0, 3, 1, 4)  # each (rows, heads, tokens, width / heads)
+        mixed = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+        mixed = states + self.output(mixed.transpose(1, 2).flatten(2))
+        result: Tensor = mixed + self.feed_forward(self.norms[1](mixed))
+        return result
+
+
+@torch.no_grad()
+def fill_blanks(
+    model: GlmModel, part_a: Sequence[int], *, mask_id: int, start_id: int, end_id: int, most: int = 16
+) -> list[list[int]]:
+    """What the model puts for each mask of `part_a`, from left to right: at each step the likeliest token.
+
+    A blank ends at `end_id` or after `most` tokens. Later blanks see what was put for the earlier ones.
+    """
+    ids = list(part_a)
+    places, steps = list(range(len(ids))), [0] * len(ids)
+    filled = []
+    for blank in (place for place, id_ in enumerate(part_a) if id_ == mask_id):
+        span: list[int] = []
+        while len(span) < most:
+            ids.append(span[-1] if span else start_id)
+            places.append(blank)
+            steps.append(len(span) + 1)
+            mask = glm_mask([len(part_a)], len(ids))[:, None]
+            logits = model(torch.tensor([ids]), mask, torch.tensor([[places, steps]]))["logits"]
+            likeliest = int(logits[0, -1].argmax())
+            if likeliest == end_id:
+                break
+            span.append(likeliest)
+        filled.append(span)
+    return filled
