@@ -31,7 +31,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -43,7 +42,7 @@ from noisebeam.pipeline.masks import padding_mask, positions_of, prefix_mask, to
 from noisebeam.transforms.hashing import hash64
 from noisebeam.transforms.keys import text_key
 from noisebeam.transforms.noise import Recipe, SentencePermutation, apply_recipe, check_recipe, load_recipe
-from noisebeam.transforms.samples import IntArray
+from noisebeam.transforms.samples import IntArray, Ragged
 from noisebeam.transforms.tokenizer import LoadedTokenizer, load_tokenizer
 from noisebeam.transforms.vocabulary import Vocabulary
 
@@ -104,11 +103,7 @@ class DenoisingCollator(Epoch):
         """`input_ids`, `attention_mask` and `labels` of these examples: (examples, longest) int64."""
         batch = flat_examples(examples, self.vocabulary, self._permutes)
         noised = apply_recipe(self.recipe, batch, self.vocabulary, self.seed, self.epoch)
-        inputs, labels = (
-            [rows.values[start:end] for start, end in pairwise(rows.offsets.tolist())]
-            for rows in (noised["input_ids"], noised["labels"])
-        )
-        return collate(inputs, labels, pad_id=padding_id(self.vocabulary), multiple=self.multiple)
+        return collate(noised, pad_id=padding_id(self.vocabulary), multiple=self.multiple)
 
 
 class MlmCollator(DenoisingCollator):
@@ -171,9 +166,8 @@ class CausalCollator:
         """`input_ids`, `attention_mask` and `labels` of these examples: (examples, longest) int64."""
         rows = [ended(ids, self.ending) for ids in ids_of(examples, self.vocabulary)]
         left = self.padding_side == "left"
-        if left:
-            rows = [row[::-1] for row in rows]
-        batch = collate(rows, rows, pad_id=padding_id(self.vocabulary), multiple=self.multiple)
+        ids = Ragged.of([row[::-1] for row in rows] if left else rows)
+        batch = collate({"input_ids": ids, "labels": ids}, pad_id=padding_id(self.vocabulary), multiple=self.multiple)
         if left:
             batch = {name: values.flip(1) for name, values in batch.items()}
         if self.position_ids:
@@ -219,7 +213,8 @@ class PrefixCollator(Epoch):
         rows = [ended(ids, self.ending) for ids in originals]
         prefixes = self._prefix_lengths(examples, originals, rows)
         labels = [without_prefix(row, prefix) for row, prefix in zip(rows, prefixes, strict=True)]
-        batch = collate(rows, labels, pad_id=padding_id(self.vocabulary), multiple=self.multiple)
+        fields = {"input_ids": Ragged.of(rows), "labels": Ragged.of(labels)}
+        batch = collate(fields, pad_id=padding_id(self.vocabulary), multiple=self.multiple)
         mask = prefix_mask(prefixes, batch["input_ids"].shape[1]) & padding_mask(batch["attention_mask"])
         return {**batch, "attention_mask": to_additive(mask, self.mask_dtype)[:, None]}
 

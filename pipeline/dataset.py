@@ -192,10 +192,10 @@ class ShardDataset(IterableDataset[Batch]):
         group = max(1, (_NOISED_CHUNK if self.recipe else _CHUNK) // self.batch_size)
         for at in range(0, len(numbers), group):
             chunk = [plan.positions(number, self.rank) for number in numbers[at : at + group]]
-            inputs, labels = self._inputs.make(reader.columns(np.concatenate(chunk), self._inputs.needs), epoch)
-            for start in range(0, len(inputs), self.batch_size):
-                part = slice(start, start + self.batch_size)
-                yield collate(inputs[part], labels[part], pad_id=self._inputs.pad_id, multiple=self.pad_to_multiple)
+            fields = self._inputs.make(reader.columns(np.concatenate(chunk), self._inputs.needs), epoch)
+            for first in range(0, len(chunk) * self.batch_size, self.batch_size):
+                rows = {name: values.between(first, first + self.batch_size) for name, values in fields.items()}
+                yield collate(rows, pad_id=self._inputs.pad_id, multiple=self.pad_to_multiple)
 
     def _report_tail(self, plan: Batches) -> None:
         if plan.dropped or plan.padded:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
-from noisebeam.pipeline.source import Columns, gather_batch
 from noisebeam.transforms.noise import Recipe, apply_recipe
-from noisebeam.transforms.samples import Array, Ragged
+from noisebeam.transforms.samples import Ragged, flat_batch
 from noisebeam.transforms.shard_format import KEYS
 from noisebeam.transforms.vocabulary import Vocabulary
 
@@ -36,15 +34,9 @@ class InputMaker:
             return (KEYS, *dict.fromkeys(("ids", "sentence_lengths", *(n for n in fields if n not in _OBJECTIVE))))
         return _OBJECTIVE if self.baked else ("ids",)
 
-    def make(self, columns: Columns, epoch: int) -> tuple[Sequence[Array], Sequence[Array]]:
-        """The inputs and the labels of these samples, an array each, noised as in this epoch."""
+    def make(self, columns: Mapping[str, Ragged], epoch: int) -> dict[str, Ragged]:
+        """`input_ids`, `labels` and what else the objective gives, a row a sample, noised as in this epoch."""
         if self.recipe is not None:
-            batch = gather_batch(columns, len(self.vocabulary.prefix))
-            noised = apply_recipe(self.recipe, batch, self.vocabulary, self.seed, epoch)
-            return _views(noised["input_ids"]), _views(noised["labels"])
-        inputs, labels = _OBJECTIVE if self.baked else ("ids", "ids")
-        return columns[inputs], columns[labels]
-
-
-def _views(rows: Ragged) -> list[Array]:
-    return [rows.values[start:end] for start, end in pairwise(rows.offsets.tolist())]
+            batch = flat_batch(columns, columns[KEYS].values, len(self.vocabulary.prefix))
+            return apply_recipe(self.recipe, batch, self.vocabulary, self.seed, epoch)
+        return {name: columns[name if self.baked else "ids"] for name in _OBJECTIVE}

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
-from itertools import pairwise
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
@@ -16,8 +15,7 @@ import numpy.typing as npt
 from noisebeam.pipeline.cache import ShardCache
 from noisebeam.pipeline.order import EpochOrder
 from noisebeam.transforms.manifest import Manifest
-from noisebeam.transforms.samples import Array, FlatBatch, IntArray, Sample, flat_batch, offsets_of
-from noisebeam.transforms.shard_format import KEYS
+from noisebeam.transforms.samples import Array, IntArray, Ragged, Sample, offsets_of
 from noisebeam.transforms.shard_reader import Block, ShardError, ShardReader, parse_index
 from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import join, local_path, read_bytes
@@ -128,7 +126,6 @@ def read_index(url: str, info: ShardInfo) -> bytes:
     return index
 
 
-Columns = Mapping[str, Sequence[Any]]  # for each field a row a sample, and the samples' keys as numbers
 Choose = Callable[[tuple[str, ...]], Iterable[str]]  # the fields to read, of those that the shards have
 
 
@@ -138,69 +135,42 @@ class RowReader:
     def __init__(self, source: ShardSource, order: EpochOrder) -> None:
         self._source = source
         self._order = order
-        self._blocks: RecentlyUsed[tuple[int, int], _Visit] = RecentlyUsed(order.streams + 8)
+        self._visits: RecentlyUsed[tuple[int, int], tuple[Block, IntArray]] = RecentlyUsed(order.streams + 8)
 
-    def columns(self, positions: npt.ArrayLike, choose: Choose) -> Columns:
-        """The chosen fields of the samples at these positions, in their order; rows are views of the blocks."""
-        places = self._order.places(positions)
-        self._source.fetch(np.unique(places.shard).tolist())
+    def columns(self, positions: npt.ArrayLike, choose: Choose) -> dict[str, Ragged]:
+        """The chosen fields of the samples at these positions (and their keys, if `KEYS` is chosen), a row a sample."""
+        return {name: Ragged.of(rows) for name, rows in self.rows(positions, choose).items()}
+
+    def rows(self, positions: npt.ArrayLike, choose: Choose) -> dict[str, list[Array]]:
+        """The same as views of the blocks."""
+        shards, slots, rows = self._order.places(positions)
+        self._source.fetch(np.unique(shards).tolist())
         # Block by block, so that what a block costs is spread over all of its rows.
-        order = np.lexsort((places.row, places.block, places.shard))
-        shards, slots, rows = (values[order] for values in places)
-        starts = np.flatnonzero(np.diff(shards, prepend=-1) | np.diff(slots, prepend=-1)).tolist()
-        rows_at = rows.tolist()
-        found: dict[str, list[Any]] = {}
-        for start, end in pairwise([*starts, len(rows_at)]):
-            visit = self._visit(int(shards[start]), int(slots[start]))
-            for name in choose(visit.block.fields):
-                found.setdefault(name, []).extend(map(visit.column(name).__getitem__, rows_at[start:end]))
-        back = np.argsort(order).tolist()
+        by_block = np.lexsort((slots, shards))
+        bounds = np.flatnonzero(np.diff(shards[by_block], prepend=-1) | np.diff(slots[by_block], prepend=-1))
+        found: dict[str, list[Array]] = {}
+        for part in np.split(by_block, bounds[1:]):
+            block, order = self._visit(int(shards[part[0]]), int(slots[part[0]]))
+            numbers = order[rows[part]].tolist()
+            for name in choose(block.fields):
+                found.setdefault(name, []).extend(map(rows_of(block, name).__getitem__, numbers))
+        back = np.argsort(by_block).tolist()
         return {name: [values[i] for i in back] for name, values in found.items()}
 
-    def _visit(self, shard: int, slot: int) -> _Visit:
-        visit = self._blocks.get((shard, slot))
+    def _visit(self, shard: int, slot: int) -> tuple[Block, IntArray]:
+        visit = self._visits.get((shard, slot))
         if visit is None:
             number = int(self._order.block_order(shard)[slot])
-            block = self._source.reader(shard).block(number)
-            visit = _Visit(block, self._order.row_order(shard, number).tolist())
-            self._blocks.put((shard, slot), visit)
+            visit = self._source.reader(shard).block(number), self._order.row_order(shard, number)
+            self._visits.put((shard, slot), visit)
         return visit
 
 
-class _Visit:
-    """A block whose samples are visited in this order."""
-
-    def __init__(self, block: Block, order: Sequence[int]) -> None:
-        self.block = block
-        self._order = order
-        self._columns: dict[str, list[Any]] = {}
-
-    def column(self, name: str) -> list[Any]:
-        if name not in self._columns:
-            self._columns[name] = column(self.block, self._order, name)
-        return self._columns[name]
-
-
-def column(block: Block, rows: Iterable[int], name: str) -> list[Any]:
-    """A field of these samples of a block, or their keys; ShardError if the block does not have it."""
-    if name == KEYS:
-        keys = block.keys.tolist()
-        return [keys[row] for row in rows]
+def rows_of(block: Block, name: str) -> list[Array]:
+    """The rows of a field of a block, or the keys; ShardError if the block does not have it."""
     try:
-        values, offsets = block.column(name)
+        return block.rows(name)
     except KeyError as error:
         raise ShardError(
             f"expected shards with the field {name!r}, got {', '.join(block.fields)}; build them again with it"
         ) from error
-    return [values[offsets[row] : offsets[row + 1]] for row in rows]
-
-
-def gather_batch(columns: Columns, prefix_length: int) -> FlatBatch:
-    """Clean samples as a flat batch, in this order."""
-    lengths, sentences = (_lengths(columns[name]) for name in ("ids", "sentence_lengths"))
-    fields = {name: np.concatenate(rows) for name, rows in columns.items() if name != KEYS}
-    return flat_batch(fields, lengths, sentences, np.array(columns[KEYS], dtype=np.uint64), prefix_length)
-
-
-def _lengths(rows: Sequence[Array]) -> IntArray:
-    return np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from noisebeam.pipeline.inputs import InputMaker
-from noisebeam.pipeline.source import RecentlyUsed, ShardSource, column
-from noisebeam.transforms.samples import IntArray
+from noisebeam.pipeline.source import RecentlyUsed, ShardSource, rows_of
+from noisebeam.transforms.samples import IntArray, Ragged
 from noisebeam.transforms.shard_reader import Block
 
 _BLOCKS = 64  # kept for samples that lie near each other
@@ -42,14 +42,13 @@ class SampleView:
 
     def __getitems__(self, indices: Sequence[int]) -> list[Example]:
         """Several samples at once; IndexError if there is no such sample."""
-        rows = [self._row(int(i)) for i in indices]
-        names = self._inputs.needs(rows[0][0].fields) if rows else ()
-        columns = {name: [value for block, row in rows for value in column(block, [row], name)] for name in names}
-        inputs, labels = self._inputs.make(columns, self.epoch) if rows else ((), ())
-        return [
-            {"input_ids": ids.astype(np.int64), "labels": row.astype(np.int64)}
-            for ids, row in zip(inputs, labels, strict=True)
-        ]
+        found = [self._row(int(i)) for i in indices]
+        if not found:
+            return []
+        names = self._inputs.needs(found[0][0].fields)
+        columns = {name: Ragged.of([rows_of(block, name)[row] for block, row in found]) for name in names}
+        fields = self._inputs.make(columns, self.epoch)
+        return [{name: rows.row(i).astype(np.int64) for name, rows in fields.items()} for i in range(len(found))]
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in ("_blocks", "_lock")}

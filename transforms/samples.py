@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,9 +25,33 @@ class Ragged(NamedTuple):
     values: Array  # (total,)
     offsets: IntArray  # (rows + 1,), from 0 up to total
 
+    @classmethod
+    def of(cls, rows: Sequence[Array]) -> Ragged:
+        """Rows put end to end; int64 if there are none.
+
+        >>> Ragged.of([np.array([5, 6]), np.array([7])])
+        Ragged(values=array([5, 6, 7]), offsets=array([0, 2, 3]))
+        """
+        lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+        return cls(np.concatenate(rows) if len(rows) else np.zeros(0, dtype=np.int64), offsets_of(lengths))
+
+    @property
+    def lengths(self) -> IntArray:
+        """(rows,): the lengths of the rows."""
+        return self.offsets[1:] - self.offsets[:-1]
+
     def row(self, i: int) -> Array:
         """Row i, as a view."""
         return self.values[self.offsets[i] : self.offsets[i + 1]]
+
+    def rows(self) -> list[Array]:
+        """All rows, as views."""
+        return [self.values[start:end] for start, end in pairwise(self.offsets.tolist())]
+
+    def between(self, first: int, last: int) -> Ragged:
+        """The rows from `first` up to, not including, `last`, and no more than there are; values are not copied."""
+        bounds = self.offsets[first : last + 1]
+        return Ragged(self.values[bounds[0] : bounds[-1]], bounds - bounds[0])
 
 
 def offsets_of(lengths: Array) -> IntArray:
@@ -87,39 +112,30 @@ class FlatBatch:
         return len(self.keys)
 
 
-def flat_batch(
-    fields: Mapping[str, Array], lengths: Array, sentence_counts: Array, keys: Array, prefix_length: int
-) -> FlatBatch:
-    """The flat batch of samples whose fields (those of `Sample`) are given end to end.
+def flat_batch(columns: Mapping[str, Ragged], keys: Array, prefix_length: int) -> FlatBatch:
+    """The flat batch of samples with these keys; `columns` are their fields (those of `Sample`), a row a sample.
 
-    >>> batch = flat_batch(
-    ...     {"ids": np.array([0, 7, 8, 9, 2, 0, 5, 2]), "sentence_lengths": np.array([2, 1, 1])},
-    ...     lengths=np.array([5, 3]), sentence_counts=np.array([2, 1]), keys=np.array([11, 12]), prefix_length=1)
+    >>> batch = flat_batch({"ids": Ragged(np.array([0, 7, 8, 9, 2, 0, 5, 2]), np.array([0, 5, 8])),
+    ...                     "sentence_lengths": Ragged(np.array([2, 1, 1]), np.array([0, 2, 3]))},
+    ...                    keys=np.array([11, 12]), prefix_length=1)
     >>> batch.sentence_ends.tolist(), batch.sentence_offsets.tolist()
     ([3, 4, 7], [0, 2, 3])
     """
-    offsets = offsets_of(lengths)
-    sentence_offsets = offsets_of(sentence_counts)
-    within = offsets_of(fields["sentence_lengths"])
-    starts = offsets[:-1] + prefix_length - within[sentence_offsets[:-1]]
-    ends = within[1:] + np.repeat(starts, sentence_counts)
+    ids, sentences = columns["ids"], columns["sentence_lengths"]
+    within = offsets_of(sentences.values)
+    starts = ids.offsets[:-1] + prefix_length - within[sentences.offsets[:-1]]
+    ends = within[1:] + np.repeat(starts, sentences.lengths)
     heads = alternatives = None
-    if "alternatives" in fields:
-        heads = fields["head_lengths"].astype(np.int64)
-        alternatives = Ragged(fields["alternatives"], offsets_of(fields["alternative_lengths"]))
-    return FlatBatch(fields["ids"], offsets, keys.astype(np.uint64), ends, sentence_offsets, heads, alternatives)
+    if "alternatives" in columns:
+        heads = columns["head_lengths"].values.astype(np.int64)
+        alternatives = Ragged(columns["alternatives"].values, offsets_of(columns["alternative_lengths"].values))
+    return FlatBatch(ids.values, ids.offsets, keys.astype(np.uint64), ends, sentences.offsets, heads, alternatives)
 
 
 def batch_samples(samples: Sequence[Sample], prefix_length: int) -> FlatBatch:
     """The flat batch of these samples (at least one), in their order."""
-    fields = {name: np.concatenate([sample.fields[name] for sample in samples]) for name in samples[0].fields}
-    return flat_batch(
-        fields,
-        lengths=np.array([len(sample.fields["ids"]) for sample in samples]),
-        sentence_counts=np.array([len(sample.fields["sentence_lengths"]) for sample in samples]),
-        keys=np.array([sample.key for sample in samples], dtype=np.uint64),
-        prefix_length=prefix_length,
-    )
+    columns = {name: Ragged.of([sample.fields[name] for sample in samples]) for name in samples[0].fields}
+    return flat_batch(columns, np.array([sample.key for sample in samples], dtype=np.uint64), prefix_length)
 
 
 def sample_to_bytes(sample: Sample) -> bytes:

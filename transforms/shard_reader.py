@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from noisebeam.transforms.samples import Array, FlatBatch, IntArray, Sample, flat_batch, offsets_of
+from noisebeam.transforms.samples import Array, FlatBatch, IntArray, Ragged, Sample, flat_batch, offsets_of
 from noisebeam.transforms.shard_fields import LENGTHS, fields_of, stored_field, stored_lengths
 from noisebeam.transforms.shard_format import DOCUMENTS, KEYS, WINDOWS, ShardIndex
 from noisebeam.transforms.shards import ShardInfo
@@ -32,7 +32,7 @@ class Block:
         self.arrays = arrays
         self.size = size
         self._offsets: dict[str, IntArray] = {}
-        self._columns: dict[str, tuple[Array, list[int]]] = {}
+        self._rows: dict[str, list[Array]] = {}
 
     def __len__(self) -> int:
         return self.size
@@ -69,14 +69,19 @@ class Block:
 
     def row(self, field: str, i: int) -> Array:
         """The row of sample `i`, a view."""
-        values, offsets = self.column(field)
-        return values[offsets[i] : offsets[i + 1]]
+        return self.column(field).row(i)
 
-    def column(self, field: str) -> tuple[Array, list[int]]:
-        """All rows of `field` end to end, and their offsets as a list: the quickest way to take many rows."""
-        if field not in self._columns:
-            self._columns[field] = self.values(field), self.offsets(field).tolist()
-        return self._columns[field]
+    def column(self, field: str) -> Ragged:
+        """All rows of `field`, or of the keys, a key a row; KeyError if the samples do not have it."""
+        if field == KEYS:
+            return Ragged(self.keys, np.arange(len(self.keys) + 1))
+        return Ragged(self.values(field), self.offsets(field))
+
+    def rows(self, field: str) -> list[Array]:
+        """The rows of `column`, as views that are made once."""
+        if field not in self._rows:
+            self._rows[field] = self.column(field).rows()
+        return self._rows[field]
 
     def sample(self, i: int) -> Sample:
         """Sample `i` of the block."""
@@ -85,9 +90,7 @@ class Block:
 
     def flat_batch(self, prefix_length: int) -> FlatBatch:
         """All samples of the block, which must have `ids`, without copying the ids."""
-        lengths, sentences = (np.diff(self.offsets(name)) for name in ("ids", "sentence_lengths"))
-        fields = {name: self.values(name) for name in self.fields}
-        return flat_batch(fields, lengths, sentences, self.keys, prefix_length)
+        return flat_batch({name: self.column(name) for name in self.fields}, self.keys, prefix_length)
 
     def _row_offsets(self, field: str) -> IntArray:
         if LENGTHS[field] in LENGTHS:  # a row a sentence

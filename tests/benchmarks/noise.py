@@ -146,15 +146,16 @@ def bart_batch(ids: np.ndarray) -> FlatBatch:
     samples, tokens = ids.shape
     lengths = np.diff([1, *range(SENTENCE + 1, tokens - 1, SENTENCE), tokens - 1])
     count = len(lengths) * samples
-    fields = {
-        "ids": ids.reshape(-1),
-        "sentence_lengths": np.tile(lengths, samples),
-        "head_lengths": np.ones(count, dtype=np.int64),
-        "alternative_lengths": np.ones(count, dtype=np.int64),
-        "alternatives": np.full(count, 7, dtype=np.int32),
+    tokens_at, sentences_at = (np.arange(samples + 1) * length for length in (tokens, len(lengths)))
+    columns = {
+        "ids": Ragged(ids.reshape(-1), tokens_at),
+        "sentence_lengths": Ragged(np.tile(lengths, samples), sentences_at),
+        "head_lengths": Ragged(np.ones(count, dtype=np.int64), sentences_at),
+        "alternative_lengths": Ragged(np.ones(count, dtype=np.int64), sentences_at),
+        "alternatives": Ragged(np.full(count, 7, dtype=np.int32), sentences_at),
     }
     keys = np.random.default_rng(1).integers(0, 2**63, samples).astype(np.uint64)
-    return flat_batch(fields, np.full(samples, tokens), np.full(samples, len(lengths)), keys, prefix_length=1)
+    return flat_batch(columns, keys, prefix_length=1)
 
 
 def t5_batch_of(ids: np.ndarray) -> FlatBatch:

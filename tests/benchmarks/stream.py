@@ -51,7 +51,7 @@ from noisebeam.pipeline.order import EpochOrder
 from noisebeam.pipeline.source import RowReader, ShardSource
 from noisebeam.transforms.manifest import Manifest, read_manifest, write_manifest
 from noisebeam.transforms.noise import apply_recipe, load_recipe
-from noisebeam.transforms.samples import Sample, batch_samples
+from noisebeam.transforms.samples import Ragged, Sample, batch_samples
 from noisebeam.transforms.shard_format import field_dtypes
 from noisebeam.transforms.shards import samples_per_block, shard_of, write_shard
 from noisebeam.transforms.vocabulary import Vocabulary
@@ -109,8 +109,8 @@ def read_noisebeam(folder: Path) -> Iterator[Row]:
     order = EpochOrder(sizes, manifest.samples_per_member, seed=1, epoch=0)
     reader = RowReader(ShardSource(str(folder), manifest), order)
     for start in range(0, manifest.samples, 4096):
-        columns = reader.columns(np.arange(start, min(start + 4096, manifest.samples)), lambda _: FIELDS)
-        for inputs, labels in zip(*columns.values(), strict=True):
+        rows = reader.rows(np.arange(start, min(start + 4096, manifest.samples)), lambda _: FIELDS)
+        for inputs, labels in zip(*rows.values(), strict=True):
             yield {"input_ids": inputs, "labels": labels}
 
 
@@ -153,7 +153,7 @@ READERS: dict[str, Callable[[Path], Iterable[Row]]] = {
 
 def collate_rows(rows: list[Row]) -> dict[str, torch.Tensor]:
     """The padded tensors of a batch."""
-    return collate([row["input_ids"] for row in rows], [row["labels"] for row in rows], pad_id=1)
+    return collate({name: Ragged.of([row[name] for row in rows]) for name in FIELDS}, pad_id=1)
 
 
 class Iterated(IterableDataset[Row]):
@@ -198,7 +198,7 @@ def batches(name: str, folder: Path, workers: int) -> Iterable[Any]:
 
         return StreamingDataLoader(read_litdata(folder), batch_size=BATCH, num_workers=workers, collate_fn=collate_rows)
     if name == "hf-arrow" and not workers:
-        return (collate(*columns, pad_id=1) for columns in arrow_batches(folder, BATCH))
+        return (collate(columns, pad_id=1) for columns in arrow_batches(folder, BATCH))
     data = read_mosaicml(folder) if name == "mosaicml" else Iterated(name, folder)
     return DataLoader(data, BATCH, num_workers=workers, collate_fn=collate_rows)
 

@@ -2,19 +2,24 @@ import numpy as np
 import pytest
 import torch
 
-from noisebeam.pipeline.collate import collate, pad
+from noisebeam.pipeline.collate import Batch, collate, pad
+from noisebeam.transforms.samples import Ragged
 
 
-def rows(*values: list[int], dtype: str = "uint16") -> list[np.ndarray]:
-    return [np.array(row, dtype=dtype) for row in values]
+def rows(*values: list[int], dtype: str = "uint16") -> Ragged:
+    return Ragged.of([np.array(row, dtype=dtype) for row in values])
 
 
 INPUTS = rows([0, 7, 2], [0, 5, 6, 7, 2], [])
 LABELS = rows([0, 7, 8, 2], [0, 2], [2], dtype="int32")
 
 
+def collated(inputs: Ragged, labels: Ragged) -> Batch:
+    return collate({"input_ids": inputs, "labels": labels}, pad_id=1)
+
+
 def test_rows_are_padded_at_their_ends_each_field_to_its_own_longest():
-    batch = collate(INPUTS, LABELS, pad_id=1)
+    batch = collated(INPUTS, LABELS)
     assert batch["input_ids"].tolist() == [[0, 7, 2, 1, 1], [0, 5, 6, 7, 2], [1, 1, 1, 1, 1]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0]]
     assert batch["labels"].tolist() == [[0, 7, 8, 2], [0, 2, -100, -100], [2, -100, -100, -100]]
@@ -23,12 +28,12 @@ def test_rows_are_padded_at_their_ends_each_field_to_its_own_longest():
 
 def test_the_mask_is_not_fooled_by_the_padding_id_inside_a_row():
     ids = rows([1, 1, 1], [1])
-    assert collate(ids, ids, pad_id=1)["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert collated(ids, ids)["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
 
 
 def test_labels_that_are_ignored_stay():
     labels = rows([-100, 8, -100], dtype="int32")
-    assert collate(labels, labels, pad_id=1)["labels"].tolist() == [[-100, 8, -100]]
+    assert collated(labels, labels)["labels"].tolist() == [[-100, 8, -100]]
 
 
 @pytest.mark.parametrize(("multiple", "width"), [(1, 5), (4, 8), (5, 5), (8, 8)])
@@ -38,7 +43,12 @@ def test_widths_are_multiples(multiple, width):
 
 def test_rows_without_tokens_make_an_empty_batch():
     assert pad(rows([], []), fill=1).shape == (2, 0)
-    assert pad([], fill=1).shape == (0, 0)
+    assert pad(rows(), fill=1).shape == (0, 0)
+
+
+def test_other_fields_are_padded_with_zeros():
+    fields = {"input_ids": rows([5, 6], [7]), "position_ids": rows([0, 1], [0])}
+    assert collate(fields, pad_id=9)["position_ids"].tolist() == [[0, 1], [0, 0]]
 
 
 def test_large_ids_stay():

@@ -36,14 +36,14 @@ def test_columns_are_those_of_the_samples_one_by_one(source, order, positions):
     assert tuple(columns) == NAMES
     for at, number in enumerate(order.samples(positions).tolist()):
         sample = source.sample(number)
-        assert columns["keys"][at] == sample.key
+        assert columns["keys"].row(at).tolist() == [sample.key]
         for name in NAMES[1:]:
-            np.testing.assert_array_equal(columns[name][at], sample.fields[name])
+            np.testing.assert_array_equal(columns[name].row(at), sample.fields[name])
 
 
 def test_rows_are_views_of_what_was_read(source, order):
-    columns = RowReader(source, order).columns(np.arange(20), lambda fields: ("ids",))
-    assert not any(row.flags.owndata for row in columns["ids"])
+    rows = RowReader(source, order).rows(np.arange(20), lambda fields: ("ids",))
+    assert not any(row.flags.owndata for row in rows["ids"])
 
 
 def test_the_choice_is_among_the_fields_of_the_shards(source, order):

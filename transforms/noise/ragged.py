@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from noisebeam.transforms.noise.draws import Purpose, UIntArray, counting, draw, happens, stream_keys
-from noisebeam.transforms.samples import Array, FlatBatch, IntArray, Ragged
+from noisebeam.transforms.samples import Array, FlatBatch, IntArray
 
 
 def differences(offsets: IntArray) -> IntArray:
@@ -65,8 +65,7 @@ def samples_between(batch: FlatBatch, first: int, last: int) -> FlatBatch:
     sentences = slice(batch.sentence_offsets[first], batch.sentence_offsets[last])
     alternatives = heads = None
     if batch.alternatives is not None and batch.head_lengths is not None:
-        bounds = batch.alternatives.offsets[sentences.start : sentences.stop + 1]
-        alternatives = Ragged(batch.alternatives.values[bounds[0] : bounds[-1]], bounds - bounds[0])
+        alternatives = batch.alternatives.between(sentences.start, sentences.stop)
         heads = batch.head_lengths[sentences]
     return FlatBatch(
         batch.ids[begin:end],

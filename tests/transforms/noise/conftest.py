@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from noisebeam.transforms.samples import FlatBatch, flat_batch
+from noisebeam.transforms.samples import FlatBatch, Ragged, flat_batch
 from noisebeam.transforms.vocabulary import Vocabulary
 
 MakeBatch = Callable[..., FlatBatch]
@@ -38,18 +38,12 @@ def make_batch() -> MakeBatch:
 
     def make(samples: Sequence[Sequence[Sequence[int]]], keys: Any = None, dtype: Any = np.int32) -> FlatBatch:
         rows = [[0, *(id_ for sentence in sample for id_ in sentence), 2] for sample in samples]
-        fields = {
-            "ids": np.array([id_ for row in rows for id_ in row], dtype=dtype),
-            "sentence_lengths": np.array([len(sentence) for sample in samples for sentence in sample], dtype=np.int64),
+        columns = {
+            "ids": Ragged.of([np.array(row, dtype=dtype) for row in rows]),
+            "sentence_lengths": Ragged.of([np.array(list(map(len, sample)), dtype=np.int64) for sample in samples]),
         }
         keys = np.arange(len(samples)) if keys is None else keys
-        return flat_batch(
-            fields,
-            lengths=np.array([len(row) for row in rows], dtype=np.int64),
-            sentence_counts=np.array([len(sample) for sample in samples], dtype=np.int64),
-            keys=np.array(keys, dtype=np.uint64),
-            prefix_length=1,
-        )
+        return flat_batch(columns, np.array(keys, dtype=np.uint64), prefix_length=1)
 
     return make
 

@@ -17,7 +17,7 @@ from noisebeam.transforms.noise import (
 from noisebeam.transforms.noise.ordinary import ordinary_tokens
 from noisebeam.transforms.noise.span_corruption import sentinels, span_labels
 from noisebeam.transforms.noise.spans import Spans, replace_spans
-from noisebeam.transforms.samples import FlatBatch, flat_batch
+from noisebeam.transforms.samples import FlatBatch, Ragged, flat_batch
 from noisebeam.transforms.vocabulary import Vocabulary
 
 FIRST = [
@@ -58,14 +58,16 @@ BART = Vocabulary(
 PAD = 1
 
 
+def one_row(**fields: list[int]) -> dict[str, Ragged]:
+    return {name: Ragged.of([np.array(values)]) for name, values in fields.items()}
+
+
 @pytest.fixture(scope="module")
 def window() -> FlatBatch:
     """The three sentences as one sample, with five tokens of padding after it."""
     row = [0, *FIRST, *SECOND, *THIRD, 2, *[PAD] * 5]
     return flat_batch(
-        {"ids": np.array(row), "sentence_lengths": np.array([len(FIRST), len(SECOND), len(THIRD)])},
-        lengths=np.array([len(row)]),
-        sentence_counts=np.array([3]),
+        one_row(ids=row, sentence_lengths=[len(FIRST), len(SECOND), len(THIRD)]),
         keys=np.array([1]),
         prefix_length=1,
     )
@@ -120,9 +122,7 @@ def test_the_example_of_the_t5_paper() -> None:
     words = [11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]
     t5 = Vocabulary(size=40, suffix=(1,), special_ids=(0, 1, *range(30, 40)), eos_id=1, sentinel_ids=(39, 38, 37))
     batch = flat_batch(
-        {"ids": np.array([*words, 1]), "sentence_lengths": np.array([11])},
-        lengths=np.array([12]),
-        sentence_counts=np.array([1]),
+        one_row(ids=[*words, 1], sentence_lengths=[11]),
         keys=np.array([1]),
         prefix_length=0,
     )
