@@ -1,48 +1,47 @@
-"""One sample of a build, before and after its noise: what `noisebeam inspect` shows."""
+"""One sample of a build, before and after its noise, with labels and masks: what `noisebeam inspect` shows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import yaml
 from rich.console import Console
 
-from noisebeam.pipeline.render import to_html, to_terminal
+from noisebeam.pipeline import mask_pictures as draw
+from noisebeam.pipeline.inspect_page import to_html
+from noisebeam.pipeline.mask_pictures import MaskPicture
+from noisebeam.pipeline.panels import Panel, Speller, label_tokens
+from noisebeam.pipeline.render import to_terminal
 from noisebeam.pipeline.source import ShardSource
+from noisebeam.pipeline.trace import source_tokens, trace_recipe
 from noisebeam.transforms.manifest import Manifest, read_manifest
-from noisebeam.transforms.noise import Recipe, apply_recipe, check_recipe, corruption_steps, load_recipe
-from noisebeam.transforms.samples import Array, FlatBatch, Sample, batch_samples
+from noisebeam.transforms.noise import Recipe, apply_recipe, check_recipe, load_recipe
+from noisebeam.transforms.samples import FlatBatch, batch_samples
 from noisebeam.transforms.storage import join
 from noisebeam.transforms.tokenizer import load_tokenizer
 from noisebeam.transforms.vocabulary import Vocabulary
 
-NEW = -1
 
+@dataclass(frozen=True)
+class Noised:
+    """The sample under one recipe: the tokens after each corruption, the labels, the masks."""
 
-class Run(NamedTuple):
-    """Consecutive tokens of one origin: a sentence of the source (from 0), or NEW."""
-
-    ids: list[int]
-    origin: int
-    text: str
+    recipe: Recipe
+    panels: tuple[Panel, ...]
+    masks: tuple[MaskPicture, ...]
 
 
 @dataclass(frozen=True)
-class Panel:
-    """A sequence of tokens with a title; `origin` of each run tells its colour."""
+class View:
+    """All that there is to see of a sample."""
 
     title: str
-    runs: tuple[Run, ...]
-
-    @property
-    def ids(self) -> list[int]:
-        """The ids, in order."""
-        return [id_ for run in self.runs for id_ in run.ids]
+    facts: dict[str, str]
+    source: Panel
+    noised: tuple[Noised, ...]
 
 
 def inspect(url: str, number: int, recipes: Sequence[str] = (), epoch: int = 0, html: str | None = None) -> None:
@@ -50,30 +49,38 @@ def inspect(url: str, number: int, recipes: Sequence[str] = (), epoch: int = 0, 
 
     In the terminal, or as one HTML file without outside resources. ValueError if there is no such sample.
     """
-    manifest = read_manifest(url)
-    sample = ShardSource(url, manifest).sample(number)
-    title = f"{url}: sample {number} of {manifest.samples}, window {sample.window} of document {sample.document!r}"
-    panels = list(make_panels(url, manifest, sample, recipes, epoch))
+    view = make_view(url, number, recipes, epoch)
     if html is not None:
-        Path(html).write_text(to_html(title, panels), encoding="utf-8")
+        Path(html).write_text(to_html(view), encoding="utf-8")
         print(f"wrote {html}")
     else:
-        to_terminal(Console(highlight=False), title, panels)
+        to_terminal(Console(highlight=False), view)
 
 
-def make_panels(url: str, manifest: Manifest, sample: Sample, recipes: Sequence[str], epoch: int) -> Iterator[Panel]:
-    """The source, and for each recipe the tokens after each of its corruptions, and labels that are not the source."""
+def make_view(url: str, number: int, recipes: Sequence[str] = (), epoch: int = 0) -> View:
+    """What `inspect` shows."""
+    manifest = read_manifest(url)
+    source = ShardSource(url, manifest)
+    sample = source.sample(number)
     vocabulary = Vocabulary.from_json(manifest.vocabulary)
     batch = batch_samples([sample], len(vocabulary.prefix))
-    painter = _Painter(batch, url)
-    yield painter.panel("source", batch.ids)
-    for recipe in _recipes(manifest, recipes):
-        check_recipe(recipe, vocabulary)
-        for name, after in corruption_steps(recipe, batch, vocabulary, manifest.seed, epoch):
-            yield painter.panel(f"{recipe.name}: after {name}" if name != recipe.name else name, after.ids)
-        labels = apply_recipe(recipe, batch, vocabulary, manifest.seed, epoch)["labels"].values
-        if not np.array_equal(labels, batch.ids):
-            yield painter.panel(f"{recipe.name}: labels", labels)
+    speller = Speller(load_tokenizer(join(url, "tokenizer")).tokenizer, batch)
+    neighbours = _lengths_from(source, number)
+    noised = (
+        _noised(recipe, batch, vocabulary, manifest, epoch, speller, neighbours)
+        for recipe in _recipes(manifest, recipes)
+    )
+    return View(
+        title=f"{url}: sample {number} of {manifest.samples}, window {sample.window} of document {sample.document!r}",
+        facts={
+            "tokens": f"{len(batch.ids):,} of {manifest.max_tokens:,} at most",
+            "sentences": f"{len(batch.sentence_ends):,}",
+            "tokenizer": f"{manifest.tokenizer.get('name', '?')}, {vocabulary.size:,} ids",
+            "noise": f"seed {manifest.seed}, epoch {epoch}",
+        },
+        source=speller.panel("source", source_tokens(batch, vocabulary)),
+        noised=tuple(noised),
+    )
 
 
 def _recipes(manifest: Manifest, names: Sequence[str]) -> list[Recipe]:
@@ -82,50 +89,51 @@ def _recipes(manifest: Manifest, names: Sequence[str]) -> list[Recipe]:
     return [load_recipe(yaml.safe_load(manifest.recipe))] if manifest.recipe is not None else []
 
 
-class _Painter:
-    """Finds out where tokens come from, and spells them."""
-
-    def __init__(self, batch: FlatBatch, url: str) -> None:
-        self._tokenizer = load_tokenizer(join(url, "tokenizer")).tokenizer
-        self._source: list[int] = batch.ids.tolist()
-        sentences = np.searchsorted(batch.sentence_ends, np.arange(len(self._source)), side="right")
-        self._sentences: list[int] = np.minimum(sentences, len(batch.sentence_ends) - 1).tolist()
-
-    def panel(self, title: str, ids: Array) -> Panel:
-        tokens: list[int] = ids.tolist()
-        origins = [NEW if place is None else self._sentences[place] for place in align(self._source, tokens)]
-        starts = [i for i in range(len(tokens)) if i == 0 or origins[i] != origins[i - 1]]
-        runs = zip(starts, [*starts[1:], len(tokens)], strict=True)
-        return Panel(title, tuple(self._run(tokens, start, end, origins[start]) for start, end in runs))
-
-    def _run(self, tokens: list[int], start: int, end: int, origin: int) -> Run:
-        before, text = self._spell(tokens[:start]), self._spell(tokens[:end])
-        added = text[len(before) :] if text.startswith(before) else self._spell(tokens[start:end])
-        return Run(tokens[start:end], origin, added)
-
-    def _spell(self, ids: list[int]) -> str:
-        """The text of `ids`; those that a loss does not look at are left out."""
-        text: str = self._tokenizer.decode([id_ for id_ in ids if id_ >= 0], skip_special_tokens=False)
-        return text
+def _lengths_from(source: ShardSource, number: int) -> list[int]:
+    """The lengths of the samples after this one in its shard, as far as they fit into one window together with it."""
+    shard, at = source.locate(number)
+    lengths = source.reader(shard).index.lengths[at : at + source.manifest.max_tokens].astype(np.int64)
+    fitting = int(np.searchsorted(lengths.cumsum(), source.manifest.max_tokens, side="right"))
+    return list(map(int, lengths[1:fitting]))
 
 
-def align(before: Sequence[int], after: Sequence[int]) -> list[int | None]:
-    """For each token of `after` its place in `before`, None for a new one. Moved stretches are found as well.
+def _noised(
+    recipe: Recipe,
+    batch: FlatBatch,
+    vocabulary: Vocabulary,
+    manifest: Manifest,
+    epoch: int,
+    speller: Speller,
+    neighbours: Sequence[int],
+) -> Noised:
+    check_recipe(recipe, vocabulary)
+    rows = apply_recipe(recipe, batch, vocabulary, manifest.seed, epoch)
+    labels = rows["labels"].values
+    panels = [
+        speller.panel(recipe.name if recipe.name == name else f"{recipe.name}: after {name}", tokens)
+        for name, tokens in trace_recipe(recipe, batch, vocabulary, manifest.seed, epoch)
+    ]
+    if np.array_equal(labels, batch.ids):
+        panels.append(Panel(f"{recipe.name}: labels", (), f"the source, all {len(labels):,} tokens of it"))
+    else:
+        shown = label_tokens(labels, len(labels) == len(batch.ids), vocabulary)
+        panels.append(speller.panel(f"{recipe.name}: labels", shown))
+    masks = mask_pictures(recipe.objective, len(rows["input_ids"].values), len(labels), manifest.max_tokens, neighbours)
+    return Noised(recipe, tuple(panels), tuple(masks))
 
-    >>> align([5, 6, 7, 8], [7, 8, 9, 5, 6])
-    [2, 3, None, 0, 1]
-    """
-    places: list[int | None] = [None] * len(after)
-    left, right = list(range(len(before))), list(range(len(after)))
-    while left and right:
-        matcher = SequenceMatcher(None, [before[i] for i in left], [after[i] for i in right], autojunk=False)
-        blocks = [block for block in matcher.get_matching_blocks() if block.size]
-        if not blocks:
-            break
-        for block in blocks:
-            for offset in range(block.size):
-                places[right[block.b + offset]] = left[block.a + offset]
-        taken = {place for place in places if place is not None}
-        left = [i for i in left if i not in taken]
-        right = [i for i in right if places[i] is None]
-    return places
+
+def mask_pictures(
+    objective: str, inputs: int, labels: int, width: int, neighbours: Sequence[int]
+) -> Iterator[MaskPicture]:
+    """The masks of a sample of `inputs` tokens: padded to `width`, and packed with others of these lengths."""
+    width = max(inputs, width)
+    if objective in ("denoising", "spans"):
+        target = max(labels, width)
+        yield MaskPicture("encoder", draw.padded(draw.full(inputs, inputs), width, width))
+        yield MaskPicture("decoder: causal", draw.padded(draw.causal(labels), target, target))
+        yield MaskPicture("decoder to encoder", draw.padded(draw.full(labels, inputs), target, width))
+        return
+    yield MaskPicture("encoder, padded", draw.padded(draw.full(inputs, inputs), width, width))
+    if neighbours:
+        whole = [draw.full(length, length) for length in (inputs, *neighbours)]
+        yield MaskPicture(f"packed with {len(neighbours)} more", draw.padded(draw.packed(whole), width, width))

@@ -1,55 +1,79 @@
-"""Panels of tokens, in a terminal and as HTML."""
+"""What `noisebeam inspect` shows, in a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from html import escape
 from typing import TYPE_CHECKING
 
+from rich.columns import Columns
 from rich.console import Console
 from rich.text import Text
 
+from noisebeam.pipeline.mask_pictures import MaskPicture, blocks
+from noisebeam.pipeline.panels import Panel, Row
+from noisebeam.pipeline.trace import GONE, Kind
+
 if TYPE_CHECKING:
-    from noisebeam.pipeline.inspect import Panel
+    from noisebeam.pipeline.inspect import View
 
-_COLOURS = ("#1f6feb", "#8250df", "#116329", "#9a6700", "#bf3989", "#0a6e6e", "#953800", "#57606a")
-_NEW = "bold black on #ffd33d"
-_STYLE = """
-body { font: 15px/1.6 system-ui, sans-serif; margin: 2em auto; max-width: 60em; color: #1f2328; background: #fff; }
-h1 { font-size: 1.2em; } h2 { font-size: 1em; margin: 1.6em 0 0.3em; } p { margin: 0; white-space: pre-wrap; }
-.new { background: #ffd33d; font-weight: 600; border-radius: 3px; } .ids { font: 12px/1.5 monospace; color: #57606a; }
-"""
+_CHIPS = ("blue", "magenta", "green", "yellow", "cyan", "red")
+_STYLES = {
+    Kind.KEPT: "",
+    Kind.SPECIAL: "dim",
+    Kind.MOVED: "underline",
+    Kind.ROTATED: "underline cyan",
+    Kind.MASKED: "bold black on #ffd33d",
+    Kind.RANDOM: "black on #ffb77c",
+    Kind.CHOSEN: "black on #9ecbff",
+    Kind.SENTINEL: "bold black on #85e89d",
+    Kind.INSERTED: "black on #f5a3d9",
+    Kind.COVERED: "dim red strike",
+    Kind.DELETED: "red strike",
+    Kind.IGNORED: "dim",
+    Kind.LABEL: "black on #9ecbff",
+}
 
 
-def colour_of(origin: int) -> str:
-    """The colour of a sentence of the source."""
-    return _COLOURS[origin % len(_COLOURS)]
+def to_terminal(console: Console, view: View) -> None:
+    """Print what there is to see. Where there is no terminal, what is gone is left out."""
+    console.print(view.title, style="bold", soft_wrap=True, markup=False)
+    for name, fact in view.facts.items():
+        console.print(f"{name}: {fact}", style="dim", soft_wrap=True, markup=False)
+    panels = [view.source, *(panel for noised in view.noised for panel in noised.panels)]
+    _print_legend(console, panels)
+    _print_panel(console, view.source)
+    for noised in view.noised:
+        for panel in noised.panels:
+            _print_panel(console, panel)
+        _print_masks(console, noised.recipe.name, noised.masks)
 
 
-def to_terminal(console: Console, title: str, panels: Iterable[Panel]) -> None:
-    """Print the panels; each sentence has a colour that it keeps wherever it goes, and new tokens are marked."""
-    console.print(title, style="bold", soft_wrap=True, markup=False)
-    for panel in panels:
-        console.print(f"\n{panel.title} ({len(panel.ids)} tokens)", style="bold underline", markup=False)
-        text = Text()
-        for run in panel.runs:
-            text.append(run.text, style=_NEW if run.origin < 0 else colour_of(run.origin))
-        console.print(text, soft_wrap=True)
+def _print_legend(console: Console, panels: Iterable[Panel]) -> None:
+    found = set[Kind]().union(*(panel.kinds for panel in panels)) - {Kind.KEPT}
+    for kind in Kind:
+        if kind in found and (kind not in GONE or console.is_terminal):
+            console.print(Text.assemble("  ", (kind.name.lower(), _STYLES[kind]), f"  {kind.value}"), soft_wrap=True)
+
+
+def _print_panel(console: Console, panel: Panel) -> None:
+    size = f" ({len(panel.ids)} tokens)" if panel.rows else f": {panel.note}"
+    console.print(f"\n{panel.title}{size}", style="bold", soft_wrap=True, markup=False)
+    for row in panel.rows:
+        console.print(_line(row, with_gone=console.is_terminal), soft_wrap=True)
+    if panel.rows:
         console.print(f"ids: {' '.join(map(str, panel.ids))}", style="dim", soft_wrap=True, markup=False)
 
 
-def to_html(title: str, panels: Iterable[Panel]) -> str:
-    """The panels as one HTML page that needs nothing else."""
-    body = [f"<h1>{escape(title)}</h1>"]
-    for panel in panels:
-        body.append(f"<h2>{escape(panel.title)} ({len(panel.ids)} tokens)</h2>")
-        runs = (
-            f'<span class="new">{escape(run.text)}</span>'
-            if run.origin < 0
-            else f'<span style="color:{colour_of(run.origin)}">{escape(run.text)}</span>'
-            for run in panel.runs
-        )
-        body.append(f"<p>{''.join(runs)}</p>")
-        body.append(f'<details><summary>ids</summary><p class="ids">{" ".join(map(str, panel.ids))}</p></details>')
-    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(body) + "\n</body></html>\n"
+def _line(row: Row, with_gone: bool) -> Text:
+    number = "    " if row.sentence < 0 else f"{row.sentence + 1:>3} "
+    line = Text.assemble((number, _CHIPS[row.sentence % len(_CHIPS)]), ("│ ", "dim"))
+    for run in row.runs:
+        if with_gone or run.kind not in GONE:
+            line.append(run.text.replace("\n", "↵"), style=_STYLES[run.kind])
+    return line
+
+
+def _print_masks(console: Console, name: str, masks: Iterable[MaskPicture]) -> None:
+    console.print(f"\n{name}: attention masks (rows: queries; columns: keys)", style="bold", markup=False)
+    pictures = ["\n".join([mask.title, *blocks(mask.picture)]) for mask in masks]
+    console.print(Columns([Text(picture, no_wrap=True) for picture in pictures], padding=(0, 3)))

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import pydoc_data.topics
+import shutil
+import struct
+import subprocess
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -86,3 +91,45 @@ def write_numbered(url: str, count: int, *, num_shards: int = 4, samples_per_mem
     )
     write_manifest(url, manifest)
     return url
+
+
+class Seen(NamedTuple):
+    """What a browser makes of a page."""
+
+    width: int
+    rows: tuple[bytes, ...]  # of the screenshot, as PNG filters them: rows of one colour are equal
+    dom: str
+
+
+@pytest.fixture(scope="session")
+def browse(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Seen]:
+    """A function that opens a page in Chromium; the test is skipped where there is none."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium on this machine")
+
+    def look(page: Path) -> Seen:
+        folder = tmp_path_factory.mktemp("chromium")
+        flags = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}", "--window-size=1200,1600")
+        shot = folder / "shot.png"
+        for action in ("--dump-dom", f"--screenshot={shot}"):
+            command = (str(program), *flags, action, page.as_uri())
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+            if action == "--dump-dom":
+                dom = done.stdout
+        return Seen(*_png_rows(shot.read_bytes()), dom)
+
+    return look
+
+
+def _png_rows(data: bytes) -> tuple[int, tuple[bytes, ...]]:
+    """The width of a PNG, and its rows."""
+    width, height = struct.unpack(">II", data[16:24])
+    at, packed = 8, b""
+    while at < len(data):
+        (length,) = struct.unpack(">I", data[at : at + 4])
+        packed += data[at + 8 : at + 8 + length] if data[at + 4 : at + 8] == b"IDAT" else b""
+        at += length + 12
+    raw = zlib.decompress(packed)
+    size = len(raw) // height
+    return width, tuple(raw[i * size : (i + 1) * size] for i in range(height))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from noisebeam.pipeline.cli import main
-from noisebeam.pipeline.inspect import align
+from noisebeam.pipeline.inspect import mask_pictures
+from noisebeam.pipeline.mask_pictures import SEEN
 
 CORRUPTIONS = ("token-masking", "token-deletion", "text-infilling", "sentence-permutation", "document-rotation")
 
@@ -32,6 +35,7 @@ def test_the_source_and_the_steps_of_the_recipe_are_shown(built: str, capsys: py
         "bart: after sentence-permutation",
         "bart: after text-infilling",
     ]
+    assert "bart: labels: the source, all" in shown
     assert shown.count("<mask>") > 3
 
 
@@ -50,8 +54,84 @@ def test_html_is_one_file_without_outside_resources(built: str, tmp_path: Path) 
     assert main(["inspect", built, "--html", str(tmp_path / "page.html")]) == 0
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
-    assert '<span class="new">&lt;mask&gt;</span>' in page
-    assert not re.search(r"(src|href)=|url\(|@import|<script", page)
+    assert re.search(r'<bdi class="masked" title="masked: [^"]+; ids 4">&lt;mask&gt;</bdi>', page)
+    assert "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\"" in page
+    assert outside(page) == []
+
+
+def outside(page: str) -> list[str]:
+    """What a page asks for that is not in it."""
+    asked: list[str] = re.findall(r"""(?:src|href|srcset|action)\s*=\s*["']?(?!data:)([^"'> ]+)""", page)
+    return asked + re.findall(r"url\(|@import|<script|<link|<iframe", page)
+
+
+def test_each_objective_has_its_masks(built: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", built, "--recipe", "bert", "--recipe", "bart"]) == 0
+    shown = capsys.readouterr().out
+    bert, bart = (part.split("\n\n")[0] for part in shown.split(": attention masks")[1:])
+    assert "encoder, padded" in bert
+    for name in ("encoder", "decoder: causal", "decoder to encoder"):
+        assert name in bart
+    assert "█" in bart
+
+
+def test_a_short_sample_is_shown_padded_and_packed() -> None:
+    padded, packed = mask_pictures("mlm", inputs=5, labels=5, width=16, neighbours=[4, 3])
+    assert packed.title == "packed with 2 more"
+    assert [int((picture == SEEN).sum()) for _, picture in (padded, packed)] == [25, 25 + 16 + 9]
+    assert padded.picture.shape == packed.picture.shape == (16, 16)
+    assert [title for title, _ in mask_pictures("mlm", 5, 5, 16, [])] == ["encoder, padded"]
+
+
+def test_inspect_needs_neither_torch_nor_beam(built: str) -> None:
+    code = (
+        "import sys; from noisebeam.pipeline.cli import main; status = main(['inspect', sys.argv[1]])\n"
+        "sys.exit(status + len({'torch', 'apache_beam'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, built], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_a_browser_shows_the_page(built: str, tmp_path: Path, browse: Callable[[Path], Any]) -> None:
+    recipes = [part for name in ("bart", "bert", "token-deletion", "token-insertion") for part in ("--recipe", name)]
+    assert main(["inspect", built, *recipes, "--html", str(tmp_path / "page.html")]) == 0
+    seen = browse(tmp_path / "page.html")
+    assert seen.width == 1200
+    assert len(set(seen.rows)) > 300, "the screenshot is nearly blank"
+    assert outside(seen.dom) == []
+    for text in ("after sentence-permutation", "after text-infilling", "show what is gone", "&lt;mask&gt;", "−100 × "):
+        assert text in seen.dom
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("tokenizer_name", "lang", "text", "recipe", "shown"),
+    [
+        ("bert-base-chinese", "zh", "今天天气很好。我们去公园散步。他说：你好！", "bert", "今 天"),
+        ("bert-base-uncased", "ar", "وقال الله ليكن نور فكان نور. ورأى الله النور أنه حسن.", "token-deletion", "الله"),
+        ("t5-base", "en", "It rains. We stay at home and read <b>books</b> & papers.", "t5", "&lt;extra_id_0&gt;"),
+    ],
+)
+def test_other_scripts_are_spelled(
+    shared: Path,
+    tmp_path: Path,
+    browse: Callable[[Path], Any],
+    tokenizer_name: str,
+    lang: str,
+    text: str,
+    recipe: str,
+    shown: str,
+) -> None:
+    (tmp_path / "one.txt").write_text(text, encoding="utf-8")
+    flags = ["--tokenizer", str(shared / "tokenizers" / tokenizer_name), "--lang", lang, "--recipe", recipe]
+    output, page = str(tmp_path / "out"), tmp_path / "page.html"
+    assert main(["build", "--input", str(tmp_path / "one.txt"), "--output", output, *flags]) == 0
+    assert main(["inspect", output, "--html", str(page)]) == 0
+    seen = browse(page)
+    assert len(set(seen.rows)) > 100
+    assert shown in seen.dom
+    assert "\ufffd" not in seen.dom
 
 
 def test_an_absent_sample_is_one_line(built: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,13 +142,3 @@ def test_an_absent_sample_is_one_line(built: str, capsys: pytest.CaptureFixture[
 def test_an_unfinished_build_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(tmp_path)]) == 2
     assert "has no manifest.json: it is no data set, or an unfinished build" in capsys.readouterr().err
-
-
-@given(st.lists(st.integers(0, 5), max_size=20), st.lists(st.integers(0, 5), max_size=20))
-def test_aligned_tokens_are_equal_and_used_once(before: list[int], after: list[int]) -> None:
-    places = align(before, after)
-    found = [place for place in places if place is not None]
-    assert len(set(found)) == len(found)
-    assert all(place is None or before[place] == token for place, token in zip(places, after, strict=True))
-    in_both = sum(min(before.count(token), after.count(token)) for token in set(after))
-    assert len(found) == in_both
