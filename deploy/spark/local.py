@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import re
@@ -28,15 +29,6 @@ from noisebeam.deploy.spark.worker_pool import local_worker_pool
 
 _LOCAL_MASTER = re.compile(r"local(\[(\d+|\*)(,\d+)?\])?")
 _LOCAL_PROPERTIES = ("spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1", "spark.ui.enabled=false")
-_LAUNCHER = """#!/bin/sh
-{java} "$@" &
-child=$!
-trap 'kill $child' INT TERM
-while kill -0 $PPID && kill -0 $child; do sleep 0.5; done 2>/dev/null
-kill $child 2>/dev/null
-kill -0 $PPID 2>/dev/null || {{ sleep 5; kill -9 $child 2>/dev/null; }}
-wait $child
-"""
 _KEEP_WORKERS_MILLIS = 60_000  # without it each stage starts workers of its own, seconds each
 
 
@@ -67,7 +59,7 @@ def spark_ready(options: PipelineOptions) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(_terminated_as_by_exit())
         if portable.job_endpoint is None and not spark.spark_submit_uber_jar:
-            launcher = stack.enter_context(_launcher(find_java()))
+            launcher = stack.enter_context(tethered(find_java()))
             options.view_as(JobServerOptions).job_server_java_launcher = str(launcher)
             spark.spark_job_server_jar = spark.spark_job_server_jar or str(find_job_server_jar())
             if is_local_master(spark.spark_master_url):
@@ -83,13 +75,15 @@ def spark_ready(options: PipelineOptions) -> Iterator[None]:
 
 
 @contextmanager
-def _launcher(java: str) -> Iterator[Path]:
-    """A program that runs `java` for as long as the process that starts it lives, however that ends."""
-    with tempfile.TemporaryDirectory(prefix="noisebeam-java-") as folder:
-        program = Path(folder, "java")
-        program.write_text(_LAUNCHER.format(java=shlex.quote(java)))
-        program.chmod(0o755)
-        yield program
+def tethered(program: str) -> Iterator[Path]:
+    """A file that runs `program`, which ends with this block or with this process, however that ends."""
+    with tempfile.TemporaryDirectory(prefix="noisebeam-java-") as folder, Path(folder, "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run = shlex.join([sys.executable, "-IS", str(Path(__file__).with_name("tether.py")), lock.name, program])
+        launcher = Path(folder, Path(program).name)
+        launcher.write_text(f'#!/bin/sh\nexec {run} "$@"\n')
+        launcher.chmod(0o755)
+        yield launcher
 
 
 def _keep_to_loopback(options: Any) -> None:

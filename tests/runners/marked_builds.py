@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 MARK = "NOISEBEAM_TEST_RUN"
-BUILD_SECONDS = 180
+BUILD_SECONDS = 300
+IGNORING_SIGNALS = ("/bin/sh", "-c", 'trap "" HUP INT; exec "$@"', "-")  # as nohup and a script's `&` do
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,18 @@ class Runs:
     arguments: tuple[str, ...]
     environment: dict[str, str]
 
-    def start(self, output: Path, *flags: str) -> subprocess.Popen[str]:
-        """A build in a process of its own."""
-        command = [sys.executable, "-m", "noisebeam.pipeline.cli", "build", *self.arguments, "--output", str(output)]
+    def start(self, output: Path, *flags: str, before: Sequence[str] = ()) -> subprocess.Popen[str]:
+        """A build in a process of its own; `before` stands before its command."""
+        command = [
+            *before,
+            sys.executable,
+            "-m",
+            "noisebeam.pipeline.cli",
+            "build",
+            *self.arguments,
+            "--output",
+            str(output),
+        ]
         return subprocess.Popen(
             [*command, "--overwrite", *flags],
             env=self.environment,

@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from marked_builds import MARK, Mishaps, Runs, finish, marked_processes, wait_for
+from marked_builds import BUILD_SECONDS, IGNORING_SIGNALS, MARK, Mishaps, Runs, finish, marked_processes, wait_for
 
 from noisebeam.deploy.spark import job_server
 from noisebeam.deploy.spark.job_server import JobServerError, find_java, find_job_server_jar
-from noisebeam.deploy.spark.local import is_local_master, local_threads
+from noisebeam.deploy.spark.local import is_local_master, local_threads, tethered
 from noisebeam.deploy.spark.worker_pool import local_worker_pool
 
 
@@ -100,6 +100,30 @@ def test_a_worker_pool_listens_on_loopback_alone() -> None:
     assert all(address.partition(":")[0].endswith("0100007F") for address in own), own  # 127.0.0.1, as IPv4 or in IPv6
 
 
+@pytest.mark.parametrize("program", ["exec sleep 600", "trap '' TERM INT; while :; do sleep 1; done"])
+def test_a_tethered_program_ends_with_the_process_that_started_it(environment: dict[str, str], program: str) -> None:
+    own = {**environment, MARK: f"tether {program}"}
+    script = (
+        "import os, signal, subprocess, sys\n"
+        "from noisebeam.deploy.spark.local import tethered\n"
+        "with tethered('/bin/sh') as sh:\n"
+        "    child = subprocess.Popen([sh, '-c', 'echo at work; ' + sys.argv[1]], stdout=subprocess.PIPE)\n"
+        "    child.stdout.readline()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([*IGNORING_SIGNALS, sys.executable, "-c", script, program], env=own, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    wait_for(lambda: not marked_processes(own), 30, "the end of the program and its watcher")
+
+
+def test_a_tethered_program_gets_signals_and_arguments(tmp_path: Path) -> None:
+    (tmp_path / "with space").symlink_to("/bin/sh")
+    with tethered(str(tmp_path / "with space")) as sh:
+        command = [*IGNORING_SIGNALS, str(sh), "-c", 'echo "$1"; kill -INT $$; echo survived', "-", "an argument"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (-signal.SIGINT, "an argument\n")
+
+
 @pytest.mark.slow
 def test_a_failed_build_leaves_no_process(
     runs: Runs, local_spark: tuple[str, ...], mishaps: Mishaps, tmp_path: Path
@@ -114,14 +138,20 @@ def test_a_failed_build_leaves_no_process(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("before", [(), IGNORING_SIGNALS], ids=["in the foreground", "in the background"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_build_ended_from_outside_leaves_no_process(
-    number: signal.Signals, runs: Runs, local_spark: tuple[str, ...], mishaps: Mishaps, tmp_path: Path
+    number: signal.Signals,
+    before: tuple[str, ...],
+    runs: Runs,
+    local_spark: tuple[str, ...],
+    mishaps: Mishaps,
+    tmp_path: Path,
 ) -> None:
-    runs = with_own_mark(runs, f"ended by {number.name}")
+    runs = with_own_mark(runs, f"ended by {number.name} {len(before)}")
     mishaps.reset(seconds=30)
-    build = runs.start(tmp_path, *local_spark)
-    wait_for(lambda: mishaps.callers or build.poll() is not None, 90, "work")
+    build = runs.start(tmp_path, *local_spark, before=before)
+    wait_for(lambda: mishaps.callers or build.poll() is not None, BUILD_SECONDS, "work")
     os.kill(build.pid, number)
-    assert finish(build, 40)[0] == (143 if number == signal.SIGTERM else -signal.SIGKILL)
+    assert finish(build, 60)[0] == (143 if number == signal.SIGTERM else -signal.SIGKILL)
     wait_for(lambda: not marked_processes(runs.environment), 90, "the end of all processes")
