@@ -24,7 +24,7 @@ demo: setup
 	$(BIN)/python deploy/training/demo.py
 
 test: setup
-	$(BIN)/python -m pytest -q -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m 'not slow'
 
 lint: setup
 	$(BIN)/ruff check .
