@@ -31,14 +31,19 @@ class ReadDocuments(beam.PTransform):  # type: ignore[misc]
     """Read documents from files: `pipeline | ReadDocuments(patterns)` gives `(documents, dead_letters)`.
 
     `patterns` are paths or fsspec URLs with globs; one that matches nothing raises InputError here, when the pipeline
-    is built. Files that can be are read in parts, by many workers.
+    is built. Files that can be are read in parts, by many workers; `parts` names them where they are known already.
     """
 
-    def __init__(self, patterns: Sequence[str], options: ReadOptions = ReadOptions()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        patterns: Sequence[str],
+        options: ReadOptions = ReadOptions(),  # noqa: B008
+        parts: Sequence[FilePart] | None = None,
+    ) -> None:
         super().__init__()
         self.patterns = list(patterns)
         self.options = options
-        self.parts = split_inputs(expand_inputs(self.patterns), options)
+        self.parts = split_inputs(expand_inputs(self.patterns), options) if parts is None else list(parts)
 
     def expand(self, pipeline: Any) -> tuple[Any, Any]:
         read = (
