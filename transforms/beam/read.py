@@ -10,15 +10,9 @@ import numpy as np
 from apache_beam.utils.shared import Shared
 
 from noisebeam.transforms.beam.common import DEAD_LETTERS, counter, dead_letter, distribution, rejected
-from noisebeam.transforms.documents import (
-    DeadLetter,
-    Document,
-    FilePart,
-    ReadOptions,
-    expand_inputs,
-    read_documents,
-    split_inputs,
-)
+from noisebeam.transforms.documents import DeadLetter, Document
+from noisebeam.transforms.files import FilePart, expand_inputs
+from noisebeam.transforms.formats import ReadOptions, read_documents, split_inputs
 from noisebeam.transforms.segmenters import Segmenter, SegmenterOptions, Spans, load_segmenter
 
 SegmentedDocument = tuple[Document, Spans]
