@@ -21,7 +21,7 @@ from apache_beam.options.pipeline_options import (
 from noisebeam.pipeline.build import DATAFLOW, assemble, make_plan
 from noisebeam.pipeline.options import BuildOptions, SettingsError
 from noisebeam.transforms.beam import ReadDocuments
-from noisebeam.transforms.documents import FilePart
+from noisebeam.transforms.files import FilePart
 from noisebeam.transforms.storage import local_path
 
 _IMAGE_NEEDED = (
