@@ -1,7 +1,8 @@
 """How a build is assembled, and how its result is consumed.
 
-Public names are `ShardDataset`, `SampleView`, `ShardCache`, `read_manifest` and `Manifest`. They are loaded when they
-are first used: to import this package imports neither PyTorch nor Beam.
+Public names are `ShardDataset`, its batchings `OneByOne`, `GroupByLength` and `Pack`, `LengthWarmup`, `SampleView`,
+`ShardCache`, `read_manifest` and `Manifest`. They are loaded when they are first used: to import this package imports
+neither PyTorch nor Beam.
 """
 
 from __future__ import annotations
@@ -10,15 +11,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from noisebeam.pipeline.batching import GroupByLength, OneByOne
     from noisebeam.pipeline.cache import ShardCache
     from noisebeam.pipeline.dataset import ShardDataset
+    from noisebeam.pipeline.packing import Pack
     from noisebeam.pipeline.view import SampleView
+    from noisebeam.pipeline.warmup import LengthWarmup
     from noisebeam.transforms.manifest import Manifest, read_manifest
 
-__all__ = ["Manifest", "SampleView", "ShardCache", "ShardDataset", "read_manifest"]
+__all__ = [
+    "GroupByLength",
+    "LengthWarmup",
+    "Manifest",
+    "OneByOne",
+    "Pack",
+    "SampleView",
+    "ShardCache",
+    "ShardDataset",
+    "read_manifest",
+]
 
 _MODULES = {
+    "GroupByLength": "noisebeam.pipeline.batching",
+    "LengthWarmup": "noisebeam.pipeline.warmup",
     "Manifest": "noisebeam.transforms.manifest",
+    "OneByOne": "noisebeam.pipeline.batching",
+    "Pack": "noisebeam.pipeline.packing",
     "SampleView": "noisebeam.pipeline.view",
     "ShardCache": "noisebeam.pipeline.cache",
     "ShardDataset": "noisebeam.pipeline.dataset",

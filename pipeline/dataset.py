@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
-from torch.utils.data import IterableDataset, get_worker_info
+import yaml
 
+from noisebeam.pipeline.batched import BatchedDataset, Epoch
+from noisebeam.pipeline.batching import ONE_BY_ONE, Batching, Tail
 from noisebeam.pipeline.cache import ShardCache
-from noisebeam.pipeline.collate import Batch, collate
+from noisebeam.pipeline.filtering import FilteredOrder, LengthFilter
 from noisebeam.pipeline.inputs import InputMaker
-from noisebeam.pipeline.order import Batches, EpochOrder, Tail
-from noisebeam.pipeline.read_ahead import read_ahead
+from noisebeam.pipeline.order import EpochOrder
+from noisebeam.pipeline.settings import BatchSettings
 from noisebeam.pipeline.source import RowReader, ShardSource
-from noisebeam.pipeline.state import Progress, check_state
 from noisebeam.pipeline.view import SampleView
-from noisebeam.transforms.manifest import read_manifest
+from noisebeam.pipeline.warmup import LengthWarmup, cut
+from noisebeam.transforms.manifest import Manifest, read_manifest
 from noisebeam.transforms.noise import Recipe, check_recipe, load_recipe
-from noisebeam.transforms.samples import Sample
+from noisebeam.transforms.samples import IntArray, Ragged, Sample
 from noisebeam.transforms.vocabulary import Vocabulary
 
 # Samples that are read together, and noised together: the numbers do not change the result.
 _CHUNK, _NOISED_CHUNK = 1024, 128
-_log = logging.getLogger(__name__)
 
 
-class ShardDataset(IterableDataset[Batch]):
+class ShardDataset(BatchedDataset):
     """The samples of a finished build, as batches of int64 tensors `input_ids`, `attention_mask` and `labels`.
 
     `url`: the folder of the build, a path or anything fsspec knows. `recipe`: noise to apply on the fly, fresh in every
@@ -36,9 +37,13 @@ class ShardDataset(IterableDataset[Batch]):
     with clean shards the token ids, as inputs and as labels. The same seed and epoch give the same noise on the fly and
     baked.
 
-    `batch_size` is that of one rank. `rank` and `world_size` come from `torch.distributed` where it is initialised,
-    else there is one rank. Every rank has the same number of batches; the `tail` of an epoch is dropped, or padded with
-    samples from its beginning. Batches are padded to their longest row, or to a multiple of `pad_to_multiple`.
+    `batch_size` is that of one rank, in rows. `batching` makes rows of samples: `OneByOne`, `GroupByLength` or `Pack`.
+    `rank` and `world_size` come from `torch.distributed` where it is initialised, else there is one rank. Every rank
+    has the same number of batches; the `tail` of an epoch is dropped, or padded with rows from its beginning. Batches
+    are padded to their longest row, or to a multiple of `pad_to_multiple`.
+
+    Samples of less than `min_tokens` or more than `max_tokens` are left out. `length_warmup` cuts samples at the start
+    of training.
 
     Give it to a `DataLoader` with `batch_size=None`. `read_ahead` batches are made ahead in a thread of this process,
     so worker processes are not needed; with them the batches are the same, in the same order. Call `set_epoch` before
@@ -56,173 +61,131 @@ class ShardDataset(IterableDataset[Batch]):
         rank: int | None = None,
         world_size: int | None = None,
         shuffle: bool = True,
+        batching: Batching = ONE_BY_ONE,
         tail: Tail = "drop",
+        min_tokens: int | None = None,
+        max_tokens: int | None = None,
+        length_warmup: LengthWarmup | None = None,
         pad_to_multiple: int = 1,
         read_ahead: int = 8,
         cache: ShardCache | None = None,
     ) -> None:
-        _check(batch_size, seed, rank, world_size, tail, pad_to_multiple, read_ahead)
+        settings = BatchSettings(
+            batch_size=batch_size,
+            batching=batching,
+            tail=tail,
+            pad_to_multiple=pad_to_multiple,
+            read_ahead=read_ahead,
+            length_warmup=length_warmup,
+            rank=rank,
+            world_size=world_size,
+        )
+        super().__init__(settings, seed=seed, epoch=epoch)
         self.url = str(url)
         self.manifest = read_manifest(self.url)
         self.vocabulary = Vocabulary.from_json(self.manifest.vocabulary)
         self.recipe = None if recipe is None else load_recipe(recipe)
         if self.recipe is not None:
             check_recipe(self.recipe, self.vocabulary)
-        self.batch_size = batch_size
-        self.seed = seed
         self.shuffle = shuffle
-        self.tail: Tail = tail
-        self.pad_to_multiple = pad_to_multiple
-        self.read_ahead = read_ahead
-        self._rank, self._world_size = rank, world_size
-        # Shared with worker processes, which may stay from one epoch to the next.
-        self._epoch = torch.tensor(epoch).share_memory_()  # type: ignore[no-untyped-call]
-        self._progress = Progress(start=0)
-        self._resume = False
+        self.length_filter = LengthFilter(min_tokens, max_tokens)
+        self.max_tokens = min(self.manifest.max_tokens, max_tokens or self.manifest.max_tokens)
+        self.chunk = _NOISED_CHUNK if self.recipe else _CHUNK
         self._source = ShardSource(self.url, self.manifest, cache)
-        self._inputs = InputMaker(self.vocabulary, self.recipe, self.manifest.baked, seed)
+        self._inputs = InputMaker(self.vocabulary, self.recipe, self.manifest.baked, self.seed)
+        self.pad_id = self._inputs.pad_id
+        self._check()
 
-    @property
-    def epoch(self) -> int:
-        """The current epoch."""
-        return int(self._epoch)
-
-    @property
-    def rank(self) -> int:
-        """The number of this rank, from 0."""
-        return _distributed()[0] if self._rank is None else self._rank
-
-    @property
-    def world_size(self) -> int:
-        """The number of ranks."""
-        return _distributed()[1] if self._world_size is None else self._world_size
-
-    @property
+    @cached_property
     def samples(self) -> int:
         """The number of samples of an epoch, over all ranks."""
-        return self.manifest.samples
-
-    def __len__(self) -> int:
-        """The number of batches of a whole epoch, the same for each rank."""
-        return len(self._batches(0))
-
-    def __iter__(self) -> Iterator[Batch]:
-        progress = self._progress if self._resume else Progress(start=0)
-        self._resume = False
-        return self._iterate(progress)
-
-    @property
-    def resuming(self) -> bool:
-        """Whether the next iteration goes on at a position that was loaded."""
-        return self._resume
-
-    @property
-    def remaining(self) -> int:
-        """The number of batches that the next iteration gives to each rank."""
-        return len(self._batches(self._progress.start if self._resume else 0))
-
-    def set_epoch(self, epoch: int) -> None:
-        """Go to the start of an epoch; a position that was loaded for this very epoch stays."""
-        if epoch != self.epoch:
-            self._epoch.fill_(epoch)
-            self._progress, self._resume = Progress(start=0), False
-
-    def state_dict(self, batches: int | None = None) -> dict[str, Any]:
-        """Where this data set is, as plain values: the same on each rank.
-
-        It counts what has been handed out. A `DataLoader` with worker processes fetches ahead and keeps the count to
-        itself: there say how many `batches` came out of the loader since iteration began. (torchdata's
-        `StatefulDataLoader` does all that by itself.)
-        """
-        progress = self._progress if batches is None else Progress(self._progress.start, batches)
-        plan = self._batches(progress.start)
-        return {
-            "epoch": self.epoch,
-            "position": plan.position(progress.batches) if progress.workers == 1 else progress.start,
-            "seed": self.seed,
-            "shuffle": self.shuffle,
-            "samples": self.samples,
-            **progress.worker_state(plan.global_batch_size),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state` was taken, on any number of ranks and with any batch size.
-
-        ValueError if it was taken of other data, with another seed or another shuffle.
-        """
-        check_state(state, {"seed": self.seed, "shuffle": self.shuffle, "samples": self.samples})
-        self._epoch.fill_(int(state["epoch"]))
-        self._progress = Progress.from_state(state, self._batches(0).global_batch_size)
-        self._resume = True
+        return sum(self._kept)
 
     def sample(self, i: int) -> Sample:
-        """Sample `i`, from 0 to `samples` - 1, as it lies in the shards, numbered through all of them."""
+        """Sample `i` as it lies in the shards, numbered through all of them: filters do not count."""
         return self._source.sample(i)
 
     def view(self) -> SampleView:
-        """The data set as a sequence of its samples, noised as in the current epoch."""
+        """The data set as a sequence of all its samples, noised as in the current epoch."""
         return SampleView(self._source, self._inputs, self.epoch)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_rank": self.rank, "_world_size": self.world_size}
+    def _check(self) -> None:
+        objective = _objective(self.recipe, self.manifest)
+        batching = self.settings.batching.checked(objective, self.max_tokens)
+        self.settings = replace(self.settings, batching=batching)
+        if self.settings.length_warmup and self.recipe is None and self.manifest.baked:
+            raise ValueError(
+                "expected clean samples or a recipe for length_warmup, got the noise that was baked in; "
+                "samples are cut before noise is drawn, so give the recipe here"
+            )
 
-    def _batches(self, start: int) -> Batches:
-        return Batches(self.samples, start, self.batch_size, self.world_size, self.tail)
+    @cached_property
+    def _kept(self) -> list[int]:
+        """The samples of each shard that the filter keeps."""
+        sizes = [shard.samples for shard in self.manifest.shards]
+        return self.length_filter.count(self._source.lengths, len(sizes)) if self.length_filter else sizes
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "seed": self.seed,
+            "shuffle": self.shuffle,
+            "samples": self.samples,
+            "build": self.manifest.digest,
+            "min_tokens": self.length_filter.least,
+            "max_tokens": self.length_filter.most,
+            "batching": repr(self.settings.batching),
+        }
+
+    def _open(self, epoch: int) -> Epoch:
+        return ShardEpoch(self._source, self._order(epoch), self._inputs, epoch)
 
     def _order(self, epoch: int) -> EpochOrder:
         sizes = [shard.samples for shard in self.manifest.shards]
-        block = self.manifest.samples_per_member
-        return EpochOrder(sizes, block, seed=self.seed, epoch=epoch, shuffle=self.shuffle)
-
-    def _iterate(self, progress: Progress) -> Iterator[Batch]:
-        plan = self._batches(progress.start)
-        worker = get_worker_info()
-        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        self._progress = progress = progress.for_worker(first, step)
-        numbers = range(first + progress.batches * step, len(plan), step)
-        if first == 0 and self.rank == 0 and not progress.batches:
-            self._report_tail(plan)
-        for batch in read_ahead(self._make(plan, numbers), self.read_ahead):
-            self._progress = progress = progress.next()
-            yield batch
-
-    def _make(self, plan: Batches, numbers: Sequence[int]) -> Iterator[Batch]:
-        epoch = self.epoch
-        reader = RowReader(self._source, self._order(epoch))
-        group = max(1, (_NOISED_CHUNK if self.recipe else _CHUNK) // self.batch_size)
-        for at in range(0, len(numbers), group):
-            chunk = [plan.positions(number, self.rank) for number in numbers[at : at + group]]
-            fields = self._inputs.make(reader.columns(np.concatenate(chunk), self._inputs.needs), epoch)
-            for first in range(0, len(chunk) * self.batch_size, self.batch_size):
-                rows = {name: values.between(first, first + self.batch_size) for name, values in fields.items()}
-                yield collate(rows, pad_id=self._inputs.pad_id, multiple=self.pad_to_multiple)
-
-    def _report_tail(self, plan: Batches) -> None:
-        if plan.dropped or plan.padded:
-            told = f"{plan.dropped} dropped" if plan.dropped else f"{plan.padded} added from its beginning"
-            _log.info("epoch %d of %s: %d batches a rank, tail: %s samples", self.epoch, self.url, len(plan), told)
+        words: dict[str, Any] = {"seed": self.seed, "epoch": epoch, "shuffle": self.shuffle}
+        if not self.length_filter:
+            return EpochOrder(sizes, self.manifest.samples_per_member, **words)
+        return FilteredOrder(
+            sizes,
+            self.manifest.samples_per_member,
+            length_filter=self.length_filter,
+            lengths=self._source.lengths,
+            kept=self._kept,
+            **words,
+        )
 
 
-def _distributed() -> tuple[int, int]:
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1
+class ShardEpoch:
+    """The samples of an epoch of a `ShardDataset`, by position."""
+
+    def __init__(self, source: ShardSource, order: EpochOrder, inputs: InputMaker, epoch: int) -> None:
+        self._source = source
+        self._order = order
+        self._rows = RowReader(source, order)
+        self._inputs = inputs
+        self._epoch = epoch
+
+    def lengths(self, positions: IntArray) -> IntArray:
+        """Their tokens, from indexes alone."""
+        shards, numbers = self._order.stored(positions)
+        lengths = np.empty_like(numbers)
+        for shard in np.unique(shards).tolist():
+            here = shards == shard
+            lengths[here] = self._source.lengths(shard)[numbers[here]]
+        return lengths
+
+    def fields(self, positions: IntArray, most: IntArray | None) -> Mapping[str, Ragged]:
+        """Their inputs and labels, a row a sample, each cut to so many tokens if `most` is given."""
+        columns: Mapping[str, Ragged] = self._rows.columns(positions, self._inputs.needs)
+        if most is not None:
+            vocabulary = self._inputs.vocabulary
+            columns = cut(columns, most, len(vocabulary.prefix), len(vocabulary.suffix))
+        return self._inputs.make(columns, self._epoch)
 
 
-def _check(
-    batch_size: int, seed: int, rank: int | None, world_size: int | None, tail: str, multiple: int, ahead: int
-) -> None:
-    for name, value, least in (
-        ("batch_size", batch_size, 1),
-        ("seed", seed, 0),
-        ("pad_to_multiple", multiple, 1),
-        ("read_ahead", ahead, 0),
-    ):
-        if value < least:
-            raise ValueError(f"expected {name} of at least {least}, got {value}")
-    if (rank is None) != (world_size is None):
-        raise ValueError(f"expected both rank and world_size or neither, got rank={rank}, world_size={world_size}")
-    if rank is not None and world_size is not None and not 0 <= rank < world_size:
-        raise ValueError(f"expected rank from 0 to world_size - 1, got rank={rank}, world_size={world_size}")
-    if tail not in ("drop", "pad"):
-        raise ValueError(f"expected tail to be 'drop' or 'pad', got {tail!r}")
+def _objective(recipe: Recipe | None, manifest: Manifest) -> str:
+    """The objective of the inputs that the data set makes; `clean` without noise."""
+    if recipe is not None:
+        return recipe.objective
+    if manifest.baked and manifest.recipe is not None:
+        return str(yaml.safe_load(manifest.recipe)["objective"])
+    return "clean"

@@ -15,9 +15,8 @@ spread over shards and blocks by a hash when they were written, so what is near 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,6 @@ from noisebeam.transforms.hashing import permutation
 from noisebeam.transforms.samples import IntArray, offsets_of
 
 STREAMS = 64
-Tail = Literal["drop", "pad"]
 _SHARDS, _BLOCKS, _SAMPLES = 16, 17, 18  # which permutation of (seed, epoch, ...) is meant
 
 
@@ -61,6 +59,7 @@ class EpochOrder:
         self.streams = streams if shuffle else 1
         self._words = (seed, epoch)
         self._sizes = np.asarray(shard_samples, dtype=np.int64)
+        self._stored = self._sizes
         self._short_slots = np.full(len(self._sizes), -1, dtype=np.int64)
 
     def __len__(self) -> int:
@@ -87,21 +86,27 @@ class EpochOrder:
 
     def block_order(self, shard: int) -> IntArray:
         """The blocks of a shard in the order in which they are visited."""
-        return self._permutation(_BLOCKS, shard, size=-(-int(self._sizes[shard]) // self.block_samples))
+        return self._permutation(_BLOCKS, shard, size=-(-int(self._stored[shard]) // self.block_samples))
 
     def row_order(self, shard: int, block: int) -> IntArray:
         """The samples of a block, numbered as they lie in it, in the order in which they are visited."""
-        size = min(self.block_samples, int(self._sizes[shard]) - block * self.block_samples)
-        return self._permutation(_SAMPLES, shard, block, size=size)
+        rows = self._rows(shard, block)
+        return rows[self._permutation(_SAMPLES, shard, block, size=len(rows))]
 
     def samples(self, positions: npt.ArrayLike) -> IntArray:
         """The samples at these positions, numbered through all shards as they lie in them."""
-        places = self.places(positions)
-        starts = offsets_of(self._sizes)
-        return np.array(
-            [self._sample(*place) + starts[place[0]] for place in zip(*map(np.ndarray.tolist, places), strict=True)],
-            dtype=np.int64,
-        )
+        shards, numbers = self.stored(positions)
+        return offsets_of(self._stored)[shards] + numbers
+
+    def stored(self, positions: npt.ArrayLike) -> tuple[IntArray, IntArray]:
+        """The shards of the samples at these positions, and the samples numbered as they lie in their shard."""
+        shards, slots, rows = self.places(positions)
+        numbers = np.empty_like(rows)
+        for shard, slot in np.unique(np.stack([shards, slots], axis=1), axis=0).tolist():
+            here = np.flatnonzero((shards == shard) & (slots == slot))
+            block = int(self.block_order(shard)[slot])
+            numbers[here] = block * self.block_samples + self.row_order(shard, block)[rows[here]]
+        return shards, numbers
 
     @cached_property
     def _shards(self) -> IntArray:
@@ -110,6 +115,10 @@ class EpochOrder:
     @cached_property
     def _starts(self) -> IntArray:
         return offsets_of(self._sizes[self._shards])
+
+    def _rows(self, shard: int, block: int) -> IntArray:
+        """The samples of a block that are visited, as they lie in it."""
+        return np.arange(min(self.block_samples, int(self._stored[shard]) - block * self.block_samples))
 
     def _within(self, shard: IntArray, at: IntArray) -> tuple[IntArray, IntArray]:
         """Block and row of place `at` of a shard, whose last block may be short and is visited at any time."""
@@ -121,61 +130,5 @@ class EpochOrder:
         after_short = at >= (short_slot + 1) * self.block_samples - missing
         return np.divmod(at + np.where(after_short, missing, 0), self.block_samples)
 
-    def _sample(self, shard: int, block: int, row: int) -> int:
-        stored = int(self.block_order(shard)[block])
-        return stored * self.block_samples + int(self.row_order(shard, stored)[row])
-
     def _permutation(self, *words: int, size: int) -> IntArray:
         return permutation((*self._words, *words), size) if self.shuffle else np.arange(size)
-
-
-@dataclass(frozen=True)
-class Batches:
-    """The batches of an epoch from position `start` on: of each, `world_size` ranks take `batch_size` samples.
-
-    Every rank has the same number of batches. What is left at the end is dropped, or padded with samples from the
-    beginning of the epoch.
-
-    >>> batches = Batches(samples=100, start=40, batch_size=8, world_size=2, tail="pad")
-    >>> len(batches), batches.padded, batches.positions(3, rank=1).tolist()
-    (4, 4, [89, 91, 93, 95, 97, 99, 1, 3])
-    """
-
-    samples: int
-    start: int
-    batch_size: int
-    world_size: int
-    tail: Tail
-
-    @property
-    def global_batch_size(self) -> int:
-        """Samples of a batch of all ranks together."""
-        return self.batch_size * self.world_size
-
-    def __len__(self) -> int:
-        left = max(0, self.samples - self.start)
-        return left // self.global_batch_size if self.tail == "drop" else -(-left // self.global_batch_size)
-
-    @property
-    def dropped(self) -> int:
-        """Samples at the end that no rank gets."""
-        return max(0, self.samples - self.end)
-
-    @property
-    def padded(self) -> int:
-        """Samples that come a second time to fill the last batch."""
-        return max(0, self.end - self.samples)
-
-    @property
-    def end(self) -> int:
-        """The position after the last batch."""
-        return self.position(len(self))
-
-    def position(self, batches: int) -> int:
-        """The position after this many batches."""
-        return self.start + batches * self.global_batch_size
-
-    def positions(self, batch: int, rank: int) -> IntArray:
-        """(batch_size,): the positions of a rank's share of a batch."""
-        first = self.position(batch) + rank
-        return (first + self.world_size * np.arange(self.batch_size, dtype=np.int64)) % max(1, self.samples)

@@ -72,6 +72,17 @@ class ShardSource:
                 self._open.put(shard, reader)
         return reader
 
+    def lengths(self, shard: int) -> Array:
+        """(samples,): the tokens of each sample of a shard, from its index alone."""
+        with self._lock:
+            lengths = self._lengths.get(shard)
+        if lengths is None:
+            info = self.manifest.shards[shard]
+            lengths = parse_index(read_index(self.url, info), join(self.url, info.index_name)).lengths
+            with self._lock:
+                self._lengths.put(shard, lengths)
+        return lengths
+
     def fetch(self, shards: Iterable[int]) -> None:
         """Bring remote shards here, several at a time; nothing to do for local ones."""
         if self._remote:
@@ -95,7 +106,7 @@ class ShardSource:
         return self.reader(shard).sample(at)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_open", "_lock")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_open", "_lengths", "_lock")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -103,6 +114,7 @@ class ShardSource:
 
     def _reset(self) -> None:
         self._open: RecentlyUsed[int, ShardReader] = RecentlyUsed(self._max_open)
+        self._lengths: RecentlyUsed[int, Array] = RecentlyUsed(self._max_open)
         self._lock = Lock()
 
 

@@ -18,8 +18,8 @@ from typing import Any
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 
+from noisebeam.pipeline.batched import BatchedDataset
 from noisebeam.pipeline.collate import Batch
-from noisebeam.pipeline.dataset import ShardDataset
 from noisebeam.transforms.storage import publish
 
 STATE_NAME = "dataset.json"  # in each checkpoint folder
@@ -28,7 +28,7 @@ STATE_NAME = "dataset.json"  # in each checkpoint folder
 class KeepPlace(TrainerCallback):  # type: ignore[misc]
     """Saves where `dataset` is with each checkpoint, goes there on a resume, and sets its epoch."""
 
-    def __init__(self, dataset: ShardDataset) -> None:
+    def __init__(self, dataset: BatchedDataset) -> None:
         self.dataset = dataset
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -45,7 +45,7 @@ class KeepPlace(TrainerCallback):  # type: ignore[misc]
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """New order and new noise; the place of a resume stays, unless an epoch ended there."""
-        if self.dataset.remaining == 0 or (state.global_step and not self.dataset.resuming):
+        if self.dataset.exhausted or (state.global_step and not self.dataset.resuming):
             self.dataset.set_epoch(self.dataset.epoch + 1)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,12 @@ class Manifest:
     def tokens(self) -> int:
         """The number of tokens in all shards."""
         return sum(shard.tokens for shard in self.shards)
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that name the shards: other shards, or others of their samples, have another digest."""
+        shards = "".join(f"{shard.sha256} {shard.samples}\n" for shard in self.shards)
+        return sha256(f"{self.samples_per_member}\n{shards}".encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
         """The text of the manifest: the same for the same build, whenever and wherever it ran."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from sets import write_set
 from tokenizers import ByteLevelBPETokenizer
 from tokenizers.processors import RobertaProcessing
 
@@ -133,3 +134,15 @@ def _png_rows(data: bytes) -> tuple[int, tuple[bytes, ...]]:
     raw = zlib.decompress(packed)
     size = len(raw) // height
     return width, tuple(raw[i * size : (i + 1) * size] for i in range(height))
+
+
+@pytest.fixture(scope="session")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A data set of 150 clean samples in 4 shards."""
+    return write_set(str(tmp_path_factory.mktemp("clean")))
+
+
+@pytest.fixture(scope="session")
+def baked_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same with BART's noise, baked with seed 17 in epoch 0."""
+    return write_set(str(tmp_path_factory.mktemp("baked")), baked=True)

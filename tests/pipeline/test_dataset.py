@@ -1,134 +1,22 @@
-import json
+"""What a data set gives: samples, noise, views; and what it says of wrong settings and damaged files."""
+
 import os
 import pickle
 import subprocess
 import sys
-from itertools import islice
 
 import numpy as np
 import pytest
 import torch
+from sets import RECIPE, SAMPLES, VOCABULARY, dataset, equal, make_samples, number, numbers, write_set
 from torch.utils.data import DataLoader
-from torchdata.stateful_dataloader import StatefulDataLoader
 
 from noisebeam.pipeline import ShardDataset
 from noisebeam.pipeline.cache import ShardCache
-from noisebeam.transforms.manifest import Manifest, ManifestError, write_manifest
+from noisebeam.transforms.manifest import ManifestError
 from noisebeam.transforms.noise import apply_recipe, load_recipe
-from noisebeam.transforms.samples import Sample, batch_samples
-from noisebeam.transforms.shard_format import field_dtypes
-from noisebeam.transforms.shard_reader import ShardError, ShardReader
-from noisebeam.transforms.shards import shard_of, write_shard
-from noisebeam.transforms.vocabulary import Vocabulary
-
-SAMPLES = 150
-VOCABULARY = Vocabulary(
-    size=1000, prefix=(0,), suffix=(2,), special_ids=(0, 1, 2, 3, 999), pad_id=1, mask_id=999, bos_id=0, eos_id=2
-)
-RECIPE = {"corruptions": [{"sentence-permutation": {}}, {"text-infilling": {"probability": 0.3}}]}
-
-
-def make_samples(baked: bool, keep_clean: bool = True) -> list[Sample]:
-    """Samples whose first token after the prefix tells their number, in two tokens."""
-    rng = np.random.default_rng(0)
-    samples = []
-    for i in range(SAMPLES):
-        sentences = rng.integers(2, 8, size=rng.integers(1, 5))
-        ids = np.concatenate([[0], rng.integers(4, 999, size=sentences.sum()), [2]])
-        ids[1:3] = 4 + i // 30, 4 + i % 30
-        fields = {"ids": ids, "sentence_lengths": sentences}
-        samples.append(Sample(int(rng.integers(0, 2**64, dtype=np.uint64)), f"doc {i // 2}", i % 2, fields))
-    if baked:
-        flat = batch_samples(samples, prefix_length=1)
-        noised = apply_recipe(load_recipe("bart"), flat, VOCABULARY, 17, 0)
-        for i, sample in enumerate(samples):
-            sample.fields.update({name: field.row(i) for name, field in noised.items()})
-            if not keep_clean:
-                del sample.fields["ids"], sample.fields["sentence_lengths"]
-    return samples
-
-
-def number(ids: torch.Tensor) -> int:
-    return int(ids[1] - 4) * 30 + int(ids[2] - 4)
-
-
-def write_set(
-    url: str, *, baked: bool = False, keep_clean: bool = True, num_shards: int = 4, samples_per_member: int = 8
-) -> str:
-    samples = make_samples(baked, keep_clean)
-    shards = shard_of([sample.key for sample in samples], 17, num_shards)
-    dtypes = field_dtypes(1000, 64, labels_masked=False)
-    infos = [
-        write_shard(
-            url,
-            [sample for sample, at in zip(samples, shards, strict=True) if at == shard],
-            index=shard,
-            count=num_shards,
-            seed=17,
-            dtypes=dtypes,
-            samples_per_member=samples_per_member,
-        )
-        for shard in range(num_shards)
-    ]
-    manifest = Manifest(
-        seed=17,
-        settings={},
-        tokenizer={},
-        vocabulary=VOCABULARY.to_json(),
-        fields={name: dtype.name for name, dtype in dtypes.items()},
-        max_tokens=64,
-        samples_per_member=samples_per_member,
-        baked=baked,
-        shards=tuple(infos),
-    )
-    write_manifest(url, manifest)
-    return url
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory) -> str:
-    return write_set(str(tmp_path_factory.mktemp("clean")))
-
-
-@pytest.fixture(scope="module")
-def baked_url(tmp_path_factory) -> str:
-    return write_set(str(tmp_path_factory.mktemp("baked")), baked=True)
-
-
-def numbers(batches) -> list[list[int]]:
-    return [[number(row) for row in batch["labels"]] for batch in batches]
-
-
-def dataset(url: str, **changes) -> ShardDataset:
-    return ShardDataset(url, **{"batch_size": 4, "seed": 3, "epoch": 1, "read_ahead": 2, **changes})
-
-
-def equal(a, b) -> bool:
-    return len(a) == len(b) and all(
-        x.keys() == y.keys() and all(torch.equal(x[k], y[k]) for k in x) for x, y in zip(a, b, strict=True)
-    )
-
-
-def test_an_epoch_has_each_sample_once_and_drops_the_tail(url):
-    seen = [i for batch in numbers(dataset(url)) for i in batch]
-    assert len(set(seen)) == len(seen) == 148
-    assert len(dataset(url)) == 37
-
-
-def test_padding_the_tail_repeats_samples_from_the_beginning(url):
-    batches = numbers(dataset(url, tail="pad"))
-    seen = [i for batch in batches for i in batch]
-    assert set(seen) == set(range(SAMPLES))
-    assert seen[SAMPLES:] == batches[0][:2]
-    assert len(batches) == len(dataset(url, tail="pad")) == 38
-
-
-def test_the_tail_is_told(url, caplog):
-    caplog.set_level("INFO")
-    list(dataset(url))
-    list(dataset(url, tail="pad"))
-    assert "37 batches a rank, tail: 2 samples" in caplog.text.replace("2 dropped", "2")
-    assert "38 batches a rank, tail: 2 added from its beginning samples" in caplog.text
+from noisebeam.transforms.samples import batch_samples
+from noisebeam.transforms.shard_reader import ShardError
 
 
 def test_clean_samples_are_inputs_and_labels(url):
@@ -138,136 +26,6 @@ def test_clean_samples_are_inputs_and_labels(url):
     assert torch.all(batch["input_ids"][padding] == 1)
     assert torch.all(batch["labels"][padding] == -100)
     assert torch.equal(batch["input_ids"][~padding], batch["labels"][~padding])
-
-
-def test_the_epoch_and_the_seed_change_the_order(url):
-    orders = [numbers(dataset(url, seed=seed, epoch=epoch)) for seed in (0, 1) for epoch in (0, 1)]
-    assert len({str(order) for order in orders}) == 4
-    changed = dataset(url, seed=0, epoch=0)
-    changed.set_epoch(1)
-    assert numbers(changed) == orders[1]
-
-
-def test_without_shuffle_samples_come_as_they_lie(url):
-    data = dataset(url, shuffle=False)
-    expected = [number(data.sample(i).fields["ids"]) for i in range(148)]
-    assert [i for batch in numbers(data) for i in batch] == expected
-
-
-def test_global_batches_are_the_same_sets_at_every_world_size(url):
-    def batches(world_size: int) -> list[list[int]]:
-        ranks = [
-            numbers(dataset(url, batch_size=16 // world_size, rank=rank, world_size=world_size))
-            for rank in range(world_size)
-        ]
-        return [sorted(i for share in shares for i in share) for shares in zip(*ranks, strict=True)]
-
-    assert batches(1) == batches(2) == batches(4) == batches(8)
-
-
-@pytest.mark.parametrize("workers", [1, 2, 3])
-def test_loader_workers_give_the_same_batches_in_the_same_order(url, workers):
-    for rank in range(2):
-        data = dataset(url, rank=rank, world_size=2)
-        assert equal(list(DataLoader(data, batch_size=None, num_workers=workers)), list(data))
-
-
-def test_resume_from_every_position_on_other_ranks(url):
-    whole = [i for batch in numbers(dataset(url, batch_size=2, tail="pad")) for i in batch]
-    data = dataset(url, batch_size=2, tail="pad")
-    states = [data.state_dict() for _ in data]
-    for count, state in enumerate(states, start=1):
-        state = json.loads(json.dumps(state))  # a checkpoint may be text
-        rest = []
-        for rank in range(world_size := 1 + count % 4):
-            resumed = dataset(url, batch_size=3, rank=rank, world_size=world_size, epoch=0)
-            resumed.load_state_dict(state)
-            rest += [i for batch in numbers(resumed) for i in batch]
-        assert len(set(rest)) == len(rest)
-        left = whole[2 * count :]
-        assert len(rest) == len(left) // (3 * world_size) * 3 * world_size
-        assert set(rest) == set(left[: len(rest)])
-
-
-def test_resuming_gives_the_very_batches_that_were_to_come(url):
-    whole = list(dataset(url, recipe=RECIPE))
-    data = dataset(url, recipe=RECIPE)
-    list(islice(data, 11))
-    resumed = dataset(url, recipe=RECIPE, epoch=5)
-    resumed.load_state_dict(data.state_dict())
-    assert resumed.epoch == 1
-    assert equal(list(resumed), whole[11:])
-    assert equal(list(resumed), whole)  # and the next time from the start
-
-
-def test_to_resume_costs_what_a_start_costs(url, monkeypatch):
-    read, block = [], ShardReader.block
-    monkeypatch.setattr(ShardReader, "block", lambda reader, i: read.append(i) or block(reader, i))
-
-    def blocks_of_first_batch(position: int) -> int:
-        data = dataset(url, read_ahead=0, batch_size=128)
-        data.load_state_dict({**data.state_dict(), "position": position})
-        read.clear()
-        next(iter(data), None)
-        return len(read)
-
-    assert blocks_of_first_batch(20) <= blocks_of_first_batch(0) + 1
-
-
-def test_a_loaded_position_stays_when_its_own_epoch_is_set(url):
-    whole = list(dataset(url))
-    data = dataset(url, epoch=0)
-    data.load_state_dict({**dataset(url).state_dict(), "position": 40})
-    data.set_epoch(1)
-    assert equal(list(data), whole[10:])
-    data.load_state_dict({**dataset(url).state_dict(), "position": 40})
-    data.set_epoch(2)
-    assert equal(list(data), list(dataset(url, epoch=2)))
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("steps", [1, 5, 20])
-def test_a_stateful_loader_resumes(url, workers, steps):
-    whole = list(dataset(url))
-    loader = StatefulDataLoader(dataset(url), batch_size=None, num_workers=workers)
-    batches = iter(loader)
-    assert equal(list(islice(batches, steps)), whole[:steps])
-    state = loader.state_dict()
-    resumed = StatefulDataLoader(dataset(url), batch_size=None, num_workers=workers)
-    resumed.load_state_dict(state)
-    assert equal(list(resumed), whole[steps:])
-
-
-def test_a_plain_loader_with_workers_resumes_by_the_number_of_batches(url):
-    whole, data = list(dataset(url)), dataset(url)
-    list(islice(DataLoader(data, batch_size=None, num_workers=2), 7))
-    resumed = dataset(url)
-    resumed.load_state_dict(data.state_dict(batches=7))
-    assert equal(list(DataLoader(resumed, batch_size=None, num_workers=2)), whole[7:])
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"seed": 4}, "expected a state with seed 3, got 4; give the data set what it had"),
-        ({"samples": 10}, "expected a state with samples 150, got 10"),
-        ({"shuffle": False}, "expected a state with shuffle True, got False"),
-        (
-            {"worker": {"id": 0, "of": 2, "batches": 1, "global_batch_size": 9}},
-            "expected the state of a loader worker with 4 samples in a global batch, got 9",
-        ),
-    ],
-)
-def test_a_state_of_other_data_is_an_error(url, changes, message):
-    with pytest.raises(ValueError, match=message):
-        dataset(url).load_state_dict({**dataset(url).state_dict(), **changes})
-
-
-def test_the_state_of_a_worker_is_not_that_of_another(url):
-    data = dataset(url)
-    data.load_state_dict({**data.state_dict(), "worker": {"id": 1, "of": 2, "batches": 1, "global_batch_size": 4}})
-    with pytest.raises(ValueError, match="expected the state of loader worker 0 of 1, got that of worker 1 of 2"):
-        next(iter(data))
 
 
 def test_noise_on_the_fly_is_that_of_the_kernel_whatever_the_batch_size(url):
@@ -303,10 +61,6 @@ def test_noise_is_fresh_in_every_epoch(url):
 def test_the_classic_form_gives_the_same_samples(tmp_path, url):
     classic = write_set(str(tmp_path), samples_per_member=1)
     assert {i for batch in numbers(dataset(classic, tail="pad")) for i in batch} == set(range(SAMPLES))
-
-
-def test_widths_are_multiples_on_request(url):
-    assert all(b["input_ids"].shape[1] % 8 == b["labels"].shape[1] % 8 == 0 for b in dataset(url, pad_to_multiple=8))
 
 
 def test_sample_gives_what_was_stored(url):
@@ -347,8 +101,15 @@ def test_a_view_is_a_source_for_grain(url):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"batch_size": 0}, "expected batch_size of at least 1, got 0"),
-        ({"seed": -1}, "expected seed of at least 0, got -1"),
+        ({"batch_size": 0}, "expected batch_size to be a whole number of at least 1, got 0"),
+        ({"batch_size": 4.0}, r"expected batch_size to be a whole number of at least 1, got 4\.0"),
+        ({"seed": -1}, "expected seed to be a whole number from 0 to 18446744073709551615, got -1"),
+        (
+            {"seed": 2**64},
+            "expected seed to be a whole number from 0 to 18446744073709551615, got 1844674407370955161",
+        ),
+        ({"epoch": -1}, "expected epoch to be a whole number from 0 to 9223372036854775807, got -1"),
+        ({"batching": "packed"}, "expected batching to be OneByOne, GroupByLength or Pack, got 'packed'"),
         ({"rank": 2, "world_size": 2}, "expected rank from 0 to world_size - 1, got rank=2, world_size=2"),
         ({"rank": 2}, "expected both rank and world_size or neither, got rank=2, world_size=None"),
         ({"tail": "cut"}, "expected tail to be 'drop' or 'pad', got 'cut'"),

@@ -1,11 +1,10 @@
 from itertools import pairwise
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noisebeam.pipeline.order import Batches, EpochOrder
+from noisebeam.pipeline.order import EpochOrder
 
 SIZES = [40, 0, 17, 16, 1, 33]
 TOTAL = sum(SIZES)
@@ -71,50 +70,6 @@ def test_each_sample_is_equally_likely_at_the_first_position():
     # 8 samples, 4,000 seeds: chi-squared with 7 degrees of freedom stays below 24.3 in 999 of 1,000 cases.
     first = [int(EpochOrder([4, 4], 2, seed=seed, epoch=0).samples([0])[0]) for seed in range(4000)]
     assert ((np.bincount(first, minlength=8) - 500) ** 2 / 500).sum() < 24.3
-
-
-@pytest.mark.parametrize("tail", ["drop", "pad"])
-@pytest.mark.parametrize("start", [0, 16, 95, 100])
-def test_global_batches_are_the_same_at_every_world_size(tail, start):
-    def batches(world_size: int) -> list[set[int]]:
-        plan = Batches(100, start, 16 // world_size, world_size, tail)
-        return [
-            {int(p) for rank in range(world_size) for p in plan.positions(batch, rank)} for batch in range(len(plan))
-        ]
-
-    assert batches(1) == batches(2) == batches(4) == batches(8)
-
-
-@given(st.integers(0, 200), st.integers(0, 220), st.integers(1, 9), st.integers(1, 5))
-def test_dropping_gives_each_position_at_most_once_and_says_what_is_missing(samples, start, batch_size, world_size):
-    plan = Batches(samples, start, batch_size, world_size, "drop")
-    seen = [p for batch in range(len(plan)) for rank in range(world_size) for p in plan.positions(batch, rank).tolist()]
-    assert sorted(seen) == list(range(start, start + len(seen)))
-    assert plan.dropped == max(0, samples - start - len(seen)) < batch_size * world_size
-    assert plan.padded == 0 or start > samples
-
-
-@given(st.integers(1, 200), st.integers(0, 200), st.integers(1, 9), st.integers(1, 5))
-def test_padding_gives_every_position_and_then_some_from_the_beginning(samples, start, batch_size, world_size):
-    start = min(start, samples)
-    plan = Batches(samples, start, batch_size, world_size, "pad")
-    seen = [p for batch in range(len(plan)) for rank in range(world_size) for p in plan.positions(batch, rank).tolist()]
-    expected = [p % samples for p in range(start, start + len(seen))]
-    assert sorted(seen) == sorted(expected)
-    assert len(seen) == samples - start + plan.padded
-    assert plan.dropped == 0
-
-
-def test_a_rank_reads_only_its_share_of_the_streams():
-    plan = Batches(6400, 0, 8, 4, "drop")
-    positions = np.concatenate([plan.positions(batch, 3) for batch in range(len(plan))])
-    assert set((positions % 64).tolist()) == set(range(3, 64, 4))
-
-
-def test_other_numbers_of_ranks_work_too():
-    plan = Batches(100, 0, 5, 3, "drop")
-    seen = [p for batch in range(len(plan)) for rank in range(3) for p in plan.positions(batch, rank).tolist()]
-    assert sorted(seen) == list(range(90))
 
 
 def test_a_place_far_into_a_large_epoch_needs_only_its_own_shards():

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import apache_beam as beam
 from apache_beam.coders import Coder, registry
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 from noisebeam.transforms.documents import DeadLetter, Document
-from noisebeam.transforms.formats import record_of
 from noisebeam.transforms.samples import Sample, sample_from_bytes, sample_to_bytes
 
 NAMESPACE = "noisebeam"
@@ -34,7 +35,8 @@ def dead_letter(letter: DeadLetter) -> TaggedOutput:
 
 def rejected(document: Document, reason: str) -> TaggedOutput:
     """Send a document that was read well to the dead-letter output after all."""
-    return dead_letter(DeadLetter(document.source, document.position, reason, record_of(document)))
+    record = json.dumps({"id": document.id, "text": document.text}, ensure_ascii=False).encode()
+    return dead_letter(DeadLetter(document.source, document.position, reason, record))
 
 
 class SampleCoder(Coder):  # type: ignore[misc]
@@ -63,3 +65,5 @@ class SampleCoder(Coder):  # type: ignore[misc]
 
 
 registry.register_coder(Sample, SampleCoder)
+
+PCollection = beam.pvalue.PCollection

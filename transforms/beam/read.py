@@ -10,9 +10,15 @@ import numpy as np
 from apache_beam.utils.shared import Shared
 
 from noisebeam.transforms.beam.common import DEAD_LETTERS, counter, dead_letter, distribution, rejected
-from noisebeam.transforms.documents import DeadLetter, Document
-from noisebeam.transforms.files import FilePart, expand_inputs
-from noisebeam.transforms.formats import ReadOptions, read_documents, split_inputs
+from noisebeam.transforms.documents import (
+    DeadLetter,
+    Document,
+    FilePart,
+    ReadOptions,
+    expand_inputs,
+    read_documents,
+    split_inputs,
+)
 from noisebeam.transforms.segmenters import Segmenter, SegmenterOptions, Spans, load_segmenter
 
 SegmentedDocument = tuple[Document, Spans]
@@ -25,19 +31,14 @@ class ReadDocuments(beam.PTransform):  # type: ignore[misc]
     """Read documents from files: `pipeline | ReadDocuments(patterns)` gives `(documents, dead_letters)`.
 
     `patterns` are paths or fsspec URLs with globs; one that matches nothing raises InputError here, when the pipeline
-    is built. Files that can be are read in parts, by many workers; `parts` names them where they are known already.
+    is built. Files that can be are read in parts, by many workers.
     """
 
-    def __init__(
-        self,
-        patterns: Sequence[str],
-        options: ReadOptions = ReadOptions(),  # noqa: B008
-        parts: Sequence[FilePart] | None = None,
-    ) -> None:
+    def __init__(self, patterns: Sequence[str], options: ReadOptions = ReadOptions()) -> None:  # noqa: B008
         super().__init__()
         self.patterns = list(patterns)
         self.options = options
-        self.parts = split_inputs(expand_inputs(self.patterns), options) if parts is None else list(parts)
+        self.parts = split_inputs(expand_inputs(self.patterns), options)
 
     def expand(self, pipeline: Any) -> tuple[Any, Any]:
         read = (

@@ -1,1 +1,0 @@
-"""Builds on Google Cloud Dataflow: submitting them, and a Flex Template."""

@@ -1,0 +1,255 @@
+"""Ready batches of an epoch: shared out over ranks and workers, made ahead, and resumable at any batch."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
+
+from noisebeam.pipeline.batching import GlobalBatch, Plan
+from noisebeam.pipeline.collate import Batch, collate
+from noisebeam.pipeline.read_ahead import read_ahead
+from noisebeam.pipeline.settings import BatchSettings, check_number
+from noisebeam.pipeline.state import Progress, check_state
+from noisebeam.transforms.samples import IntArray, Ragged
+
+_log = logging.getLogger(__name__)
+
+
+class Epoch(Protocol):
+    """The samples of an epoch, by position."""
+
+    def lengths(self, positions: IntArray) -> IntArray:
+        """Their tokens, from indexes alone."""
+
+    def fields(self, positions: IntArray, most: IntArray | None) -> Mapping[str, Ragged]:
+        """Their inputs and labels, a row a sample, each cut to so many tokens if `most` is given."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    batch: Batch
+    end: int  # the position after it
+
+
+class BatchedDataset(IterableDataset[Batch]):
+    """What `ShardDataset` and `Mixture` are: batches of the samples that `_open(epoch)` gives."""
+
+    pad_id: int  # what pads inputs
+    max_tokens: int  # the most a sample has
+    chunk: int  # samples that are read and noised together: does not change the result
+
+    def __init__(self, settings: BatchSettings, *, seed: int, epoch: int) -> None:
+        self.settings = settings
+        self.seed = check_number("seed", seed, 0, 2**64 - 1)
+        # Shared with worker processes, which may stay from one epoch to the next.
+        self._epoch = torch.tensor(check_epoch(epoch)).share_memory_()  # type: ignore[no-untyped-call]
+        self._progress = Progress(0, 0)
+        self._resume = False
+        self._tokens = self._places = 0  # in the batches made since iteration began
+        self._last: GlobalBatch | None = None
+
+    @property
+    @abstractmethod
+    def samples(self) -> int:
+        """The number of samples of an epoch, over all ranks."""
+
+    @abstractmethod
+    def _open(self, epoch: int) -> Epoch:
+        """The samples of an epoch."""
+
+    @abstractmethod
+    def _identity(self) -> dict[str, Any]:
+        """What must be as it was for a position to mean the same sample, as plain values."""
+
+    @property
+    def epoch(self) -> int:
+        """The current epoch."""
+        return int(self._epoch)
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of a batch of this rank."""
+        return self.settings.batch_size
+
+    @property
+    def rank(self) -> int:
+        """The number of this rank, from 0."""
+        return self.settings.here()[0]
+
+    @property
+    def world_size(self) -> int:
+        """The number of ranks."""
+        return self.settings.here()[1]
+
+    @property
+    def padding_share(self) -> float:
+        """The share of padding in the inputs of this rank that were made since iteration began; 0 before the first."""
+        return 1 - self._tokens / self._places if self._places else 0.0
+
+    def __len__(self) -> int:
+        """The number of batches of the whole current epoch, the same for each rank.
+
+        With `Pack` it differs a little from epoch to epoch, and is planned from every index: a second for some hundred
+        thousand samples.
+        """
+        count = self._plan(self.epoch).count(0)
+        return count if count else self._no_batch()
+
+    def __iter__(self) -> Iterator[Batch]:
+        progress = self._progress if self._resume else Progress(0, 0)
+        self._resume = False
+        return self._iterate(progress)
+
+    @property
+    def resuming(self) -> bool:
+        """Whether the next iteration goes on at a position that was loaded."""
+        return self._resume
+
+    @property
+    def remaining(self) -> int:
+        """The number of batches that the next iteration gives to each rank."""
+        return self._plan(self.epoch).count(self._progress.position if self._resume else 0)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether a position was loaded after which its epoch has no batch."""
+        return self._resume and next(self._plan(self.epoch).batches(self._progress.position), None) is None
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to the start of an epoch; a position that was loaded for this very epoch stays.
+
+        ValueError if one was loaded for another epoch, which is not at its end: it would be lost.
+        """
+        check_epoch(epoch)
+        if epoch == self.epoch:
+            return
+        if self._resume and not (epoch > self.epoch and self.exhausted):
+            raise ValueError(
+                f"expected epoch {self.epoch}, in which the loaded state goes on at sample {self._progress.position}, "
+                f"got {epoch}; begin with dataset.epoch, as in range(dataset.epoch, epochs)"
+            )
+        self._epoch.fill_(epoch)
+        self._progress, self._resume = Progress(0, 0), False
+
+    def state_dict(self, batches: int | None = None) -> dict[str, Any]:
+        """Where this data set is, as plain values: the same on each rank.
+
+        It counts what has been handed out. A `DataLoader` with worker processes fetches ahead and keeps the count to
+        itself: there say how many `batches` came out of the loader since iteration began. (torchdata's
+        `StatefulDataLoader` does all that by itself.)
+        """
+        progress, plan = self._progress, self._plan(self.epoch)
+        if batches is not None:
+            progress = Progress(progress.start, plan.position(progress.start, batches))
+        return {"epoch": self.epoch, **progress.to_state(plan.size), **self._identity()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken, on any number of ranks and with any batch size.
+
+        ValueError if it was taken of other data, or with settings that give another order.
+        """
+        check_state(state, self._identity())
+        progress = Progress.from_state(state, self.samples, self._plan(0).size)
+        self._epoch.fill_(check_epoch(state["epoch"]))
+        self._progress, self._resume = progress, True
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "settings": self.settings.fixed()}
+
+    def _plan(self, epoch: int, samples: Epoch | None = None) -> Plan:
+        opened = samples or self._open(epoch)
+        size = self.settings.batch_size * self.world_size
+        return Plan(self.samples, opened.lengths, self.settings.batching, (self.seed, epoch), size, self.settings.tail)
+
+    def _iterate(self, progress: Progress) -> Iterator[Batch]:
+        worker = get_worker_info()
+        self._progress = progress = progress.for_worker(*((worker.id, worker.num_workers) if worker else (0, 1)))
+        self._tokens = self._places = 0
+        for made in read_ahead(self._make(progress), self.settings.read_ahead):
+            self._progress = progress = progress.after(made.end)
+            yield made.batch
+        if progress.worker == 0 and self.rank == 0:
+            self._report()
+
+    def _make(self, progress: Progress) -> Iterator[_Made]:
+        epoch = self.epoch
+        samples = self._open(epoch)
+        plan = self._plan(epoch, samples)
+        if progress.position == 0 and next(plan.batches(0), None) is None:
+            self._no_batch()
+        batches = islice(self._watched(plan.batches(progress.position)), progress.skip, None, progress.workers)
+        for chunk in _chunks(batches, self.chunk * self.world_size):
+            yield from self._make_chunk(samples, chunk, epoch)
+
+    def _watched(self, batches: Iterator[GlobalBatch]) -> Iterator[GlobalBatch]:
+        for batch in batches:
+            self._last = batch
+            yield batch
+
+    def _make_chunk(self, samples: Epoch, chunk: list[GlobalBatch], epoch: int) -> Iterator[_Made]:
+        shares = [batch.share(*self.settings.here()) for batch in chunk]
+        sizes = [len(rows.values) for rows in shares]
+        most = self._most(epoch, [batch.start for batch in chunk], sizes)
+        fields = samples.fields(np.concatenate([rows.values for rows in shares]), most)
+        collated = partial(_collated, pad_id=self.pad_id, least=self.settings.pad_to_multiple)
+        first = 0
+        for batch, rows, size in zip(chunk, shares, sizes, strict=True):
+            part = {name: values.between(first, first + size) for name, values in fields.items()}
+            first += size
+            made = self.settings.batching.collate(part, rows, collated)
+            self._tokens += int(part["input_ids"].offsets[-1])
+            self._places += made["input_ids"].numel()
+            yield _Made(made, batch.end)
+
+    def _most(self, epoch: int, starts: list[int], sizes: list[int]) -> IntArray | None:
+        """How many tokens each sample is cut to at these steps; None for all."""
+        if self.settings.length_warmup is None:
+            return None
+        done = [epoch * self.samples + start for start in starts]
+        most = [self.settings.length_warmup.tokens(samples, self.max_tokens) for samples in done]
+        return None if most == [None] * len(most) else np.repeat([n or self.max_tokens for n in most], sizes)
+
+    def _no_batch(self) -> int:
+        size = self.settings.batch_size * self.world_size
+        raise ValueError(
+            f"expected enough samples for one batch of {size} rows ({self.settings.batch_size} for each of "
+            f"{self.world_size} ranks), got {self.samples} samples; take a smaller batch_size, or tail='pad'"
+        )
+
+    def _report(self) -> None:
+        if self._last is not None:
+            out, again = self.samples - self._last.end, self._last.repeated
+            tail = f"{out} samples left out" if out else f"{again} rows added from its beginning" if again else "none"
+            _log.info("epoch %d: tail: %s; padding: %.1f %%", self.epoch, tail, 100 * self.padding_share)
+
+
+def check_epoch(epoch: Any) -> int:
+    """ValueError unless `epoch` is the number of one."""
+    return check_number("epoch", epoch, 0, 2**63 - 1)
+
+
+def _collated(fields: Mapping[str, Ragged], *, pad_id: int, least: int, multiple: int | None = None) -> Batch:
+    return collate(fields, pad_id=pad_id, multiple=multiple or least)
+
+
+def _chunks(batches: Iterator[GlobalBatch], samples: int) -> Iterator[list[GlobalBatch]]:
+    """Batches that have about so many samples together, one at least."""
+    chunk: list[GlobalBatch] = []
+    size = 0
+    for batch in batches:
+        chunk.append(batch)
+        size += batch.end - batch.start
+        if size >= samples:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk

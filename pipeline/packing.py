@@ -1,0 +1,139 @@
+"""Several samples in a row of fixed length, each seeing itself alone: little padding for texts of any length."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+import torch
+
+from noisebeam.pipeline.batching import WINDOW, Collate, Lengths
+from noisebeam.pipeline.collate import IGNORED, Batch
+from noisebeam.pipeline.masks import causal_mask, packed_mask, to_additive
+from noisebeam.transforms.samples import Array, Ragged, offsets_of
+
+Attention = Literal["mask", "positions", "varlen"]
+
+_OBJECTIVES = ("clean", "causal", "mlm")  # inputs as long as the samples, and a label for each
+
+
+def best_fit(lengths: Array, capacity: int) -> Ragged:
+    """Rows of sample numbers whose lengths sum to at most `capacity`; each sample is in one row.
+
+    Best-fit decreasing (Johnson 1973): the longest sample first, each into the fullest row that still has room for it,
+    among equals the one that came to be so last. It needs at most 11/9 of the fewest possible rows, and one more.
+    Within a row samples are in ascending order. Rows are in the order of their longest samples, so that rows of many
+    short samples do not gather at the start.
+
+    ValueError if a length is below 1 or above `capacity`.
+
+    >>> rows = best_fit(np.array([3, 5, 2, 8, 1]), capacity=8)
+    >>> [rows.row(i).tolist() for i in range(3)]
+    [[0, 1], [2, 4], [3]]
+    """
+    if len(lengths) and not 1 <= lengths.min() <= lengths.max() <= capacity:
+        raise ValueError(
+            f"expected samples of 1 to {capacity} tokens, got {int(lengths.min())} to {int(lengths.max())}; "
+            "take longer rows, or leave out samples with min_tokens and max_tokens"
+        )
+    rows: list[list[int]] = []
+    with_room: list[list[int]] = [[] for _ in range(capacity + 1)]  # rows, by the room they have left
+    rooms = 0  # bit r is set where some row has room r
+    longest_first = np.argsort(-lengths.astype(np.int64), kind="stable")
+    for sample, length in zip(longest_first.tolist(), lengths[longest_first].tolist(), strict=True):
+        if fitting := rooms >> length:
+            room = length + (fitting & -fitting).bit_length() - 1
+            row = with_room[room].pop()
+            if not with_room[room]:
+                rooms ^= 1 << room
+            rows[row].append(sample)
+        else:
+            room, row = capacity, len(rows)
+            rows.append([sample])
+        with_room[room - length].append(row)
+        rooms |= 1 << (room - length)
+    ordered = [sorted(row) for row in sorted(rows)]  # the first of a row is its longest
+    sizes = np.fromiter(map(len, ordered), dtype=np.int64, count=len(ordered))
+    samples = (sample for row in ordered for sample in row)
+    return Ragged(np.fromiter(samples, dtype=np.int64, count=len(lengths)), offsets_of(sizes))
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Whole samples share rows of `length` tokens, planned `window` samples at a time from the indexes alone.
+
+    For samples whose inputs are as long as they are themselves: clean ids, `causal` and `mlm`; other noise changes
+    lengths, and an encoder-decoder would have to pack two sides alike. `position_ids` begin anew with each sample. The
+    first label of each sample is -100, so that a causal model, which shifts them, never predicts a sample from another
+    one. No sample sees another, by one of three forms of `attention`:
+
+    - `mask`: `attention_mask` (rows, 1, length, length), 0 and minus infinity: block-diagonal, causal but for `mlm`.
+    - `positions`: none. Causal models of transformers 5 that take `position_ids` work it out of them.
+    - `varlen`: all rows in one, without padding, (1, tokens), with `cu_seq_lens_q` and `cu_seq_lens_k`, (samples + 1,)
+      int32, and the numbers `max_length_q` and `max_length_k`, as transformers' flash attention takes them.
+
+    The data set sets `causal`, as the objective asks.
+    """
+
+    length: int
+    window: int = WINDOW
+    attention: Attention = field(default="mask", repr=False)
+    causal: bool = field(default=True, repr=False)
+    sample_rows: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        for name, value in (("length", self.length), ("window", self.window)):
+            if operator.index(value) < 1:
+                raise ValueError(f"Pack: expected {name} of at least 1, got {value}")
+        if self.attention not in get_args(Attention):
+            raise ValueError(f"Pack: expected attention mask, positions or varlen, got {self.attention!r}")
+
+    def checked(self, objective: str, max_tokens: int) -> Pack:
+        """This, causal or not as the objective asks; ValueError if samples of this objective cannot be packed."""
+        if objective not in _OBJECTIVES:
+            raise ValueError(
+                f"Pack: expected samples without noise or the objective causal or mlm, got {objective}, whose inputs "
+                "have lengths or attention of their own; take GroupByLength"
+            )
+        if self.length < max_tokens:
+            raise ValueError(
+                f"Pack: expected rows of at least {max_tokens} tokens, as the longest sample may have, "
+                f"got {self.length}; take longer rows, or leave out longer samples with max_tokens"
+            )
+        return replace(self, causal=objective != "mlm")
+
+    def rows(self, count: int, lengths: Lengths, words: tuple[int, ...]) -> Ragged:
+        """The samples in as few rows as best fit finds."""
+        return best_fit(lengths(), self.length)
+
+    def collate(self, fields: Mapping[str, Ragged], rows: Ragged, collate: Collate) -> Batch:
+        """`input_ids`, `labels`, `position_ids` and what tells the samples apart."""
+        samples, labels = fields["input_ids"], fields["labels"].values
+        positions = np.arange(samples.offsets[-1]) - np.repeat(samples.offsets[:-1], samples.lengths)
+        if self.causal:
+            labels = np.where(positions == 0, IGNORED, labels)
+        values = {"input_ids": samples.values, "labels": labels, "position_ids": positions}
+        if self.attention == "varlen":
+            return _flat(values, samples)
+        if self.attention == "mask":
+            values["documents"] = np.repeat(np.arange(1, len(samples.lengths) + 1), samples.lengths)
+        offsets = samples.offsets[rows.offsets]
+        batch = collate({name: Ragged(array, offsets) for name, array in values.items()}, multiple=self.length)
+        del batch["attention_mask"]
+        if self.attention == "mask":
+            mask = packed_mask(batch.pop("documents") - 1)
+            batch["attention_mask"] = to_additive(mask & causal_mask(self.length) if self.causal else mask)[:, None]
+        return batch
+
+
+def _flat(values: Mapping[str, Array], samples: Ragged) -> dict[str, Any]:
+    bounds = torch.from_numpy(samples.offsets.astype(np.int32))
+    longest = int(samples.lengths.max())
+    return {
+        **{name: torch.from_numpy(array.astype(np.int64))[None] for name, array in values.items()},
+        **dict.fromkeys(("cu_seq_lens_q", "cu_seq_lens_k"), bounds),
+        **dict.fromkeys(("max_length_q", "max_length_k"), longest),
+    }
