@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := deploy/spark pipeline transforms transforms/beam transforms/noise
+PACKAGES := deploy/dataflow deploy/spark pipeline transforms transforms/beam transforms/formats transforms/noise
 
 .PHONY: setup demo test lint clean
 
@@ -17,7 +17,7 @@ $(VENV)/.python:
 # The folders stand here because a strict editable install has to be made again when a module is added.
 $(VENV)/.ready: $(VENV)/.python pyproject.toml deploy/constraints.txt $(PACKAGES)
 	$$(command -v uv || echo $(BIN)/uv) pip install --quiet --python $(BIN)/python -c deploy/constraints.txt \
-		--config-settings editable_mode=strict -e '.[beam,stanza,train,s3,dev]'
+		--config-settings editable_mode=strict -e '.[beam,stanza,train,s3,warc,dataflow,dev]'
 	@touch $@
 
 demo: setup

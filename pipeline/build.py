@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, WorkerOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions, WorkerOptions
 from apache_beam.runners.runner import create_runner
 
 from noisebeam.pipeline.options import BuildOptions, SettingsError
@@ -33,34 +33,40 @@ from noisebeam.transforms.storage import check_writable, exists, join, publish
 from noisebeam.transforms.tokenizer import CONFIG_FILE, TOKENIZER_FILE, LoadedTokenizer, load_tokenizer
 
 TOKENIZER_FOLDER = "tokenizer"
+SPARK, DATAFLOW = "SparkRunner", "DataflowRunner"
 
 
 @dataclass(frozen=True)
 class BuildResult:
-    """How a build ended; `metrics` are Beam's counters by name, empty where the runner gives none."""
+    """How a build ended (None: nobody waits for it); `metrics` are Beam's counters by name, if the runner gives any."""
 
-    outcome: Manifest | Failure
+    outcome: Manifest | Failure | None
     metrics: Mapping[str, int]
 
 
 def build(options: BuildOptions, beam_flags: Sequence[str] = ()) -> BuildResult:
-    """Run the build and wait for its end.
+    """Run the build and wait for its end; not on Dataflow with `--no_wait_until_finish` or from a template.
 
     Raises ValueError or OSError, in one line, if the settings, the input, the tokenizer or the output are not right.
     """
     beam_options = PipelineOptions(list(beam_flags))
     _quieten(beam_options)
     with ExitStack() as stack:
-        stack.enter_context(_runner_ready(beam_options))
-        runner = _runner(beam_options)
+        stack.enter_context(_runner_ready(options, beam_options))
+        pipeline = beam.Pipeline(runner=_runner(beam_options), options=beam_options)
         prepared = prepare(options)
         progress = None
         if is_local(beam_options):
             progress = stack.enter_context(tempfile.TemporaryDirectory(prefix="noisebeam-progress-"))
             stack.enter_context(show_progress(progress))
-        pipeline = beam.Pipeline(runner=runner, options=beam_options)
         assemble(pipeline, prepared, progress)
         result = pipeline.run()
+        if beam_options.view_as(StandardOptions).runner == DATAFLOW:
+            from noisebeam.deploy.dataflow.job import show_job
+
+            show_job(result, beam_options)
+        if not _is_awaited(beam_options):
+            return BuildResult(None, {})
         result.wait_until_finish()
     outcome = read_failure(options.output) or read_manifest(options.output)
     return BuildResult(outcome, _metrics(result))
@@ -71,7 +77,7 @@ class PreparedBuild:
     """A build whose settings have been checked against its input, tokenizer and output."""
 
     options: BuildOptions
-    tokenizer: LoadedTokenizer  # by the name under which every worker finds it: in the output
+    tokenizer: LoadedTokenizer  # once prepared, by the name under which every worker finds it: in the output
     recipe: Recipe | None
     header: Manifest
     read: ReadDocuments
@@ -82,11 +88,7 @@ def prepare(options: BuildOptions) -> PreparedBuild:
 
     Only then is an older build in the same folder no longer a finished one.
     """
-    read = ReadDocuments(options.input, options.read_options)
-    tokenizer = load_tokenizer(options.tokenizer)
-    recipe = load_recipe(options.recipe) if options.recipe is not None else None
-    if recipe is not None:
-        check_recipe(recipe, tokenizer.vocabulary)
+    plan = make_plan(options, ReadDocuments(options.input, options.read_options))
     if exists(join(options.output, MANIFEST_NAME)) and not options.overwrite:
         raise SettingsError(
             f"{options.output} holds a finished build: give another --output, or --overwrite to replace it"
@@ -94,13 +96,16 @@ def prepare(options: BuildOptions) -> PreparedBuild:
     prepare_segmenter(options.segmenter_options)
     check_writable(options.output)
     clear_verdict(options.output)
-    return PreparedBuild(
-        options=options,
-        tokenizer=_publish_tokenizer(options.output, tokenizer),
-        recipe=recipe,
-        header=_header(options, tokenizer, recipe),
-        read=read,
-    )
+    return replace(plan, tokenizer=_publish_tokenizer(options.output, plan.tokenizer))
+
+
+def make_plan(options: BuildOptions, read: ReadDocuments) -> PreparedBuild:
+    """The build as far as it can be told without looking at its output; nothing is written."""
+    tokenizer = load_tokenizer(options.tokenizer)
+    recipe = load_recipe(options.recipe) if options.recipe is not None else None
+    if recipe is not None:
+        check_recipe(recipe, tokenizer.vocabulary)
+    return PreparedBuild(options, tokenizer, recipe, _header(options, tokenizer, recipe), read)
 
 
 def assemble(pipeline: beam.Pipeline, prepared: PreparedBuild, progress: str | None = None) -> Any:
@@ -124,13 +129,23 @@ def is_local(options: PipelineOptions) -> bool:
     return options.view_as(StandardOptions).runner in (None, "DirectRunner", "FnApiRunner")
 
 
-def _runner_ready(options: PipelineOptions) -> AbstractContextManager[None]:
+def _runner_ready(options: BuildOptions, beam_options: PipelineOptions) -> AbstractContextManager[None]:
     """What the runner needs on this machine, for as long as the build runs."""
-    if options.view_as(StandardOptions).runner != "SparkRunner":
-        return nullcontext()
-    from noisebeam.deploy.spark.local import spark_ready
+    runner = beam_options.view_as(StandardOptions).runner
+    if runner == SPARK:
+        from noisebeam.deploy.spark.local import spark_ready
 
-    return spark_ready(options)
+        return spark_ready(beam_options)
+    if runner == DATAFLOW:
+        from noisebeam.deploy.dataflow.job import prepare_job
+
+        prepare_job(options, beam_options)
+    return nullcontext()
+
+
+def _is_awaited(options: PipelineOptions) -> bool:
+    standard, template = options.view_as(StandardOptions), options.view_as(GoogleCloudOptions).template_location
+    return standard.runner != DATAFLOW or not (template or standard.no_wait_until_finish)
 
 
 def _runner(options: PipelineOptions) -> Any:

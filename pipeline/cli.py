@@ -11,7 +11,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from noisebeam.pipeline.options import add_arguments, check_beam_flags, read_options
+from noisebeam.pipeline.options import BuildOptions, add_arguments, check_beam_flags, read_options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,16 +69,22 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(known: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    options = read_build(known, beam_flags)
+    from noisebeam.pipeline.build import build
+    from noisebeam.pipeline.report import print_result
+
+    return print_result(options.output, build(options, beam_flags))
+
+
+def read_build(known: argparse.Namespace, beam_flags: Sequence[str]) -> BuildOptions:
+    """The settings of `noisebeam build`; SettingsError also for a flag that Beam does not know."""
     options = read_options(known)
     from apache_beam.options.pipeline_options import PipelineOptions
 
     parser = _beam_parser(PipelineOptions)
     known_flags = [flag for action in parser._actions for flag in action.option_strings]
     check_beam_flags(parser.parse_known_args(list(beam_flags))[1], known_flags)
-    from noisebeam.pipeline.build import build
-    from noisebeam.pipeline.report import print_result
-
-    return print_result(options.output, build(options, beam_flags))
+    return options
 
 
 def _beam_parser(options: type) -> argparse.ArgumentParser:

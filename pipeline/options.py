@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from noisebeam.transforms.documents import ReadOptions
+from noisebeam.transforms.formats import ReadOptions
 from noisebeam.transforms.segmenters import SegmenterOptions
 from noisebeam.transforms.windows import WindowOptions
 
@@ -33,9 +33,10 @@ class BuildOptions:
     )
     output: str = _setting("folder or fsspec URL to write to", metavar="URL")
     tokenizer: str = _setting("Hugging Face tokenizer: a folder, a URL or a hub name", metavar="NAME")
-    format: str = _setting("jsonl, text (a file a document), paragraphs, or auto: by file name", "auto")
-    text_field: str = _setting("JSON field that holds the text", "text", metavar="NAME")
-    id_field: str = _setting("JSON field that holds the id; without one it comes from the text", "id", metavar="NAME")
+    format: str = _setting("jsonl, text (a file a document), paragraphs, parquet, warc, or auto: by file name", "auto")
+    text_field: str = _setting("field or column that holds the text", "text", metavar="NAME")
+    id_field: str = _setting("field or column of the id; without one it comes from the text", "id", metavar="NAME")
+    encoding: str = _setting("encoding of text and JSON", "utf-8", metavar="NAME")
     segmenter: str = _setting("sentencex, stanza, lines, or package.module:function of your own", "sentencex")
     lang: str = _setting("language of the text, as an ISO 639-1 code", "en", metavar="CODE")
     stanza_dir: str | None = _setting("folder of Stanza's models (else STANZA_RESOURCES_DIR)", None, metavar="DIR")
@@ -66,7 +67,9 @@ class BuildOptions:
     @property
     def read_options(self) -> ReadOptions:
         """How files are read."""
-        return ReadOptions(format=self.format, text_field=self.text_field, id_field=self.id_field)
+        return ReadOptions(
+            format=self.format, text_field=self.text_field, id_field=self.id_field, encoding=self.encoding
+        )
 
     @property
     def segmenter_options(self) -> SegmenterOptions:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 
 from noisebeam.pipeline.build import BuildResult
-from noisebeam.transforms.finish import DEAD_LETTERS_FOLDER, Failure
-from noisebeam.transforms.manifest import Manifest
+from noisebeam.transforms.finish import DEAD_LETTERS_FOLDER, FAILURE_NAME, Failure
+from noisebeam.transforms.manifest import MANIFEST_NAME, Manifest
 
 
 def print_result(output: str, result: BuildResult) -> int:
     """Print how a build ended; the command's exit status."""
+    if result.outcome is None:
+        print(f"submitted; it ends with {MANIFEST_NAME}, or {FAILURE_NAME}, in {output}")
+        return 0
     if isinstance(result.outcome, Failure):
         print(f"noisebeam: {output}: the build failed: {result.outcome.reason}", file=sys.stderr)
         return 2 if result.outcome.bad_files else 1

@@ -8,34 +8,28 @@ the `OSError` they are, so that a runner tries again.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from fsspec.core import url_to_fs
 
+from noisebeam.transforms.compression import DECOMPRESSORS
+
 _BLOCK_BYTES = 2**20  # of one read; few enough to bound memory, many enough that a read's overhead is nothing
 _READ_AHEAD_BYTES = 8 * 2**20  # of one request to a remote store
-_DEFLATE_BYTES = 2**16  # given to the decompressor at a time: at most a thousandfold of it comes out at once
-_GZIP_WINDOW = 31  # zlib's code for: expect a gzip header and check the trailer
 
 
 class InputError(ValueError):
     """The input cannot be used as given: no file matches, or its format is not known."""
 
 
-class DamagedFileError(ValueError):
-    """A file cannot be read to its end, however often one tries."""
-
-
 @dataclass(frozen=True, slots=True)
 class FilePart:
     """The records of a file whose first byte lies in `start` to `end` (half-open, bytes of the file; None: its end).
 
-    Only files of lines, uncompressed, are split; (0, None) is a whole file.
+    Of a parquet file `start` and `end` count row groups. (0, None) is a whole file.
     """
 
     url: str
@@ -47,7 +41,8 @@ def expand_inputs(patterns: Sequence[str]) -> list[str]:
     """The files that match at least one pattern, sorted, each once.
 
     A pattern is a path or fsspec URL, in which `*`, `?`, `[...]` and `**` (any folders) may stand; local paths come
-    back absolute. A pattern that matches no file raises `InputError`.
+    back absolute. A folder of parquet files, as Hugging Face data sets are, stands for these. A pattern that matches no
+    file raises `InputError`.
     """
     return sorted({url for pattern in patterns for url in _expand(pattern)})
 
@@ -58,6 +53,8 @@ def _expand(pattern: str) -> list[str]:
         names = [path] if file_system.isfile(path) else _matching_files(file_system, path)
     except Exception as error:  # file systems raise errors of their own kinds
         raise InputError(f"input: cannot open {pattern!r}: {_one_line(error)}") from error
+    if not names and file_system.isdir(path):
+        names = _matching_files(file_system, f"{path.rstrip('/')}/**/*.parquet")
     if not names:
         hint = "is a folder; add a pattern such as '/*.jsonl.gz'" if file_system.isdir(path) else "matches no file"
         raise InputError(f"input: {pattern!r} {hint}")
@@ -109,6 +106,18 @@ def read_blocks(url: str, start: int = 0) -> Iterator[bytes]:
     return decompress(blocks) if decompress else blocks
 
 
+def read_range(url: str, start: int, end: int) -> bytes:
+    """Bytes `start` to `end` (exclusive) of a file, decompressed."""
+    first = 0 if name_endings(url)[1] or _is_stream(url) else start
+    content, at = [], first
+    for block in read_blocks(url, first):
+        content.append(block[max(0, start - at) : max(0, end - at)])
+        at += len(block)
+        if at >= end:
+            break
+    return b"".join(content)
+
+
 def _read_raw_blocks(url: str, start: int) -> Iterator[bytes]:
     file_system, path = url_to_fs(url)
     with file_system.open(path, "rb", block_size=0 if _is_stream(url) else _READ_AHEAD_BYTES) as file:
@@ -118,49 +127,5 @@ def _read_raw_blocks(url: str, start: int) -> Iterator[bytes]:
             yield block
 
 
-def gunzip(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """The decompressed bytes of a gzip file of one or more members; zero bytes after a member are padding.
-
-    >>> import gzip
-    >>> b"".join(gunzip([gzip.compress(b"ab") + gzip.compress(b"c")]))
-    b'abc'
-    """
-    decompressor, members, size = None, 0, 0
-    for block in blocks:
-        for at in range(0, len(block), _DEFLATE_BYTES):
-            data = block[at : at + _DEFLATE_BYTES]
-            while data := data if decompressor or not members else data.lstrip(b"\0"):
-                if decompressor is None:
-                    decompressor, members = zlib.decompressobj(_GZIP_WINDOW), members + 1
-                content, data, problem = _inflate(decompressor, data)
-                size += len(content)
-                yield content
-                if problem:
-                    raise DamagedFileError(f"the gzip stream is corrupt after {size} bytes of content: {problem}")
-                decompressor = None if decompressor.eof else decompressor
-    if decompressor or not members:
-        raise DamagedFileError(f"the gzip stream ends too early, after {size} bytes of content")
-
-
-def _inflate(decompressor: Any, data: bytes) -> tuple[bytes, bytes, str]:
-    """The content, the bytes after the member's end, and what is wrong ("" if nothing)."""
-    before = decompressor.copy()
-    try:
-        return decompressor.decompress(data), decompressor.unused_data, ""
-    except zlib.error as error:
-        return _inflate_up_to_error(before, data), b"", str(error).partition(": ")[2] or str(error)
-
-
-def _inflate_up_to_error(decompressor: Any, data: bytes) -> bytes:
-    content = []
-    with suppress(zlib.error):
-        for byte in data:
-            content.append(decompressor.decompress(bytes([byte])))
-    return b"".join(content)
-
-
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-DECOMPRESSORS: dict[str, Callable[[Iterable[bytes]], Iterator[bytes]]] = {".gz": gunzip}  # by ending of the name

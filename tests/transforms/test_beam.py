@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import pickle
 from collections.abc import Callable
@@ -113,6 +114,23 @@ def test_segment_sentences() -> None:
     sentences = {document.id: [document.text[start:end] for start, end in spans] for document, spans in found}
     assert sentences == {"a": ["It rains today.", "We stay at home.", "Nobody minds that much."], "b": ["One.", "Two."]}
     assert dead_letters == []
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_a_record_that_a_later_step_refuses_is_kept_whole(shared: Path, tmp_path: Path, ending: str) -> None:
+    record = b'{"id": "a", "text": "\\u200b", "more": [1, null]}'
+    content = b'{"text": "One."}\n' + record + b"\r\n"
+    (tmp_path / f"a.jsonl{ending}").write_bytes(gzip.compress(content) if ending else content)
+
+    def read_and_encode(pipeline: beam.Pipeline) -> Any:
+        documents, _ = pipeline | ReadDocuments([str(tmp_path / f"a.jsonl{ending}")])
+        sentences, _ = documents | SegmentSentences()
+        return sentences | BuildWindows(str(shared / "tokenizers/bert-base-uncased"))
+
+    windows, dead_letters = run(read_and_encode)
+    assert [window.text for window in windows] == ["One."]
+    assert [(letter.record, letter.position) for letter in dead_letters] == [(record, 17)]
+    assert dead_letters[0].reason == "the tokenizer gives no token for this text"
 
 
 def test_a_text_without_a_sentence_is_a_dead_letter() -> None:

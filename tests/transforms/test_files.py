@@ -11,17 +11,14 @@ from threading import Thread
 
 import fsspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from noisebeam.transforms.files import (
-    DamagedFileError,
     FilePart,
     InputError,
     expand_inputs,
-    gunzip,
     name_endings,
     read_blocks,
+    read_range,
     split_file,
 )
 
@@ -116,58 +113,10 @@ def test_a_web_server_without_ranges_is_read_from_the_beginning(tmp_path: Path, 
     assert b"".join(read_blocks(url)) == content
 
 
-def sliced(content: bytes, size: int) -> list[bytes]:
-    return [content[i : i + size] for i in range(0, len(content), size)]
-
-
-@given(st.lists(st.binary(max_size=300), min_size=1, max_size=4), st.integers(1, 50), st.integers(0, 9))
-def test_gunzip_reads_members_in_blocks_of_any_size(members: list[bytes], size: int, padding: int) -> None:
-    file = b"".join(gzip.compress(member) for member in members) + bytes(padding)
-    assert b"".join(gunzip(sliced(file, size))) == b"".join(members)
-
-
-def damaged(blocks: list[bytes]) -> tuple[bytes, str]:
-    content = []
-    with pytest.raises(DamagedFileError) as caught:  # noqa: PT012 - the loop is what raises
-        for block in gunzip(blocks):
-            content.append(block)
-    return b"".join(content), str(caught.value)
-
-
-@given(st.binary(max_size=400), st.data(), st.integers(1, 50))
-def test_a_gzip_file_cut_anywhere_gives_a_beginning_and_an_error(
-    content: bytes, data: st.DataObject, size: int
-) -> None:
-    file = gzip.compress(content)
-    cut = data.draw(st.integers(0, len(file) - 1))
-    got, reason = damaged(sliced(file[:cut], size))
-    assert content.startswith(got)
-    assert reason == f"the gzip stream ends too early, after {len(got)} bytes of content"
-
-
-def test_all_before_a_corrupt_byte_is_read() -> None:
-    content = os.urandom(200_000)  # stored as it is, so that the damage meets known content
-    file = bytearray(gzip.compress(content, compresslevel=0))
-    header_of_third_block = file.index(content[100_000:100_032]) + 40_000
-    got, reason = damaged([bytes(file[:header_of_third_block]) + b"\xff" * 100_000])
-    assert len(got) > 65_535
-    assert content.startswith(got[:130_000])
-    assert f"the gzip stream is corrupt after {len(got)} bytes of content: " in reason
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "reason"),
-    [
-        (b"plain text", b"", "is corrupt after 0 bytes of content: incorrect header check"),
-        (gzip.compress(b"whole") + b"junk", b"whole", "is corrupt after 5 bytes of content: incorrect header check"),
-        (
-            gzip.compress(b"whole")[:-8] + bytes(8),
-            b"whole",
-            "is corrupt after 5 bytes of content: incorrect data check",
-        ),
-    ],
-)
-def test_what_is_no_gzip_is_named(file: bytes, content: bytes, reason: str) -> None:
-    got, message = damaged([file])
-    assert got == content
-    assert reason in message
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_a_range_of_bytes_is_that_of_the_content(ending: str) -> None:
+    content = os.urandom(3_000_000)
+    url = f"memory:///ranges/x{ending}"
+    fsspec.filesystem("memory").pipe(url, gzip.compress(content, 0) if ending else content)
+    for start, end in ((0, 5), (7, 7), (1_048_570, 1_048_590), (2_999_990, 3_000_000)):
+        assert read_range(url, start, end) == content[start:end]

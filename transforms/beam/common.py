@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-import apache_beam as beam
 from apache_beam.coders import Coder, registry
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 from noisebeam.transforms.documents import DeadLetter, Document
+from noisebeam.transforms.formats import record_of
 from noisebeam.transforms.samples import Sample, sample_from_bytes, sample_to_bytes
 
 NAMESPACE = "noisebeam"
@@ -35,8 +34,7 @@ def dead_letter(letter: DeadLetter) -> TaggedOutput:
 
 def rejected(document: Document, reason: str) -> TaggedOutput:
     """Send a document that was read well to the dead-letter output after all."""
-    record = json.dumps({"id": document.id, "text": document.text}, ensure_ascii=False).encode()
-    return dead_letter(DeadLetter(document.source, document.position, reason, record))
+    return dead_letter(DeadLetter(document.source, document.position, reason, record_of(document)))
 
 
 class SampleCoder(Coder):  # type: ignore[misc]
@@ -65,5 +63,3 @@ class SampleCoder(Coder):  # type: ignore[misc]
 
 
 registry.register_coder(Sample, SampleCoder)
-
-PCollection = beam.pvalue.PCollection

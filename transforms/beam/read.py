@@ -10,15 +10,9 @@ import numpy as np
 from apache_beam.utils.shared import Shared
 
 from noisebeam.transforms.beam.common import DEAD_LETTERS, counter, dead_letter, distribution, rejected
-from noisebeam.transforms.documents import (
-    DeadLetter,
-    Document,
-    FilePart,
-    ReadOptions,
-    expand_inputs,
-    read_documents,
-    split_inputs,
-)
+from noisebeam.transforms.documents import DeadLetter, Document
+from noisebeam.transforms.files import FilePart, expand_inputs
+from noisebeam.transforms.formats import ReadOptions, read_documents, split_inputs
 from noisebeam.transforms.segmenters import Segmenter, SegmenterOptions, Spans, load_segmenter
 
 SegmentedDocument = tuple[Document, Spans]
@@ -31,14 +25,19 @@ class ReadDocuments(beam.PTransform):  # type: ignore[misc]
     """Read documents from files: `pipeline | ReadDocuments(patterns)` gives `(documents, dead_letters)`.
 
     `patterns` are paths or fsspec URLs with globs; one that matches nothing raises InputError here, when the pipeline
-    is built. Files that can be are read in parts, by many workers.
+    is built. Files that can be are read in parts, by many workers; `parts` names them where they are known already.
     """
 
-    def __init__(self, patterns: Sequence[str], options: ReadOptions = ReadOptions()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        patterns: Sequence[str],
+        options: ReadOptions = ReadOptions(),  # noqa: B008
+        parts: Sequence[FilePart] | None = None,
+    ) -> None:
         super().__init__()
         self.patterns = list(patterns)
         self.options = options
-        self.parts = split_inputs(expand_inputs(self.patterns), options)
+        self.parts = split_inputs(expand_inputs(self.patterns), options) if parts is None else list(parts)
 
     def expand(self, pipeline: Any) -> tuple[Any, Any]:
         read = (

@@ -13,15 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from noisebeam.transforms import files
-from noisebeam.transforms.documents import (
-    DeadLetter,
-    Document,
-    FilePart,
-    InputError,
-    ReadOptions,
-    read_documents,
-    split_inputs,
-)
+from noisebeam.transforms.documents import DeadLetter, Document
+from noisebeam.transforms.files import FilePart, InputError
+from noisebeam.transforms.formats import ReadOptions, read_documents, split_inputs
 
 URL = "memory:///documents/file"
 Records = list[Document | DeadLetter]
@@ -249,7 +243,7 @@ def test_a_name_that_tells_no_format_is_an_error(name: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"format": "csv"}, "^format: expected one of auto, jsonl, text, paragraphs, got 'csv'$"),
+        ({"format": "csv"}, "^format: expected one of auto, jsonl, text, paragraphs, parquet, warc, got 'csv'$"),
         ({"text_field": ""}, "^text_field: expected the name of a field, got ''$"),
         ({"id_field": "text"}, "^id_field: expected another field than text_field, got 'text' for both$"),
     ],

@@ -1,0 +1,1 @@
+"""Builds on Google Cloud Dataflow: submitting them, and a Flex Template."""

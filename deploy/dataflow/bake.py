@@ -1,0 +1,37 @@
+"""Put models into the image: fetch tokenizers into HF_HOME, Stanza's into STANZA_RESOURCES_DIR, and load each.
+
+python -m noisebeam.deploy.dataflow.bake --tokenizers facebook/bart-base t5-base --stanza en de
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from noisebeam.transforms.segmenters import SegmenterOptions, load_segmenter, prepare_segmenter
+from noisebeam.transforms.tokenizer import load_tokenizer
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Bake; the exit status is 1, with one line, if a model cannot be had."""
+    parser = argparse.ArgumentParser(description="Fetch models, for an image.")
+    parser.add_argument("--tokenizers", nargs="*", default=[], metavar="NAME", help="names on the Hugging Face hub")
+    parser.add_argument("--stanza", nargs="*", default=[], metavar="LANG", help="languages of Stanza's models")
+    given = parser.parse_args(arguments)
+    try:
+        for name in given.tokenizers:
+            print(f"tokenizer {name}: {load_tokenizer(name).vocabulary.size} tokens")
+        for lang in given.stanza:
+            options = SegmenterOptions(name="stanza", lang=lang)
+            prepare_segmenter(options)
+            load_segmenter(options)
+            print(f"stanza {lang}")
+    except ValueError as error:
+        print(f"noisebeam: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""What the Flex Template's launcher runs: a job's parameters become the flags of `noisebeam build`.
+
+The launcher gives parameters by the names of the settings (`--max_tokens=512`) and always with a value
+(`--overwrite=true`); a parameter that was left empty counts as not given. All other flags go to Beam.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+
+from noisebeam.pipeline.cli import main
+from noisebeam.pipeline.options import BuildOptions, SettingsError
+
+IMAGE_VARIABLE = "NOISEBEAM_IMAGE"
+
+
+def to_flags(arguments: Sequence[str]) -> list[str]:
+    """The flags of `noisebeam build` for a launcher's arguments.
+
+    >>> to_flags(["--input=gs://a/x gs://a/y", "--max_tokens=64", "--overwrite=true", "--stride=", "--region=eu"])
+    ['--input', 'gs://a/x', 'gs://a/y', '--max-tokens', '64', '--overwrite', '--region=eu']
+    """
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    for setting in fields(BuildOptions):
+        parser.add_argument(f"--{setting.name}", default="")
+    given, others = parser.parse_known_args(arguments)
+    flags: list[str] = []
+    for setting in fields(BuildOptions):
+        value = getattr(given, setting.name).strip()
+        flag = "--" + setting.name.replace("_", "-")
+        if setting.type == "bool":
+            flags += [flag] if _is_true(setting.name, value) else []
+        elif value:
+            flags += [flag, *(value.split() if setting.type == "tuple[str, ...]" else [value])]
+    return flags + others
+
+
+def _is_true(name: str, value: str) -> bool:
+    if value.lower() not in ("true", "false", ""):
+        raise SettingsError(f"{name}: expected true or false, got {value!r}")
+    return value.lower() == "true"
+
+
+def launch(arguments: Sequence[str]) -> int:
+    """Submit the job; the exit status. Workers run in the launcher's own image unless another one is given."""
+    try:
+        flags, image = to_flags(arguments), os.environ.get(IMAGE_VARIABLE)
+    except SettingsError as error:
+        print(f"noisebeam: {error}", file=sys.stderr)
+        return 2
+    if image and not any(flag.startswith("--sdk_container_image") for flag in flags):
+        flags.append(f"--sdk_container_image={image}")
+    return main(["build", *flags])
+
+
+if __name__ == "__main__":
+    sys.exit(launch(sys.argv[1:]))

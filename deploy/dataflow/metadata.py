@@ -1,0 +1,59 @@
+"""The Flex Template's metadata: a parameter for each setting of a build, with the help text of its flag.
+
+    python -m noisebeam.deploy.dataflow.metadata > deploy/dataflow/metadata.json
+
+Dataflow checks a job's parameters against the patterns before it starts the launcher.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import MISSING, Field, fields
+from typing import Any
+
+from noisebeam.pipeline.options import BuildOptions
+
+_URL = r"[A-Za-z][A-Za-z0-9+.-]*://\S+"
+_BY_NAME = {
+    "input": rf"^{_URL}(\s+{_URL})*$",
+    "output": rf"^{_URL}$",
+    "tokenizer": r"^\S+$",
+    "format": r"^[\w.:-]+$",
+    "segmenter": r"^[\w.:-]+$",
+    "lang": r"^[A-Za-z]{2,12}([-_][A-Za-z0-9]+)*$",
+}
+_BY_TYPE = {
+    "bool": ("BOOLEAN", r"^(true|false)$"),
+    "int": ("NUMBER", r"^[0-9]+$"),
+    "float": ("NUMBER", r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$"),
+}
+_TEXT = ("TEXT", r"^\S(.*\S)?$")
+
+
+def template_metadata() -> dict[str, Any]:
+    """The metadata in the JSON form of Dataflow's TemplateMetadata."""
+    return {
+        "name": "Noisebeam",
+        "description": "Turns a text corpus into denoising pre-training data: WebDataset shards and a manifest.",
+        "parameters": [_parameter(setting) for setting in fields(BuildOptions)],
+    }
+
+
+def _parameter(setting: Field[Any]) -> dict[str, Any]:
+    kind, pattern = _BY_TYPE.get(str(setting.type).removesuffix(" | None"), _TEXT)
+    several = "; several: with spaces between them" if setting.type == "tuple[str, ...]" else ""
+    parameter = {
+        "name": setting.name,
+        "label": setting.name.replace("_", " ").capitalize(),
+        "helpText": setting.metadata["help"] + several,
+        "isOptional": setting.default is not MISSING,
+        "regexes": [_BY_NAME.get(setting.name, pattern)],
+        "paramType": kind,
+    }
+    if setting.default not in (MISSING, None):
+        parameter["defaultValue"] = str(setting.default).lower() if kind == "BOOLEAN" else str(setting.default)
+    return parameter
+
+
+if __name__ == "__main__":
+    print(json.dumps(template_metadata(), indent=2, ensure_ascii=False))

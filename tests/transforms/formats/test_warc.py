@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import gzip
+import io
+from pathlib import Path
+
+import pytest
+from warcio.statusandheaders import StatusAndHeaders
+from warcio.warcwriter import WARCWriter
+
+from noisebeam.transforms.documents import DeadLetter, Document
+from noisebeam.transforms.files import FilePart
+from noisebeam.transforms.formats import ReadOptions, read_documents, record_of
+
+PAGE = "<html><head><title>T</title></head><body><nav>menu</nav><p>Grüße, Welt.</p><p>Second.</p></body></html>"
+
+
+def archive(*, compressed: bool = False, texts: int = 2) -> bytes:
+    """What a crawl looks like: about the file, then for each page its request, its response, its text."""
+    file = io.BytesIO()
+    writer = WARCWriter(file, gzip=compressed)
+    writer.write_record(writer.create_warcinfo_record("crawl.warc", {"software": "a crawler"}))
+    for i in range(texts):
+        url = f"http://example.org/{i}"
+        add(writer, "request", url, b"GET / HTTP/1.1\r\n\r\n", "application/http; msgtype=request", i)
+        page(writer, url, PAGE.encode("utf-8"), "text/html; charset=utf-8", i)
+        page(writer, url + ".png", b"\x89PNG", "image/png", i)
+        page(writer, url + "/gone", b"<p>Not found</p>", "text/html", i, status="404 Not Found")
+        add(writer, "conversion", url, f"Text {i}.\n你好。".encode(), "text/plain", i)
+    return file.getvalue()
+
+
+def add(writer: WARCWriter, kind: str, url: str, payload: bytes, media_type: str, number: int) -> None:
+    headers = {"WARC-Record-ID": f"<urn:uuid:{kind}-{number}>"}
+    writer.write_record(
+        writer.create_warc_record(
+            url, kind, payload=io.BytesIO(payload), warc_content_type=media_type, warc_headers_dict=headers
+        )
+    )
+
+
+def page(writer: WARCWriter, url: str, body: bytes, media_type: str, number: int, status: str = "200 OK") -> None:
+    http = StatusAndHeaders(status, [("Content-Type", media_type)], protocol="HTTP/1.1")
+    headers = {"WARC-Record-ID": f"<urn:uuid:response-{number}>"}
+    writer.write_record(
+        writer.create_warc_record(
+            url, "response", payload=io.BytesIO(body), http_headers=http, warc_headers_dict=headers
+        )
+    )
+
+
+def read(path: Path, content: bytes, options: ReadOptions | None = None) -> list[Document | DeadLetter]:
+    path.write_bytes(content)
+    return list(read_documents(FilePart(str(path)), options or ReadOptions()))
+
+
+EXPECTED = [
+    Document("urn:uuid:response-0", "Grüße, Welt.\n\nSecond."),
+    Document("urn:uuid:conversion-0", "Text 0.\n你好。"),
+    Document("urn:uuid:response-1", "Grüße, Welt.\n\nSecond."),
+    Document("urn:uuid:conversion-1", "Text 1.\n你好。"),
+]
+
+
+def test_pages_and_texts_become_documents(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.warc", archive()) == EXPECTED
+
+
+def test_a_member_a_record_and_one_member_for_all_are_read(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.warc.gz", archive(compressed=True)) == EXPECTED
+    assert read(tmp_path / "b.wet.gz", gzip.compress(archive())) == EXPECTED
+
+
+def test_a_page_says_its_encoding_or_it_is_found(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    writer = WARCWriter(file, gzip=False)
+    page(writer, "http://a", "<p>Привет, мир. Это текст.</p>".encode("cp1251"), "text/html; charset=windows-1251", 0)
+    page(writer, "http://b", "<p>Привет, мир. Это текст на русском.</p>".encode("koi8-r"), "text/html", 1)
+    first, second = read(tmp_path / "a.warc", file.getvalue())
+    assert isinstance(first, Document)
+    assert first.text == "Привет, мир. Это текст."
+    assert isinstance(second, Document)
+    assert second.text == "Привет, мир. Это текст на русском."
+
+
+def test_a_text_that_is_no_document_is_a_dead_letter_whole(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    writer = WARCWriter(file, gzip=False)
+    add(writer, "conversion", "http://a", b"bad \xff text", "text/plain", 0)
+    add(writer, "conversion", "http://a", b"Good text.", "text/plain", 1)
+    letter, document = read(tmp_path / "a.warc", file.getvalue())
+    assert document == Document("urn:uuid:conversion-1", "Good text.")
+    assert isinstance(letter, DeadLetter)
+    assert letter.reason == "expected UTF-8, got 0xff at byte 4 (invalid start byte)"
+    assert (letter.record or b"").startswith(b"WARC/1.0\r\n")
+    assert (letter.record or b"").endswith(b"bad \xff text")
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_the_record_of_a_document_can_be_read_again(tmp_path: Path, compressed: bool) -> None:
+    path = tmp_path / ("a.warc.gz" if compressed else "a.warc")
+    documents = read(path, archive(compressed=compressed))
+    assert isinstance(documents[1], Document)
+    record = record_of(documents[1])
+    assert record.startswith(b"WARC/1.0\r\n")
+    assert "Text 0.\n你好。".encode() in record
+
+
+def test_a_file_that_ends_within_a_record_says_so(tmp_path: Path) -> None:
+    content = archive()
+    *before, last = read(tmp_path / "a.warc", content[: content.rindex(b"Text 1.") + 4])
+    assert before == EXPECTED[:3]
+    assert isinstance(last, DeadLetter)
+    assert last.reason == "expected a whole record, got its beginning: the file ends there"
+    assert (last.record or b"").endswith(b"Text")
+
+
+def test_a_wrong_content_length_is_found(tmp_path: Path) -> None:
+    content = archive().replace(b"Content-Length: 17\r\n", b"Content-Length: 10\r\n", 1)
+    letter = read(tmp_path / "a.warc", content)[1]
+    assert isinstance(letter, DeadLetter)
+    assert letter.reason == "expected a blank line after the record, got more: its Content-Length is wrong"
+
+
+def test_what_is_no_archive_is_named(tmp_path: Path) -> None:
+    (letter,) = read(tmp_path / "a.warc", b"Some text.\nAnd more.\n")
+    assert isinstance(letter, DeadLetter)
+    assert letter.record is None
+    assert letter.reason.startswith("expected a WARC record, got something else: ")
+
+
+def test_a_record_over_the_limit_is_not_held(tmp_path: Path) -> None:
+    letter = read(tmp_path / "a.warc", archive(), ReadOptions(max_record_bytes=12))[1]
+    assert isinstance(letter, DeadLetter)
+    assert letter.reason == "expected a record of at most 12 bytes, got a longer one"

@@ -1,0 +1,39 @@
+"""JSON Lines: an object with a text on each line. Wikipedia extracts (of WikiExtractor with `--json`) are that too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, document_of_fields, kind_of
+from noisebeam.transforms.files import FilePart, name_endings, split_file
+from noisebeam.transforms.formats.lines import lines
+from noisebeam.transforms.formats.options import ReadOptions, is_wide
+
+
+def read_json_lines(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
+    """A document for each line that is not blank."""
+    for line in lines(part, options):
+        if line.problem or line.content.strip():
+            record = line._replace(content=line.content.removesuffix(b"\r"))
+            yield record.parse(part.url, options, _parse)
+
+
+def split_json_lines(url: str, options: ReadOptions, part_bytes: int) -> list[FilePart]:
+    """Parts of `part_bytes` bytes, where the file can be entered anywhere: uncompressed, of single bytes."""
+    is_divisible = not name_endings(url)[1] and not is_wide(options.encoding)
+    return split_file(url, part_bytes) if is_divisible else [FilePart(url)]
+
+
+def _parse(content: str, options: ReadOptions) -> Document:
+    try:
+        value = json.loads(content)
+    except json.JSONDecodeError as error:
+        raise BadRecordError(f"expected JSON, got something else: {error.msg} (character {error.pos})") from error
+    except RecursionError as error:
+        raise BadRecordError("expected JSON, got too many nested brackets") from error
+    except ValueError as error:
+        raise BadRecordError(f"expected JSON, got something else: {error}") from error
+    if not isinstance(value, dict):
+        raise BadRecordError(f"expected a JSON object, got {kind_of(value)}")
+    return document_of_fields(value, options.text_field, options.id_field)

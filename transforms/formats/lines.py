@@ -1,0 +1,155 @@
+"""Records in files of lines: a line each, runs of lines between blank ones, or the file as a whole.
+
+Blank lines between records are no records. A record that a damaged file cuts off comes, marked, before the error.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from noisebeam.transforms.compression import DamagedFileError
+from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, decode
+from noisebeam.transforms.files import FilePart, read_blocks
+from noisebeam.transforms.formats.options import ReadOptions, is_wide
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_CUT_OFF = "expected a whole record, got its beginning: the file is damaged here"
+
+
+Parse = Callable[[str, ReadOptions], Document]
+
+
+class Record(NamedTuple):
+    """`position` is a byte offset in the decompressed file; where `problem` is not empty, `content` is cut off."""
+
+    position: int
+    content: bytes
+    problem: str = ""
+
+    def parse(self, url: str, options: ReadOptions, parse: Parse) -> Document | DeadLetter:
+        """The document that `parse` makes of the record's text, or the dead letter that it becomes."""
+        try:
+            if self.problem:
+                raise BadRecordError(self.problem)
+            is_kept = not is_wide(options.encoding)  # whether the bytes are those of the file
+            document = parse(decode(self.content, options.encoding if is_kept else "utf-8"), options)
+            return replace(document, source=url, position=self.position, size=len(self.content) if is_kept else None)
+        except BadRecordError as error:
+            return DeadLetter(url, self.position, str(error), self.content)
+
+
+def lines(part: FilePart, options: ReadOptions) -> Iterator[Record]:
+    """The lines that start in the part, blank ones too; the one that runs into it from the part before belongs there.
+
+    Lines end in "\\n", which is dropped. Files of 16- or 32-bit units are converted to UTF-8 first.
+    """
+    start = max(part.start - 1, 0)
+    found = _split(_blocks(part.url, start, options), start, options.max_record_bytes)
+    if part.start:
+        next(found, None)
+    for line in found:
+        if part.end is not None and line.position >= part.end:
+            return
+        yield _without_mark(line)
+
+
+def paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Record]:
+    """Runs of lines between blank lines."""
+    run: list[Record] = []
+    size = 0
+    try:
+        for line in lines(part, options):
+            size += len(line.content) + 1
+            if line.content.strip() or line.problem:
+                run.append(line)
+            if run and (line.problem or not line.content.strip() or size > options.max_record_bytes):
+                yield _joined(run, _longer_than(options.max_record_bytes) if size > options.max_record_bytes else "")
+                run = []
+            size = size if run else 0
+    except DamagedFileError:
+        if run:
+            yield _joined(run, _CUT_OFF)
+        raise
+    if run:
+        yield _joined(run)
+
+
+def whole_file(part: FilePart, options: ReadOptions) -> Iterator[Record]:
+    """The file as one record."""
+    content, size = [], 0
+    problem = ""
+    try:
+        for block in _blocks(part.url, 0, options):
+            content.append(block)
+            size += len(block)
+            if size > options.max_record_bytes:
+                problem = _longer_than(options.max_record_bytes)
+                break
+    except DamagedFileError:
+        if content:
+            yield _without_mark(Record(0, b"".join(content), _CUT_OFF))
+        raise
+    yield _without_mark(Record(0, b"".join(content)[: options.max_record_bytes], problem))
+
+
+def _blocks(url: str, start: int, options: ReadOptions) -> Iterator[bytes]:
+    blocks = read_blocks(url, start)
+    return _to_utf8(blocks, options.encoding) if is_wide(options.encoding) else blocks
+
+
+def _to_utf8(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    """A lone surrogate becomes bytes that are no UTF-8, so that its record is found to be bad, and no other."""
+    decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
+    try:
+        for block in blocks:
+            yield decoder.decode(block).encode("utf-8", "surrogatepass")
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise DamagedFileError(f"expected {encoding.upper()}, got something else: {error.reason}") from error
+
+
+def _split(blocks: Iterable[bytes], position: int, longest: int) -> Iterator[Record]:
+    """Lines without their "\\n". Before the error of a damaged file comes the line that it cuts off."""
+    pieces: list[bytes] = []  # of the line that goes on in the next block
+    size = 0
+    try:
+        for block in blocks:
+            first, *rest = block.split(b"\n")
+            size += len(first)
+            if size - len(first) <= longest:
+                pieces.append(first)
+            for following in rest:
+                yield _line(position, pieces, size, longest)
+                position += size + 1
+                pieces, size = [following], len(following)
+    except DamagedFileError:
+        if size:
+            yield _line(position, pieces, size, longest)._replace(problem=_CUT_OFF)
+        raise
+    if size:
+        yield _line(position, pieces, size, longest)
+
+
+def _line(position: int, pieces: list[bytes], size: int, longest: int) -> Record:
+    content = b"".join(pieces)
+    if size > longest:
+        return Record(position, content[:longest], _longer_than(longest))
+    return Record(position, content)
+
+
+def _without_mark(record: Record) -> Record:
+    if record.position or not record.content.startswith(_BYTE_ORDER_MARK):
+        return record
+    return record._replace(position=len(_BYTE_ORDER_MARK), content=record.content[len(_BYTE_ORDER_MARK) :])
+
+
+def _joined(run: Sequence[Record], problem: str = "") -> Record:
+    content = b"\n".join(line.content for line in run).removesuffix(b"\r")
+    return Record(run[0].position, content, problem or run[-1].problem)
+
+
+def _longer_than(longest: int) -> str:
+    return f"expected a record of at most {longest} bytes, got a longer one, whose beginning this is"

@@ -1,0 +1,88 @@
+"""How records are read: the settings that all formats share."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+
+from noisebeam.transforms.files import InputError, name_endings
+
+ENDINGS = {
+    ".jsonl": "jsonl",
+    ".json": "jsonl",
+    ".ndjson": "jsonl",
+    ".txt": "text",
+    ".md": "text",
+    ".parquet": "parquet",
+    ".warc": "warc",
+    ".wet": "warc",
+}
+NAMES = ("auto", "jsonl", "text", "paragraphs", "parquet", "warc")
+MAX_RECORD_BYTES = 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """How records are read.
+
+    `format` is "jsonl", "text" (a file a document), "paragraphs" (documents separated by blank lines), "parquet",
+    "warc" (web archives, and the WET files made of them), or "auto": by the file's name. `text_field` and `id_field`
+    name the fields of a JSON record or the columns of a parquet file; the id may be absent or null. `encoding` is that
+    of JSON and text, by Python's name for it; a byte order mark is dropped. A record of more than `max_record_bytes` is
+    not read whole: it becomes a dead letter with its beginning, which bounds the memory.
+    """
+
+    format: str = "auto"
+    text_field: str = "text"
+    id_field: str = "id"
+    encoding: str = "utf-8"
+    max_record_bytes: int = MAX_RECORD_BYTES
+
+    def __post_init__(self) -> None:
+        if self.format not in NAMES:
+            raise ValueError(f"format: expected one of {', '.join(NAMES)}, got {self.format!r}")
+        for name, value in (("text_field", self.text_field), ("id_field", self.id_field)):
+            if not isinstance(value, str) or not value:
+                raise ValueError(f"{name}: expected the name of a field, got {value!r}")
+        if self.text_field == self.id_field:
+            raise ValueError(f"id_field: expected another field than text_field, got {self.id_field!r} for both")
+        _check_encoding(self.encoding)
+        if self.max_record_bytes < 1:
+            raise ValueError(f"max_record_bytes: expected at least 1, got {self.max_record_bytes}")
+
+    def format_of(self, url: str) -> str:
+        """The format of this file, "auto" resolved; `InputError` if its name does not tell.
+
+        >>> ReadOptions().format_of("corpus/books.jsonl.zst")
+        'jsonl'
+        """
+        if self.format != "auto":
+            return self.format
+        ending, _ = name_endings(url)
+        if ending not in ENDINGS:
+            raise InputError(
+                f"format: expected a name ending in {', '.join(ENDINGS)} (or one of these and .gz, .zst, .bz2 or .xz), "
+                f"got {url!r}; name the format with --format"
+            )
+        return ENDINGS[ending]
+
+
+def _check_encoding(name: str) -> None:
+    try:
+        "".encode(name)
+        if is_wide(name) or b"\n".decode(name) == "\n":
+            return
+    except LookupError:
+        pass
+    raise ValueError(
+        f"encoding: expected the name of a text encoding, such as utf-8, utf-16, cp1252 or gb18030, got {name!r}"
+    )
+
+
+def is_wide(encoding: str) -> bool:
+    """Whether characters are units of two or four bytes, so that a line feed is no single byte.
+
+    >>> is_wide("UTF16"), is_wide("utf-8")
+    (True, False)
+    """
+    return codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))

@@ -1,0 +1,91 @@
+"""Parquet: a document a row. Hugging Face data sets are folders of such files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from fsspec.core import url_to_fs
+
+from noisebeam.transforms.compression import DamagedFileError
+from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, document_of_fields
+from noisebeam.transforms.files import FilePart
+from noisebeam.transforms.formats.options import ReadOptions
+
+_ROWS = 256  # made Python objects of at a time
+
+
+def read_parquet(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
+    """A document for each row; of the columns only those with text and id are read.
+
+    `start` and `end` of the part number row groups.
+    """
+    with _open(part.url) as file:
+        names = file.schema_arrow.names
+        columns = [name for name in (options.text_field, options.id_field) if name in names]
+        if options.text_field not in names:
+            raise DamagedFileError(f"expected a column {options.text_field!r}, got {', '.join(names)}")
+        groups = range(part.start, file.num_row_groups if part.end is None else part.end)
+        number = sum(file.metadata.row_group(group).num_rows for group in range(part.start))
+        for batch in file.iter_batches(_ROWS, row_groups=list(groups), columns=columns):
+            for row, fields in enumerate(batch.to_pylist()):
+                yield _read_row(file, part.url, number + row, fields, options)
+            number += len(batch)
+
+
+def split_parquet(url: str, options: ReadOptions, part_bytes: int) -> list[FilePart]:
+    """Parts of row groups, about `part_bytes` bytes of content each."""
+    try:
+        with _open(url) as file:
+            sizes = [file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups)]
+    except DamagedFileError:  # the reader says what is wrong
+        return [FilePart(url)]
+    starts, size = [0], 0
+    for group, bytes_ in enumerate(sizes):
+        if size and size + bytes_ > part_bytes:
+            starts.append(group)
+            size = 0
+        size += bytes_
+    ends = [*starts[1:], len(sizes)]
+    return [FilePart(url, start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+def _read_row(
+    file: Any, url: str, number: int, fields: dict[str, object], options: ReadOptions
+) -> Document | DeadLetter:
+    try:
+        document = document_of_fields(fields, options.text_field, options.id_field)
+        return replace(document, source=url, position=number)
+    except BadRecordError as error:
+        return DeadLetter(url, number, str(error), _whole_row(file, number))
+
+
+def _whole_row(file: Any, number: int) -> bytes:
+    """A row with all of its columns, as JSON."""
+    group = 0
+    while number >= (rows := file.metadata.row_group(group).num_rows):
+        number, group = number - rows, group + 1
+    (fields,) = file.read_row_group(group).slice(number, 1).to_pylist()
+    return json.dumps(fields, default=repr).encode("utf-8", "surrogatepass")
+
+
+@contextmanager
+def _open(url: str) -> Iterator[Any]:
+    """The file; `DamagedFileError` where its content is at fault. An error of access stays what it is."""
+    import pyarrow
+    from pyarrow.parquet import ParquetFile
+
+    file_system, path = url_to_fs(url)
+    with file_system.open(path, "rb") as source:
+        try:
+            with ParquetFile(source, page_checksum_verification=True) as file:
+                yield file
+        except pyarrow.ArrowException as error:
+            raise DamagedFileError(f"the parquet file is corrupt: {' '.join(str(error).split())}") from error
+        except OSError as error:  # pyarrow's own have no errno
+            if type(error) is not OSError or error.errno is not None:
+                raise
+            raise DamagedFileError(f"the parquet file is corrupt: {' '.join(str(error).split())}") from error

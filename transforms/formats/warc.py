@@ -1,0 +1,121 @@
+"""Web archives: WARC files of pages, and the WET files of their texts, as Common Crawl publishes them.
+
+Documents are the `conversion` records (texts) and the `response` records of status 200 that hold HTML, of which the
+main content is taken, or plain text. Records of other kinds, such as requests, are no documents, and nothing is said
+of them. A document's id is that of its record.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import redirect_stderr
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from noisebeam.transforms.compression import DamagedFileError
+from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, decode, make_document
+from noisebeam.transforms.files import FilePart, read_blocks, read_range
+from noisebeam.transforms.formats.options import ReadOptions
+
+_PIECE_BYTES = 2**16
+_TEXT, _HTML = ("text/plain",), ("text/html", "application/xhtml+xml")
+
+
+def read_warc(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
+    """A document for each record that holds a page or its text."""
+    for page in _pages(part.url, options.max_record_bytes):
+        try:
+            if page.problem:
+                raise BadRecordError(page.problem)
+            document = make_document(page.id.strip("<>") or None, page.text())
+            yield replace(document, source=part.url, position=page.start, size=page.end - page.start)
+        except BadRecordError as error:
+            yield DeadLetter(part.url, page.start, str(error), read_range(part.url, page.start, page.end))
+
+
+class _Page(NamedTuple):
+    """A record that holds a page: bytes `start` to `end` of the decompressed file."""
+
+    id: str
+    media_type: str
+    charset: str
+    content: bytes
+    problem: str
+    start: int = 0
+    end: int = 0
+
+    def text(self) -> str:
+        """The text of the page."""
+        if self.media_type in _TEXT:
+            return decode(self.content, "utf-8")
+        from resiliparse.extract.html2text import extract_plain_text
+        from resiliparse.parse.encoding import bytes_to_str, detect_encoding
+
+        html = bytes_to_str(self.content, self.charset or detect_encoding(self.content) or "utf-8")
+        return str(extract_plain_text(html, main_content=True))
+
+
+def _pages(url: str, longest: int) -> Iterator[_Page]:
+    from warcio.archiveiterator import ArchiveIterator
+    from warcio.exceptions import ArchiveLoadFailed
+
+    errors, page = 0, None
+    archive = ArchiveIterator(_Stream(read_blocks(url)))
+    try:
+        with redirect_stderr(io.StringIO()):  # warcio prints what is told below
+            for record in archive:
+                page = _page(record, longest)
+                start = archive.get_record_offset()  # reads to the record's end
+                if page is not None:
+                    stray = archive.err_count > errors
+                    problem = "expected a blank line after the record, got more: its Content-Length is wrong"
+                    page = page._replace(problem=problem if stray else page.problem)
+                    yield page._replace(start=start, end=start + archive.get_record_length())
+                errors = archive.err_count
+    except ArchiveLoadFailed as error:
+        raise DamagedFileError(f"expected a WARC record, got something else: {' '.join(str(error).split())}") from error
+
+
+def _page(record: Any, longest: int) -> _Page | None:
+    """The page that a record holds, read whole; None if it holds none."""
+    headers = record.http_headers if record.rec_type == "response" else record.rec_headers
+    if record.rec_type not in ("conversion", "response") or headers is None:
+        return None
+    if record.rec_type == "response" and headers.get_statuscode() != "200":
+        return None
+    media_type, _, parameters = (headers.get_header("Content-Type") or "").lower().partition(";")
+    if media_type.strip() not in _TEXT + _HTML:
+        return None
+    content = b"".join(_pieces(record.content_stream(), longest))
+    problem = ""
+    if len(content) > longest:
+        problem = f"expected a record of at most {longest} bytes, got a longer one"
+    elif getattr(record.raw_stream, "limit", 0):
+        problem = "expected a whole record, got its beginning: the file ends there"
+    name = record.rec_headers.get_header("WARC-Record-ID") or ""
+    return _Page(name, media_type.strip(), parameters.partition("charset=")[2].strip(" \"'"), content, problem)
+
+
+def _pieces(stream: Any, longest: int) -> Iterator[bytes]:
+    size = 0
+    while size <= longest and (piece := stream.read(_PIECE_BYTES)):
+        size += len(piece)
+        yield piece
+
+
+class _Stream(io.RawIOBase):
+    """Blocks as a file to read from."""
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks = iter(blocks)
+        self._rest = b""
+
+    def read(self, size: int = -1) -> bytes:
+        while not self._rest:
+            block = next(self._blocks, None)
+            if block is None:
+                return b""
+            self._rest = block
+        piece, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
+        return piece
