@@ -26,6 +26,7 @@ from noisebeam.transforms.beam import (
 from noisebeam.transforms.finish import Failure, clear_verdict, read_failure
 from noisebeam.transforms.manifest import MANIFEST_NAME, Manifest, read_manifest
 from noisebeam.transforms.noise import Recipe, check_recipe, load_recipe
+from noisebeam.transforms.plugins import CORRUPTIONS, FORMATS, SEGMENTERS, plugin_origin
 from noisebeam.transforms.segmenters import prepare_segmenter
 from noisebeam.transforms.shard_format import field_dtypes
 from noisebeam.transforms.shards import samples_per_block
@@ -105,7 +106,8 @@ def make_plan(options: BuildOptions, read: ReadDocuments) -> PreparedBuild:
     recipe = load_recipe(options.recipe) if options.recipe is not None else None
     if recipe is not None:
         check_recipe(recipe, tokenizer.vocabulary)
-    return PreparedBuild(options, tokenizer, recipe, _header(options, tokenizer, recipe), read)
+    plugins = _plugins(options, recipe, read)
+    return PreparedBuild(options, tokenizer, recipe, _header(options, tokenizer, recipe, plugins), read)
 
 
 def assemble(pipeline: beam.Pipeline, prepared: PreparedBuild, progress: str | None = None) -> Any:
@@ -176,7 +178,20 @@ def _publish_tokenizer(output: str, tokenizer: LoadedTokenizer) -> LoadedTokeniz
     return replace(tokenizer, name=folder)
 
 
-def _header(options: BuildOptions, tokenizer: LoadedTokenizer, recipe: Recipe | None) -> Manifest:
+def _plugins(options: BuildOptions, recipe: Recipe | None, read: ReadDocuments) -> dict[str, str]:
+    """The packages that add something to this build, with their versions, by entry point."""
+    used = {
+        SEGMENTERS: {options.segmenter},
+        FORMATS: {read.options.format_of(part.url) for part in read.parts},
+        CORRUPTIONS: {corruption.name for corruption in recipe.corruptions} if recipe else set(),
+    }
+    origins = {f"{group}: {name}": plugin_origin(group, name) for group, names in used.items() for name in names}
+    return {name: origin for name, origin in origins.items() if origin}
+
+
+def _header(
+    options: BuildOptions, tokenizer: LoadedTokenizer, recipe: Recipe | None, plugins: Mapping[str, str]
+) -> Manifest:
     where = ("input", "output", "tokenizer", "overwrite", "stanza_dir", "recipe", "max_bad_fraction")
     settings = {name: value for name, value in asdict(options).items() if name not in where}
     dtypes = field_dtypes(
@@ -185,6 +200,7 @@ def _header(options: BuildOptions, tokenizer: LoadedTokenizer, recipe: Recipe | 
     return Manifest(
         settings=settings,
         recipe=recipe.text if recipe is not None else None,
+        plugins=plugins,
         baked=recipe is not None,
         seed=options.seed,
         tokenizer={"name": options.tokenizer, "sha256": tokenizer.fingerprint},

@@ -86,7 +86,13 @@ def make_view(url: str, number: int, recipes: Sequence[str] = (), epoch: int = 0
 def _recipes(manifest: Manifest, names: Sequence[str]) -> list[Recipe]:
     if names:
         return [load_recipe(name) for name in names]
-    return [load_recipe(yaml.safe_load(manifest.recipe))] if manifest.recipe is not None else []
+    if manifest.recipe is None:
+        return []
+    try:
+        return [load_recipe(yaml.safe_load(manifest.recipe))]
+    except ValueError as error:
+        packages = ", ".join(sorted(set(manifest.plugins.values())))
+        raise ValueError(f"{error}{packages and f'; this build used {packages}: install what is missing'}") from error
 
 
 def _lengths_from(source: ShardSource, number: int) -> list[int]:

@@ -35,6 +35,7 @@ class Manifest:
     samples_per_member: int = SAMPLES_PER_MEMBER
     baked: bool = False  # noise was applied when the shards were written
     recipe: str | None = None  # its text, in YAML
+    plugins: Mapping[str, str] = field(default_factory=dict)  # entry points of other packages: who they are
     shards: tuple[ShardInfo, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)  # documents, samples, tokens, dead letters, ...
     format_version: int = FORMAT_VERSION

@@ -1,4 +1,4 @@
-"""Segmenters: texts to sentence spans, by sentencex, by Stanza, by line, or by your own code.
+"""Segmenters: texts to sentence spans, by sentencex, by Stanza, by line, by your own code or another package's.
 
 The spans of a text are exact: slicing the text with them gives its sentences, each without white space around it, and
 nothing but white space lies before, between and after them. This is checked for every text and every segmenter.
@@ -7,12 +7,13 @@ nothing but white space lies before, between and after them. This is checked for
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from importlib import import_module
 from typing import Protocol, cast
 
+from noisebeam.transforms.plugins import SEGMENTERS, load_plugin, plugin_names, plugin_origin
 from noisebeam.transforms.sentencex_segmenter import SentencexSegmenter
 from noisebeam.transforms.spans import SegmenterError, Spans, find_broken_law, spans_between
 from noisebeam.transforms.stanza_segmenter import load_stanza, prepare_stanza
@@ -48,9 +49,10 @@ class Segmenter(Protocol):
 class SegmenterOptions:
     """Which segmenter, and for which language.
 
-    `name` is "sentencex", "stanza", "lines", or "package.module:factory", a callable of no arguments that returns your
-    own `Segmenter`. `lang` is the language of texts that do not say theirs; Stanza uses the model of `lang` for all.
-    `stanza_dir` is the folder of Stanza's models: None for the environment's STANZA_RESOURCES_DIR, else Stanza's own.
+    `name` is "sentencex", "stanza", "lines", "package.module:factory", a callable of no arguments that returns your own
+    `Segmenter`, or the name that a package gives to such a factory (see `plugins`). `lang` is the language of texts
+    that do not say theirs; Stanza uses the model of `lang` for all. `stanza_dir` is the folder of Stanza's models: None
+    for the environment's STANZA_RESOURCES_DIR, else Stanza's own.
     """
 
     name: str = "sentencex"
@@ -58,8 +60,8 @@ class SegmenterOptions:
     stanza_dir: str | None = None
 
     def __post_init__(self) -> None:
-        if self.name not in _NAMES and not _OWN_NAME.fullmatch(self.name):
-            raise ValueError(f"segmenter: expected {', '.join(_NAMES)} or package.module:factory, got {self.name!r}")
+        if not _OWN_NAME.fullmatch(self.name) and self.name not in (known := (*_NAMES, *plugin_names(SEGMENTERS))):
+            raise ValueError(f"segmenter: expected {', '.join(known)} or package.module:factory, got {self.name!r}")
         if not re.fullmatch(r"[A-Za-z]{2,12}([-_][A-Za-z0-9]+)*", self.lang):
             raise ValueError(f"lang: expected a language code such as 'en' or 'zh-hans', got {self.lang!r}")
         if self.stanza_dir is not None and self.name != "stanza":
@@ -105,26 +107,30 @@ def _load(options: SegmenterOptions) -> Segmenter:
         return LineSegmenter()
     if options.name == "stanza":
         return load_stanza(options.lang, options.stanza_dir)
-    segmenter = _own_factory(options.name)()
+    factory = _own_factory(options.name) if ":" in options.name else load_plugin(SEGMENTERS, options.name)
+    name = f"segmenter {options.name!r}" + (
+        f" of {origin}" if (origin := plugin_origin(SEGMENTERS, options.name)) else ""
+    )
+    if not callable(factory):
+        raise SegmenterError(f"{name}: expected a callable that returns a segmenter, got {factory!r}")
+    try:
+        segmenter = factory()
+    except Exception as error:  # code of others may raise anything
+        raise SegmenterError(f"{name}: cannot be made: {type(error).__name__}: {error}") from error
     if not callable(getattr(segmenter, "segment", None)):
-        raise SegmenterError(
-            f"segmenter {options.name!r}: expected an object with segment(texts, langs), got {segmenter!r}"
-        )
-    return segmenter
+        raise SegmenterError(f"{name}: expected an object with segment(texts, langs), got {segmenter!r}")
+    return cast(Segmenter, segmenter)
 
 
-def _own_factory(name: str) -> Callable[[], Segmenter]:
+def _own_factory(name: str) -> object:
     module, _, path = name.partition(":")
     try:
-        factory = reduce(getattr, path.split("."), import_module(module))
+        return reduce(getattr, path.split("."), import_module(module))
     except (ImportError, AttributeError) as error:
         raise SegmenterError(
             f"segmenter {name!r}: cannot be imported ({error}); "
             "expected package.module:factory, importable here and on every worker"
         ) from error
-    if not callable(factory):
-        raise SegmenterError(f"segmenter {name!r}: expected a callable that returns a segmenter, got {factory!r}")
-    return cast(Callable[[], Segmenter], factory)
 
 
 def prepare_segmenter(options: SegmenterOptions) -> None:

@@ -7,19 +7,27 @@ vanishes: each comes out as a `Document` or a `DeadLetter`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import NamedTuple
 
 from noisebeam.transforms.compression import DamagedFileError
-from noisebeam.transforms.documents import DeadLetter, Document
+from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, make_document
 from noisebeam.transforms.files import FilePart, read_range
-from noisebeam.transforms.formats.json_lines import read_json_lines, split_json_lines
+from noisebeam.transforms.formats.json_lines import read_json_lines
+from noisebeam.transforms.formats.lines import split_lines
 from noisebeam.transforms.formats.options import ReadOptions
 from noisebeam.transforms.formats.parquet import read_parquet, split_parquet
 from noisebeam.transforms.formats.text import read_paragraphs, read_text
 from noisebeam.transforms.formats.warc import read_warc
+from noisebeam.transforms.plugins import FORMATS as FORMAT_PLUGINS
+from noisebeam.transforms.plugins import PluginError, load_plugin, plugin_origin
 
 __all__ = ["FORMATS", "Format", "ReadOptions", "read_documents", "record_of", "split_inputs"]
+
+
+_FILES_AT_A_TIME = 32
 
 
 def _whole(url: str, options: ReadOptions, part_bytes: int) -> list[FilePart]:
@@ -34,17 +42,22 @@ class Format(NamedTuple):
 
 
 FORMATS: Mapping[str, Format] = {
-    "jsonl": Format(read_json_lines, split_json_lines),
+    "jsonl": Format(read_json_lines, split_lines),
     "text": Format(read_text),
-    "paragraphs": Format(read_paragraphs),
+    "paragraphs": Format(read_paragraphs, split_lines),
     "parquet": Format(read_parquet, split_parquet),
     "warc": Format(read_warc),
 }
 
 
 def split_inputs(urls: Sequence[str], options: ReadOptions, part_bytes: int = 64 * 2**20) -> list[FilePart]:
-    """Parts to read independently: uncompressed JSON Lines and parquet in parts of about `part_bytes`, others whole."""
-    return [part for url in urls for part in FORMATS[options.format_of(url)].split(url, options, part_bytes)]
+    """Parts to read independently, of about `part_bytes`: of parquet and of uncompressed lines; other files whole."""
+
+    def split(url: str) -> list[FilePart]:
+        return _format(options.format_of(url)).split(url, options, part_bytes)
+
+    with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:  # a remote store is asked about many files at a time
+        return [part for parts in pool.map(split, urls) for part in parts]
 
 
 def read_documents(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
@@ -53,9 +66,35 @@ def read_documents(part: FilePart, options: ReadOptions) -> Iterator[Document | 
     A damaged file gives a dead letter for the record that is cut off and one for the file.
     """
     try:
-        yield from FORMATS[options.format_of(part.url)].read(part, options)
+        yield from _format(options.format_of(part.url)).read(part, options)
     except DamagedFileError as error:
         yield DeadLetter(part.url, None, f"{error}; records before that are read, those after it are lost", None)
+
+
+def _format(name: str) -> Format:
+    """The format of this name; that of another package is a `Format` or a function that reads."""
+    if name in FORMATS:
+        return FORMATS[name]
+    found = load_plugin(FORMAT_PLUGINS, name)
+    added = found if isinstance(found, Format) else Format(found)
+    return added._replace(read=lambda part, options: _checked(name, part, added.read(part, options)))
+
+
+def _checked(name: str, part: FilePart, records: Iterable[Document | DeadLetter]) -> Iterator[Document | DeadLetter]:
+    """What the reader of another package gives, kept to the rules for documents."""
+    for found in records:
+        if isinstance(found, DeadLetter):
+            yield found
+        elif isinstance(found, Document):
+            try:
+                make_document(found.id, found.text)
+                yield replace(found, source=part.url)
+            except BadRecordError as error:
+                record = json.dumps({"id": found.id, "text": found.text}).encode()
+                yield DeadLetter(part.url, found.position, str(error), record)
+        else:
+            origin = plugin_origin(FORMAT_PLUGINS, name)
+            raise PluginError(f"format {name!r} of {origin}: expected a Document or a DeadLetter, got {found!r:.80}")
 
 
 def record_of(document: Document) -> bytes:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 
 from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, document_of_fields, kind_of
-from noisebeam.transforms.files import FilePart, name_endings, split_file
+from noisebeam.transforms.files import FilePart
 from noisebeam.transforms.formats.lines import lines
-from noisebeam.transforms.formats.options import ReadOptions, is_wide
+from noisebeam.transforms.formats.options import ReadOptions
 
 
 def read_json_lines(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
@@ -17,12 +17,6 @@ def read_json_lines(part: FilePart, options: ReadOptions) -> Iterator[Document |
         if line.problem or line.content.strip():
             record = line._replace(content=line.content.removesuffix(b"\r"))
             yield record.parse(part.url, options, _parse)
-
-
-def split_json_lines(url: str, options: ReadOptions, part_bytes: int) -> list[FilePart]:
-    """Parts of `part_bytes` bytes, where the file can be entered anywhere: uncompressed, of single bytes."""
-    is_divisible = not name_endings(url)[1] and not is_wide(options.encoding)
-    return split_file(url, part_bytes) if is_divisible else [FilePart(url)]
 
 
 def _parse(content: str, options: ReadOptions) -> Document:

@@ -6,16 +6,19 @@ Blank lines between records are no records. A record that a damaged file cuts of
 from __future__ import annotations
 
 import codecs
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from noisebeam.transforms.compression import DamagedFileError
 from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, decode
-from noisebeam.transforms.files import FilePart, read_blocks
+from noisebeam.transforms.files import FilePart, name_endings, read_blocks, read_range, split_file
 from noisebeam.transforms.formats.options import ReadOptions, is_wide
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_SPACES = b" \t\r\x0b\x0c"  # what a blank line may hold
+_LOOK_BACK_BYTES = 2**16
 _CUT_OFF = "expected a whole record, got its beginning: the file is damaged here"
 
 
@@ -41,6 +44,12 @@ class Record(NamedTuple):
             return DeadLetter(url, self.position, str(error), self.content)
 
 
+def split_lines(url: str, options: ReadOptions, part_bytes: int) -> list[FilePart]:
+    """Parts of `part_bytes` bytes, where the file can be entered anywhere: uncompressed, of single bytes."""
+    is_divisible = not name_endings(url)[1] and not is_wide(options.encoding)
+    return split_file(url, part_bytes) if is_divisible else [FilePart(url)]
+
+
 def lines(part: FilePart, options: ReadOptions) -> Iterator[Record]:
     """The lines that start in the part, blank ones too; the one that runs into it from the part before belongs there.
 
@@ -57,14 +66,14 @@ def lines(part: FilePart, options: ReadOptions) -> Iterator[Record]:
 
 
 def paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Record]:
-    """Runs of lines between blank lines."""
+    """Runs of lines between blank lines; one that runs into the part from the part before belongs there."""
     run: list[Record] = []
     size = 0
     try:
-        for line in lines(part, options):
-            size += len(line.content) + 1
+        for line in _lines_of_paragraphs(part, options):
             if line.content.strip() or line.problem:
                 run.append(line)
+                size += len(line.content) + 1
             if run and (line.problem or not line.content.strip() or size > options.max_record_bytes):
                 yield _joined(run, _longer_than(options.max_record_bytes) if size > options.max_record_bytes else "")
                 run = []
@@ -75,6 +84,34 @@ def paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Record]:
         raise
     if run:
         yield _joined(run)
+
+
+def _lines_of_paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Record]:
+    """The lines of the paragraphs that start in the part, and blank ones between them."""
+    start = _line_before(part)
+    end = math.inf if part.end is None else part.end
+    is_others, is_fresh = start > 0, start == 0  # in a paragraph of the part before; after a blank line
+    for line in map(_without_mark, _split(_blocks(part.url, start, options), start, options.max_record_bytes)):
+        is_blank = not (line.content.strip() or line.problem)
+        if line.position >= end and (is_blank or is_fresh or is_others):
+            return
+        if is_fresh:
+            is_others = line.position < part.start
+        if is_blank or not is_others:
+            yield line
+        is_fresh = is_blank
+
+
+def _line_before(part: FilePart) -> int:
+    """Where reading may begin so as to see whether the line before the part is blank: in that line, or at 0."""
+    end = part.start - 1
+    while end > 0:
+        start = max(0, end - _LOOK_BACK_BYTES)
+        if written := read_range(part.url, start, end).rstrip(_SPACES):
+            found = start + len(written) - (not written.endswith(b"\n"))
+            return found if found >= len(_BYTE_ORDER_MARK) else 0
+        end = start
+    return 0
 
 
 def whole_file(part: FilePart, options: ReadOptions) -> Iterator[Record]:

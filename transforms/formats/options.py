@@ -6,6 +6,7 @@ import codecs
 from dataclasses import dataclass
 
 from noisebeam.transforms.files import InputError, name_endings
+from noisebeam.transforms.plugins import FORMATS, plugin_names
 
 ENDINGS = {
     ".jsonl": "jsonl",
@@ -26,10 +27,11 @@ class ReadOptions:
     """How records are read.
 
     `format` is "jsonl", "text" (a file a document), "paragraphs" (documents separated by blank lines), "parquet",
-    "warc" (web archives, and the WET files made of them), or "auto": by the file's name. `text_field` and `id_field`
-    name the fields of a JSON record or the columns of a parquet file; the id may be absent or null. `encoding` is that
-    of JSON and text, by Python's name for it; a byte order mark is dropped. A record of more than `max_record_bytes` is
-    not read whole: it becomes a dead letter with its beginning, which bounds the memory.
+    "warc" (web archives, and the WET files made of them), the name of a format that another package adds (`plugins`),
+    or "auto": by the file's name, which ends in `.NAME` for the format NAME of another package. `text_field` and
+    `id_field` name the fields of a JSON record or the columns of a parquet file; the id may be absent or null.
+    `encoding` is that of JSON and text, by Python's name for it; a byte order mark is dropped. A record of more than
+    `max_record_bytes` is not read whole: it becomes a dead letter with its beginning, which bounds the memory.
     """
 
     format: str = "auto"
@@ -39,8 +41,9 @@ class ReadOptions:
     max_record_bytes: int = MAX_RECORD_BYTES
 
     def __post_init__(self) -> None:
-        if self.format not in NAMES:
-            raise ValueError(f"format: expected one of {', '.join(NAMES)}, got {self.format!r}")
+        if self.format not in NAMES and self.format not in plugin_names(FORMATS):
+            known = ", ".join((*NAMES, *plugin_names(FORMATS)))
+            raise ValueError(f"format: expected one of {known}, got {self.format!r}")
         for name, value in (("text_field", self.text_field), ("id_field", self.id_field)):
             if not isinstance(value, str) or not value:
                 raise ValueError(f"{name}: expected the name of a field, got {value!r}")
@@ -59,12 +62,16 @@ class ReadOptions:
         if self.format != "auto":
             return self.format
         ending, _ = name_endings(url)
-        if ending not in ENDINGS:
-            raise InputError(
-                f"format: expected a name ending in {', '.join(ENDINGS)} (or one of these and .gz, .zst, .bz2 or .xz), "
-                f"got {url!r}; name the format with --format"
-            )
-        return ENDINGS[ending]
+        if ending in ENDINGS:
+            return ENDINGS[ending]
+        added = plugin_names(FORMATS)
+        if ending[1:] in added:
+            return ending[1:]
+        known = ", ".join((*ENDINGS, *(f".{name}" for name in added)))
+        raise InputError(
+            f"format: expected a name ending in {known} (or one of these and .gz, .zst, .bz2 or .xz), "
+            f"got {url!r}; name the format with --format"
+        )
 
 
 def _check_encoding(name: str) -> None:

@@ -11,6 +11,7 @@ from noisebeam.transforms.noise.insertion import TokenInsertion, insert_tokens
 from noisebeam.transforms.noise.lengths import SpanLengths
 from noisebeam.transforms.noise.masking import Replacements, TokenMasking, mask_tokens, replace_tokens
 from noisebeam.transforms.noise.permutation import SentencePermutation, permute_sentences, reorder_sentences
+from noisebeam.transforms.noise.plugins import CorruptionPlugin, purpose_of
 from noisebeam.transforms.noise.recipes import PRESETS, Recipe, check_recipe, load_recipe
 from noisebeam.transforms.noise.rotation import DocumentRotation, rotate_documents, rotate_to
 from noisebeam.transforms.noise.span_corruption import Denoiser, SpanCorruption, corrupt_spans, span_labels
@@ -18,6 +19,7 @@ from noisebeam.transforms.noise.spans import Spans, replace_spans
 
 __all__ = [
     "PRESETS",
+    "CorruptionPlugin",
     "Denoiser",
     "DocumentRotation",
     "Recipe",
@@ -42,6 +44,7 @@ __all__ = [
     "load_recipe",
     "mask_tokens",
     "permute_sentences",
+    "purpose_of",
     "remove_tokens",
     "reorder_sentences",
     "replace_spans",

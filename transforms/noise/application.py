@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from noisebeam.transforms.noise.infilling import infill_text
 from noisebeam.transforms.noise.insertion import insert_tokens
 from noisebeam.transforms.noise.masking import TokenMasking, choose_masking, mask_tokens, mlm_labels, replace_tokens
 from noisebeam.transforms.noise.permutation import permute_sentences
+from noisebeam.transforms.noise.plugins import CorruptionPlugin, apply_plugin
 from noisebeam.transforms.noise.ragged import samples_between
 from noisebeam.transforms.noise.recipes import Corruption, Recipe
 from noisebeam.transforms.noise.rotation import rotate_documents
@@ -67,6 +69,8 @@ def apply_corruption(
     """The batch after one corruption."""
     if isinstance(corruption, SpanCorruption):
         return corrupt_spans(batch, vocabulary, corruption, seed=seed, epoch=epoch)[0]
+    if corruption.name not in _KERNELS:
+        return apply_plugin(cast(CorruptionPlugin, corruption), batch, vocabulary, seed=seed, epoch=epoch)
     return _KERNELS[corruption.name](batch, vocabulary, corruption, seed=seed, epoch=epoch)
 
 

@@ -54,7 +54,7 @@ class Purpose(IntEnum):
     KEPT_CUTS = 20
 
 
-def stream_keys(seed: int, epoch: int, keys: UIntArray, *purposes: Purpose) -> UIntArray:
+def stream_keys(seed: int, epoch: int, keys: UIntArray, *purposes: Purpose | int) -> UIntArray:
     """(purposes, samples), or (samples,) for one: the stream of each sample for each purpose.
 
     Seed, epoch, purpose and key are mixed in one by one; seed and epoch count modulo 2**64.
@@ -134,7 +134,7 @@ def counting(count: int, dtype: str = "int64") -> npt.NDArray[Any]:
 
 
 @lru_cache(maxsize=256)
-def _roots(seed: int, epoch: int, purposes: tuple[Purpose, ...]) -> UIntArray:
+def _roots(seed: int, epoch: int, purposes: tuple[int, ...]) -> UIntArray:
     states = np.zeros((len(purposes), 1), dtype=np.uint64)
     for numbers in ([seed], [epoch], purposes):
         words = [(number + GAMMA) % (1 << 64) for number in numbers]

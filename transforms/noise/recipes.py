@@ -39,8 +39,11 @@ from noisebeam.transforms.noise.insertion import TokenInsertion
 from noisebeam.transforms.noise.lengths import SpanLengths
 from noisebeam.transforms.noise.masking import TokenMasking
 from noisebeam.transforms.noise.permutation import SentencePermutation
+from noisebeam.transforms.noise.plugins import load_corruption
 from noisebeam.transforms.noise.rotation import DocumentRotation
 from noisebeam.transforms.noise.span_corruption import Denoiser, SpanCorruption
+from noisebeam.transforms.plugins import CORRUPTIONS as CORRUPTION_PLUGINS
+from noisebeam.transforms.plugins import plugin_names
 from noisebeam.transforms.vocabulary import Vocabulary
 
 Corruption = (
@@ -184,14 +187,24 @@ def _corruption(entry: Any) -> Corruption:
     if not isinstance(entry, Mapping) or len(entry) != 1:
         raise ValueError(f"corruption {entry!r}: expected a name, or one name with its settings")
     name, settings = next(iter(entry.items()))
-    if name not in CORRUPTIONS:
-        raise ValueError(f"corruption {name!r}: expected one of {', '.join(CORRUPTIONS)}")
-    kind = CORRUPTIONS[name]
+    kind = _kind(name)
     settings = {} if settings is None else settings
     if not isinstance(settings, Mapping):
         raise ValueError(f"{name}: settings are {settings!r}; expected a mapping, as in {{probability: 1}}")
     _check_keys(name, settings, tuple(field.name for field in fields(kind)))
     return kind(**{key: _value(name, key, value) for key, value in settings.items()})
+
+
+def _kind(name: Any) -> type[Corruption]:
+    added = plugin_names(CORRUPTION_PLUGINS) if name not in CORRUPTIONS else ()
+    if name in added:
+        return load_corruption(name)
+    if name not in CORRUPTIONS:
+        raise ValueError(
+            f"corruption {name!r}: expected one of {', '.join((*CORRUPTIONS, *added))}, or the name of one that an "
+            "installed package adds"
+        )
+    return CORRUPTIONS[name]
 
 
 def _value(corruption: str, key: str, value: Any) -> Any:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from noisebeam.transforms import files
 from noisebeam.transforms.documents import DeadLetter, Document
 from noisebeam.transforms.files import FilePart, InputError
-from noisebeam.transforms.formats import ReadOptions, read_documents, split_inputs
+from noisebeam.transforms.formats import ReadOptions, lines, read_documents, split_inputs
 
 URL = "memory:///documents/file"
 Records = list[Document | DeadLetter]
@@ -203,6 +203,24 @@ def test_parts_and_blocks_of_any_size_hold_every_record_once(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "_BLOCK_BYTES", block_bytes)
         assert [record for part in parts for record in read_documents(part, ReadOptions())] == whole
+
+
+@given(
+    st.lists(st.sampled_from([b"", b" ", b"\t \r", b"one", b"two words", b" x", b"\xef\xbb\xbf"]), max_size=12),
+    st.booleans(),
+    st.integers(1, 12),
+    st.integers(1, 5),
+    st.sampled_from([5, 1000]),
+)
+def test_parts_of_any_size_hold_every_paragraph_once(
+    written: list[bytes], has_mark: bool, part_bytes: int, look_back: int, longest: int
+) -> None:
+    options = ReadOptions(format="paragraphs", max_record_bytes=longest)
+    whole = read(b"\xef\xbb\xbf" * has_mark + b"\n".join(written), ".txt", options)
+    parts = split_inputs([URL + ".txt"], options, part_bytes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "_LOOK_BACK_BYTES", look_back)
+        assert [record for part in parts for record in read_documents(part, options)] == whole
 
 
 @given(st.lists(raw_lines, max_size=8))
