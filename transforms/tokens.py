@@ -45,7 +45,7 @@ class EncodedSentences:
     heads: Ragged  # int32
     opens: BoolArray  # (sentences,): True where a sentence was cut inside a word, so that its rest must open a window
     edges: tuple[tuple[str, str], ...]  # of each sentence the first character of its continuing form, and the last
-    sentences_cut: int = 0  # sentences that were longer than a window
+    cut: tuple[int, ...] = ()  # where those sentences start that were longer than a window, and so were cut
 
     def __len__(self) -> int:
         return len(self.head_lengths)
@@ -99,13 +99,13 @@ class Encoder:
         encoded = self._encode(text, spans.tolist(), [False] * len(spans))
         if budget is None:
             return encoded
-        allowed, sentences_cut = budget, 0
+        allowed, cut = budget, ()
         while len(too_long := np.flatnonzero(encoded.first_lengths > budget)):
-            sentences_cut = sentences_cut or len(too_long)
+            cut = cut or tuple(encoded.spans[too_long, 0].tolist())
             parts = list(self._cut_long(text, encoded, set(too_long.tolist()), allowed))
             encoded = self._encode(text, [part[:2] for part in parts], [part[2] for part in parts])
             allowed = max(1, allowed - budget // 8)
-        return replace(encoded, sentences_cut=sentences_cut)
+        return replace(encoded, cut=cut)
 
     def join(self, encoded: EncodedSentences, first: int, last: int) -> dict[str, Array]:
         """The fields of the sample (see `Sample`) made of the sentences from `first` up to, not including, `last`.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from noisebeam.transforms.spans import Spans
 from noisebeam.transforms.tokens import SMALLEST_BUDGET, EncodedSentences, Encoder
 
 Range = tuple[int, int]  # sentences, half-open
+
+_SECTION = 2**18  # characters of a document that are encoded together, beside those of 16 windows or so
+_CONTEXT = 64  # characters that tell how the text after them is encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +65,19 @@ class Window:
     fields: Mapping[str, Array] | None = None
 
 
-def fill_windows(encoded: EncodedSentences, budget: int) -> Iterator[Range]:
-    """Windows of whole sentences up to `budget` tokens, one after the other."""
+def fill_windows(encoded: EncodedSentences, budget: int, first: int = 0) -> Iterator[Range]:
+    """Windows of whole sentences up to `budget` tokens, one after the other, from sentence `first` on."""
     fits = _Fit(encoded, budget)
-    first = 0
     while first < len(encoded):
         last = fits.last(first)
         yield first, last
         first = last
 
 
-def slide_windows(encoded: EncodedSentences, budget: int, size: int, stride: int) -> Iterator[Range]:
+def slide_windows(encoded: EncodedSentences, budget: int, size: int, stride: int, first: int = 0) -> Iterator[Range]:
     """Windows of `size` sentences, each `stride` after the last: k - size + 1 of them for stride 1, at least one."""
     fits = _Fit(encoded, budget)
-    first = last = 0
+    last = first
     while last < len(encoded):
         last = min(fits.last(first), first + size)
         yield first, last
@@ -103,25 +106,84 @@ class _Fit:
 
 def build_windows(
     document: Document, sentences: Spans, encoder: Encoder, options: WindowOptions
-) -> tuple[list[Window], int]:
-    """The windows of a document, and how many of its sentences were longer than a window and so were cut.
+) -> Iterator[tuple[list[Window], int]]:
+    """The windows of a document, in runs, each with the number of its sentences that were longer than a window and cut.
 
-    There is no window if the tokenizer gives no token for the text.
+    A run holds the windows of some 100,000 characters, so that memory does not grow with the document. There is
+    none if the tokenizer gives no token for the text.
     """
+    key, index = document_key(document.id, document.text), 0
+    for section in _sections(document.text, sentences, encoder, options):
+        encoded = section.encoded
+        windows = [
+            _window(document, key, index + i, encoded.spans[first:last], encoder.join(encoded, first, last))
+            for i, (first, last) in enumerate(section.ranges)
+        ]
+        index += len(windows)
+        start, end = encoded.spans[section.ranges[0][0], 0], encoded.spans[section.ranges[-1][1] - 1, 1]
+        yield windows, int(np.isin([at for at in encoded.cut if start <= at < end], sentences[:, 0]).sum())
+
+
+class _Section(NamedTuple):
+    """Sentences that are encoded together, and the windows among them."""
+
+    encoded: EncodedSentences
+    ranges: list[Range]
+
+
+def _sections(text: str, sentences: Spans, encoder: Encoder, options: WindowOptions) -> Iterator[_Section]:
+    """A document piece by piece. Windows that the end of a piece might have made shorter are left to the next piece."""
     budget = options.max_tokens - encoder.special_tokens
-    encoded = encoder.encode(document.text, sentences, budget)
-    if not len(encoded.ids.values):
-        return [], 0
+    begin, size = (int(sentences[0, 0]) if len(sentences) else len(text)), _SECTION + 64 * budget
+    while begin < len(text):
+        spans = _spans_from(sentences, begin, size)
+        encoded = _encode_in_context(text, spans, encoder, budget)
+        first = int(np.searchsorted(encoded.spans[:, 0], begin))
+        ranges = list(_ranges(encoded, budget, options, first)) if len(encoded.ids.values) else []
+        if spans[-1, 1] == sentences[-1, 1]:
+            if ranges:
+                yield _Section(encoded, ranges)
+            return
+        kept = [last < len(encoded) for _, last in ranges].count(True)
+        if kept:
+            yield _Section(encoded, ranges[:kept])
+            begin = int(encoded.spans[ranges[kept][0], 0])
+        else:
+            size *= 2
+
+
+def _spans_from(sentences: Spans, begin: int, size: int) -> Spans:
+    """The sentences from `begin` on that end within `size` characters; if there is none, so much of the first.
+
+    Where `begin` is inside a sentence that was cut, the whole sentence comes, to be cut alike; not if it is very long.
+    """
+    first = int(np.searchsorted(sentences[:, 1], begin, side="right"))
+    last = int(np.searchsorted(sentences[:, 1], begin + size, side="right"))
+    spans = sentences[first : max(last, first + 1)].copy()
+    if begin - spans[0, 0] > size // 2:
+        spans[0, 0] = begin
+    if last <= first:
+        spans[0, 1] = begin + size
+    return spans
+
+
+def _encode_in_context(text: str, spans: Spans, encoder: Encoder, budget: int) -> EncodedSentences:
+    """Sentences, encoded as they stand after the text before them, some of whose end is encoded too."""
+    start = int(spans[0, 0])
+    before = text[max(0, start - _CONTEXT) : start].rstrip()
+    if before:
+        begin = max(0, start - _CONTEXT)
+        context = np.array([[begin, begin + len(before)]], dtype=np.int64)
+        encoded = encoder.encode(text, np.concatenate([context, spans]), budget)
+        if start in encoded.spans[:, 0]:
+            return encoded
+    return encoder.encode(text, spans, budget)
+
+
+def _ranges(encoded: EncodedSentences, budget: int, options: WindowOptions, first: int) -> Iterator[Range]:
     if options.size is None:
-        ranges = fill_windows(encoded, budget)
-    else:
-        ranges = slide_windows(encoded, budget, options.size, options.stride or options.size)
-    key = document_key(document.id, document.text)
-    windows = [
-        _window(document, key, index, encoded.spans[first:last], encoder.join(encoded, first, last))
-        for index, (first, last) in enumerate(ranges)
-    ]
-    return windows, encoded.sentences_cut
+        return fill_windows(encoded, budget, first)
+    return slide_windows(encoded, budget, options.size, options.stride or options.size, first)
 
 
 def _window(document: Document, key: int, index: int, spans: Spans, fields: Mapping[str, Array]) -> Window:

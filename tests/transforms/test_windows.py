@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from noisebeam.transforms import windows
+from noisebeam.transforms.documents import Document
+from noisebeam.transforms.files import FilePart
+from noisebeam.transforms.formats import ReadOptions, read_documents
 from noisebeam.transforms.samples import Ragged, offsets_of
-from noisebeam.transforms.tokens import EncodedSentences
-from noisebeam.transforms.windows import WindowOptions, fill_windows, slide_windows
+from noisebeam.transforms.sentencex_segmenter import SentencexSegmenter
+from noisebeam.transforms.spans import Spans
+from noisebeam.transforms.tokenizer import load_tokenizer
+from noisebeam.transforms.tokens import EncodedSentences, Encoder
+from noisebeam.transforms.windows import Window, WindowOptions, build_windows, fill_windows, slide_windows
 
 
 def encoded(lengths: list[int], gains: list[int] | None = None, opens: list[int] = []) -> EncodedSentences:  # noqa: B006
@@ -101,3 +113,54 @@ def test_every_sentence_is_in_a_window_and_no_window_exceeds_the_budget(
 def test_nonsensical_options_are_refused(values: dict[str, int], text: str) -> None:
     with pytest.raises(ValueError, match=f"^{text}$"):
         WindowOptions(**values)
+
+
+TOKENIZERS = ("bart-base", "bert-base-uncased", "bert-base-chinese", "gpt2", "t5-base")
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+@pytest.mark.parametrize(("size", "stride"), [(None, None), (5, 2)])
+@pytest.mark.parametrize("section", [-3300, 0])
+def test_a_document_encoded_piece_by_piece_has_the_windows_of_one_encoded_whole(
+    shared: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: str, size: int | None, stride: int | None, section: int
+) -> None:
+    encoder = Encoder(load_tokenizer(str(shared / "tokenizers" / tokenizer)))
+    options = WindowOptions(max_tokens=64, size=size, stride=stride)
+    english, chinese = real_documents(shared)
+    # To t5-base most of a Chinese text is one unknown token, whose sentences cannot be told apart.
+    for document, spans in [english] if tokenizer == "t5-base" else [english, chinese]:
+        monkeypatch.setattr(windows, "_SECTION", 2**30)
+        ((whole, cut),) = build_windows(document, spans, encoder, options)
+        monkeypatch.setattr(windows, "_SECTION", section)
+        runs = list(build_windows(document, spans, encoder, options))
+        assert len(runs) > 1
+        pieces = [window for run, _ in runs for window in run]
+        assert [plain(window) for window in pieces] == [plain(window) for window in whole]
+        assert sum(cut_in_run for _, cut_in_run in runs) == cut
+
+
+def real_documents(shared: Path) -> Iterator[tuple[Document, Spans]]:
+    for name, lang in (("en_books", "en"), ("zh_docs", "zh")):
+        documents = read_documents(FilePart(str(shared / f"corpora/{name}.jsonl.gz")), ReadOptions())
+        document = next(found for found in documents if isinstance(found, Document) and len(found.text) > 12_000)
+        text = document.text[:12_000]
+        (spans,) = SentencexSegmenter(lang).segment([text], [None])
+        yield replace(document, text=text), spans
+
+
+def plain(window: Window) -> tuple[int, str, list[list[int]], dict[str, list[int]]]:
+    fields = {name: values.tolist() for name, values in (window.fields or {}).items()}
+    return window.index, window.text, window.sentences.tolist(), fields
+
+
+def test_memory_does_not_grow_with_a_text_without_sentence_ends(shared: Path) -> None:
+    encoder = Encoder(load_tokenizer(str(shared / "tokenizers/bart-base")))
+    text = "word " * 130_000
+    tracemalloc.start()
+    tokens = 0
+    for run, _ in build_windows(Document("a", text), np.array([[0, len(text) - 1]]), encoder, WindowOptions()):
+        tokens += sum(len(window.fields["ids"]) - 2 for window in run if window.fields)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert tokens == 130_000
+    assert peak < 40 * 2**20

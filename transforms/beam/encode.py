@@ -102,12 +102,14 @@ class _Build(_WithEncoder):
 
     def process(self, segmented: SegmentedDocument) -> Iterator[Any]:
         document, sentences = segmented
-        windows, sentences_cut = build_windows(document, sentences, self._encoder, self._options)
-        if not windows:
+        found = False
+        for windows, sentences_cut in build_windows(document, sentences, self._encoder, self._options):
+            found = True
+            counter("windows").inc(len(windows))
+            counter("sentences-cut").inc(sentences_cut)
+            yield from windows
+        if not found:
             yield rejected(document, "the tokenizer gives no token for this text")
-        counter("windows").inc(len(windows))
-        counter("sentences-cut").inc(sentences_cut)
-        yield from windows
 
 
 @beam.typehints.with_input_types(Window)
