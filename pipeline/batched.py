@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from itertools import islice
-from typing import Any, Protocol
+from itertools import chain, islice
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from noisebeam.pipeline.batching import GlobalBatch, Plan
+from noisebeam.pipeline.batching import Collate, GlobalBatch, Plan
 from noisebeam.pipeline.collate import Batch, collate
 from noisebeam.pipeline.read_ahead import read_ahead
 from noisebeam.pipeline.settings import BatchSettings, check_number
@@ -34,8 +33,23 @@ class Epoch(Protocol):
         """Their inputs and labels, a row a sample, each cut to so many tokens if `most` is given."""
 
 
-@dataclass(frozen=True)
-class _Made:
+class _Chunk(NamedTuple):
+    """Batches that were read together."""
+
+    ends: list[int]  # of each, the position after it
+    rows: list[Ragged]  # of each, the positions of its samples, row by row
+    fields: Mapping[str, Ragged]  # of all their samples, one after the other
+
+    def batches(self) -> Iterator[tuple[int, Ragged, dict[str, Ragged]]]:
+        """The same batch by batch."""
+        first = 0
+        for end, rows in zip(self.ends, self.rows, strict=True):
+            last = first + len(rows.values)
+            yield end, rows, {name: values.between(first, last) for name, values in self.fields.items()}
+            first = last
+
+
+class _Made(NamedTuple):
     batch: Batch
     end: int  # the position after it
 
@@ -174,13 +188,16 @@ class BatchedDataset(IterableDataset[Batch]):
         worker = get_worker_info()
         self._progress = progress = progress.for_worker(*((worker.id, worker.num_workers) if worker else (0, 1)))
         self._tokens = self._places = 0
-        for made in read_ahead(self._make(progress), self.settings.read_ahead):
+        # Two threads, each with one or two things ready: one reads and noises, one pads. Batches go over in groups.
+        ahead = self.settings.read_ahead
+        chunks = read_ahead(self._read(progress), min(1, ahead))
+        for made in chain.from_iterable(read_ahead(self._collate(chunks, max(1, ahead // 2)), min(2, ahead))):
             self._progress = progress = progress.after(made.end)
             yield made.batch
         if progress.worker == 0 and self.rank == 0:
             self._report()
 
-    def _make(self, progress: Progress) -> Iterator[_Made]:
+    def _read(self, progress: Progress) -> Iterator[_Chunk]:
         epoch = self.epoch
         samples = self._open(epoch)
         plan = self._plan(epoch, samples)
@@ -188,27 +205,29 @@ class BatchedDataset(IterableDataset[Batch]):
             self._no_batch()
         batches = islice(self._watched(plan.batches(progress.position)), progress.skip, None, progress.workers)
         for chunk in _chunks(batches, self.chunk * self.world_size):
-            yield from self._make_chunk(samples, chunk, epoch)
+            shares = [batch.share(*self.settings.here()) for batch in chunk]
+            most = self._most(epoch, [batch.start for batch in chunk], [len(rows.values) for rows in shares])
+            fields = samples.fields(np.concatenate([rows.values for rows in shares]), most)
+            yield _Chunk([batch.end for batch in chunk], shares, fields)
 
     def _watched(self, batches: Iterator[GlobalBatch]) -> Iterator[GlobalBatch]:
         for batch in batches:
             self._last = batch
             yield batch
 
-    def _make_chunk(self, samples: Epoch, chunk: list[GlobalBatch], epoch: int) -> Iterator[_Made]:
-        shares = [batch.share(*self.settings.here()) for batch in chunk]
-        sizes = [len(rows.values) for rows in shares]
-        most = self._most(epoch, [batch.start for batch in chunk], sizes)
-        fields = samples.fields(np.concatenate([rows.values for rows in shares]), most)
+    def _collate(self, chunks: Iterable[_Chunk], group: int) -> Iterator[list[_Made]]:
+        """The batches, in groups of so many or fewer."""
         collated = partial(_collated, pad_id=self.pad_id, least=self.settings.pad_to_multiple)
-        first = 0
-        for batch, rows, size in zip(chunk, shares, sizes, strict=True):
-            part = {name: values.between(first, first + size) for name, values in fields.items()}
-            first += size
-            made = self.settings.batching.collate(part, rows, collated)
-            self._tokens += int(part["input_ids"].offsets[-1])
-            self._places += made["input_ids"].numel()
-            yield _Made(made, batch.end)
+        for chunk in chunks:
+            batches = chunk.batches()
+            while parts := list(islice(batches, group)):
+                yield [self._made(end, rows, fields, collated) for end, rows, fields in parts]
+
+    def _made(self, end: int, rows: Ragged, fields: Mapping[str, Ragged], collated: Collate) -> _Made:
+        batch = self.settings.batching.collate(fields, rows, collated)
+        self._tokens += int(fields["input_ids"].lengths.sum())
+        self._places += batch["input_ids"].numel()
+        return _Made(batch, end)
 
     def _most(self, epoch: int, starts: list[int], sizes: list[int]) -> IntArray | None:
         """How many tokens each sample is cut to at these steps; None for all."""

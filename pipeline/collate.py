@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from noisebeam.transforms.samples import IntArray, Ragged
+from noisebeam.transforms.samples import IntArray, Ragged, within
 
 IGNORED = -100  # the label at which a loss does not look
 Batch = dict[str, torch.Tensor]
@@ -25,24 +24,23 @@ def collate(fields: Mapping[str, Ragged], *, pad_id: int, multiple: int = 1) -> 
     ([[0, 7, 2], [0, 2, 1]], [[1, 1, 1], [1, 1, 0]], [[7, -100], [8, 2]])
     """
     fills = {"input_ids": pad_id, "labels": IGNORED}
-    arrays = {name: pad(rows, fills.get(name, 0), multiple) for name, rows in fields.items()}
-    width = arrays["input_ids"].shape[1]
-    arrays["attention_mask"] = _within(fields["input_ids"], width).astype(np.int64)
-    return {name: torch.from_numpy(values) for name, values in arrays.items()}
+    batch = {}
+    for name, rows in fields.items():
+        mask = within(rows.lengths, _width(rows, multiple))
+        batch[name] = torch.from_numpy(rows.padded(mask, fills.get(name, 0)))
+        if name == "input_ids":
+            batch["attention_mask"] = torch.from_numpy(mask.astype(np.int64))
+    return batch
 
 
 def pad(rows: Ragged, fill: int, multiple: int = 1) -> IntArray:
-    """(rows, width) int64: the rows, filled up at their ends.
+    """(rows, width) int64: the rows, filled up at their ends to the longest, or to a multiple of `multiple`.
 
     >>> pad(Ragged.of([np.array([5]), np.array([6, 7])]), fill=0, multiple=4).tolist()
     [[5, 0, 0, 0], [6, 7, 0, 0]]
     """
-    width = -(-int(rows.lengths.max(initial=0)) // multiple) * multiple
-    padded = np.full((len(rows.lengths), width), fill, dtype=np.int64)
-    padded[_within(rows, width)] = rows.values
-    return padded
+    return rows.padded(within(rows.lengths, _width(rows, multiple)), fill)
 
 
-def _within(rows: Ragged, width: int) -> npt.NDArray[np.bool_]:
-    """(rows, width): where a row has values."""
-    return np.arange(width, dtype=np.uint32) < rows.lengths[:, None].astype(np.uint32)
+def _width(rows: Ragged, multiple: int) -> int:
+    return -(-int(rows.lengths.max(initial=0)) // multiple) * multiple

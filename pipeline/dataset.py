@@ -25,8 +25,7 @@ from noisebeam.transforms.noise import Recipe, check_recipe, load_recipe
 from noisebeam.transforms.samples import IntArray, Ragged, Sample
 from noisebeam.transforms.vocabulary import Vocabulary
 
-# Samples that are read together, and noised together: the numbers do not change the result.
-_CHUNK, _NOISED_CHUNK = 1024, 128
+_CHUNK = 2**20  # tokens that are read and noised together
 
 
 class ShardDataset(BatchedDataset):
@@ -90,7 +89,7 @@ class ShardDataset(BatchedDataset):
         self.shuffle = shuffle
         self.length_filter = LengthFilter(min_tokens, max_tokens)
         self.max_tokens = min(self.manifest.max_tokens, max_tokens or self.manifest.max_tokens)
-        self.chunk = _NOISED_CHUNK if self.recipe else _CHUNK
+        self.chunk = max(1, _CHUNK // self.manifest.max_tokens)
         self._source = ShardSource(self.url, self.manifest, cache)
         self._inputs = InputMaker(self.vocabulary, self.recipe, self.manifest.baked, self.seed)
         self.pad_id = self._inputs.pad_id
@@ -160,7 +159,7 @@ class ShardEpoch:
     def __init__(self, source: ShardSource, order: EpochOrder, inputs: InputMaker, epoch: int) -> None:
         self._source = source
         self._order = order
-        self._rows = RowReader(source, order)
+        self._rows = RowReader(source, order, inputs.needs)
         self._inputs = inputs
         self._epoch = epoch
 
@@ -175,7 +174,7 @@ class ShardEpoch:
 
     def fields(self, positions: IntArray, most: IntArray | None) -> Mapping[str, Ragged]:
         """Their inputs and labels, a row a sample, each cut to so many tokens if `most` is given."""
-        columns: Mapping[str, Ragged] = self._rows.columns(positions, self._inputs.needs)
+        columns: Mapping[str, Ragged] = self._rows.columns(positions)
         if most is not None:
             vocabulary = self._inputs.vocabulary
             columns = cut(columns, most, len(vocabulary.prefix), len(vocabulary.suffix))

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from noisebeam.pipeline.cache import ShardCache
+from noisebeam.pipeline.gather import Column, Part, RowMatrix, gather
 from noisebeam.pipeline.order import EpochOrder
 from noisebeam.transforms.manifest import Manifest
-from noisebeam.transforms.samples import Array, IntArray, Ragged, Sample, offsets_of
+from noisebeam.transforms.samples import Array, Ragged, Sample, offsets_of
 from noisebeam.transforms.shard_reader import Block, ShardError, ShardReader, parse_index
 from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import join, local_path, read_bytes
@@ -144,44 +145,39 @@ Choose = Callable[[tuple[str, ...]], Iterable[str]]  # the fields to read, of th
 class RowReader:
     """Reads the samples at given positions of an epoch; keeps the blocks that are in use."""
 
-    def __init__(self, source: ShardSource, order: EpochOrder) -> None:
+    def __init__(self, source: ShardSource, order: EpochOrder, choose: Choose) -> None:
         self._source = source
         self._order = order
-        self._visits: RecentlyUsed[tuple[int, int], tuple[Block, IntArray]] = RecentlyUsed(order.streams + 8)
+        self._choose = choose
+        self._visits: RecentlyUsed[int, dict[str, Column]] = RecentlyUsed(order.streams + 8)
 
-    def columns(self, positions: npt.ArrayLike, choose: Choose) -> dict[str, Ragged]:
+    def columns(self, positions: npt.ArrayLike) -> dict[str, RowMatrix]:
         """The chosen fields of the samples at these positions (and their keys, if `KEYS` is chosen), a row a sample."""
-        return {name: Ragged.of(rows) for name, rows in self.rows(positions, choose).items()}
-
-    def rows(self, positions: npt.ArrayLike, choose: Choose) -> dict[str, list[Array]]:
-        """The same as views of the blocks."""
         shards, slots, rows = self._order.places(positions)
         self._source.fetch(np.unique(shards).tolist())
-        # Block by block, so that what a block costs is spread over all of its rows.
-        by_block = np.lexsort((slots, shards))
-        bounds = np.flatnonzero(np.diff(shards[by_block], prepend=-1) | np.diff(slots[by_block], prepend=-1))
-        found: dict[str, list[Array]] = {}
-        for part in np.split(by_block, bounds[1:]):
-            block, order = self._visit(int(shards[part[0]]), int(slots[part[0]]))
-            numbers = order[rows[part]].tolist()
-            for name in choose(block.fields):
-                found.setdefault(name, []).extend(map(rows_of(block, name).__getitem__, numbers))
-        back = np.argsort(by_block).tolist()
-        return {name: [values[i] for i in back] for name, values in found.items()}
+        visits, visit_of, counts = np.unique(shards << 32 | slots, return_inverse=True, return_counts=True)
+        by_visit = np.split(np.argsort(visit_of, kind="stable"), np.cumsum(counts)[:-1])
+        found: dict[str, list[Part]] = {}
+        for visit, part in zip(visits.tolist(), by_visit, strict=True):
+            for name, column in self._visit(visit).items():
+                found.setdefault(name, []).append((part, column, rows[part]))
+        return {name: gather(parts) for name, parts in found.items()}
 
-    def _visit(self, shard: int, slot: int) -> tuple[Block, IntArray]:
-        visit = self._visits.get((shard, slot))
-        if visit is None:
+    def _visit(self, visit: int) -> dict[str, Column]:
+        columns = self._visits.get(visit)
+        if columns is None:
+            shard, slot = divmod(visit, 1 << 32)
             number = int(self._order.block_order(shard)[slot])
-            visit = self._source.reader(shard).block(number), self._order.row_order(shard, number)
-            self._visits.put((shard, slot), visit)
-        return visit
+            block, order = self._source.reader(shard).block(number), self._order.row_order(shard, number)
+            columns = {name: Column.of(column_of(block, name), order) for name in self._choose(block.fields)}
+            self._visits.put(visit, columns)
+        return columns
 
 
-def rows_of(block: Block, name: str) -> list[Array]:
-    """The rows of a field of a block, or the keys; ShardError if the block does not have it."""
+def column_of(block: Block, name: str) -> Ragged:
+    """A field of a block, or the keys; ShardError if the block does not have it."""
     try:
-        return block.rows(name)
+        return block.column(name)
     except KeyError as error:
         raise ShardError(
             f"expected shards with the field {name!r}, got {', '.join(block.fields)}; build them again with it"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from noisebeam.pipeline.inputs import InputMaker
-from noisebeam.pipeline.source import RecentlyUsed, ShardSource, rows_of
+from noisebeam.pipeline.source import RecentlyUsed, ShardSource, column_of
 from noisebeam.transforms.samples import IntArray, Ragged
 from noisebeam.transforms.shard_reader import Block
 
@@ -46,7 +46,7 @@ class SampleView:
         if not found:
             return []
         names = self._inputs.needs(found[0][0].fields)
-        columns = {name: Ragged.of([rows_of(block, name)[row] for block, row in found]) for name in names}
+        columns = {name: Ragged.of([column_of(block, name).row(row) for block, row in found]) for name in names}
         fields = self._inputs.make(columns, self.epoch)
         return [{name: rows.row(i).astype(np.int64) for name, rows in fields.items()} for i in range(len(found))]
 

@@ -7,19 +7,21 @@ treats all of them in a handful of numpy calls, without padding and without a Py
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 IntArray = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
-class Ragged(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Ragged:
     """Rows of different lengths: `values` holds them end to end, row i is `values[offsets[i]:offsets[i + 1]]`."""
 
     values: Array  # (total,)
@@ -34,6 +36,10 @@ class Ragged(NamedTuple):
         """
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
         return cls(np.concatenate(rows) if len(rows) else np.zeros(0, dtype=np.int64), offsets_of(lengths))
+
+    def __iter__(self) -> Iterator[Array]:
+        """To unpack: `values, offsets = ragged`."""
+        return iter((self.values, self.offsets))
 
     @property
     def lengths(self) -> IntArray:
@@ -53,6 +59,17 @@ class Ragged(NamedTuple):
         bounds = self.offsets[first : last + 1]
         return Ragged(self.values[bounds[0] : bounds[-1]], bounds - bounds[0])
 
+    def padded(self, mask: Mask, fill: int) -> IntArray:
+        """(rows, width) int64: the rows where `mask`, which is `within(self.lengths, width)`, is True, and else `fill`.
+
+        >>> rows = Ragged.of([np.array([5, 6]), np.array([7])])
+        >>> rows.padded(within(rows.lengths, 2), fill=0).tolist()
+        [[5, 6], [7, 0]]
+        """
+        padded = np.full(mask.shape, fill, dtype=np.int64)
+        padded[mask] = self.values
+        return padded
+
 
 def offsets_of(lengths: Array) -> IntArray:
     """The offsets of rows with these lengths.
@@ -63,6 +80,16 @@ def offsets_of(lengths: Array) -> IntArray:
     offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
+
+
+def within(lengths: IntArray, width: int) -> Mask:
+    """(rows, width): True where a row of this length has values.
+
+    >>> within(np.array([2, 0]), 3).tolist()
+    [[True, True, False], [False, False, False]]
+    """
+    number = np.min_scalar_type(max(width, lengths.max(initial=0)))  # small numbers compare several times as fast
+    return np.arange(width, dtype=number) < lengths.astype(number)[:, None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,6 @@ class Block:
         self.arrays = arrays
         self.size = size
         self._offsets: dict[str, IntArray] = {}
-        self._rows: dict[str, list[Array]] = {}
 
     def __len__(self) -> int:
         return self.size
@@ -76,12 +75,6 @@ class Block:
         if field == KEYS:
             return Ragged(self.keys, np.arange(len(self.keys) + 1))
         return Ragged(self.values(field), self.offsets(field))
-
-    def rows(self, field: str) -> list[Array]:
-        """The rows of `column`, as views that are made once."""
-        if field not in self._rows:
-            self._rows[field] = self.column(field).rows()
-        return self._rows[field]
 
     def sample(self, i: int) -> Sample:
         """Sample `i` of the block."""

@@ -107,10 +107,10 @@ def read_noisebeam(folder: Path) -> Iterator[Row]:
     manifest = read_manifest(str(folder))
     sizes = [shard.samples for shard in manifest.shards]
     order = EpochOrder(sizes, manifest.samples_per_member, seed=1, epoch=0)
-    reader = RowReader(ShardSource(str(folder), manifest), order)
+    reader = RowReader(ShardSource(str(folder), manifest), order, lambda _: FIELDS)
     for start in range(0, manifest.samples, 4096):
-        rows = reader.rows(np.arange(start, min(start + 4096, manifest.samples)), lambda _: FIELDS)
-        for inputs, labels in zip(*rows.values(), strict=True):
+        columns = reader.columns(np.arange(start, min(start + 4096, manifest.samples)))
+        for inputs, labels in zip(*(column.rows() for column in columns.values()), strict=True):
             yield {"input_ids": inputs, "labels": labels}
 
 
