@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := deploy/dataflow deploy/spark pipeline transforms transforms/beam transforms/formats transforms/noise
+PACKAGES := deploy/dataflow deploy/spark deploy/training pipeline transforms transforms/beam transforms/formats transforms/noise
 
 .PHONY: setup demo test lint clean
 
@@ -32,4 +32,4 @@ lint: setup
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build dist demo
+	rm -rf $(VENV) build dist demo training

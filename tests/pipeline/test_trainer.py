@@ -23,7 +23,7 @@ class Recorder(StreamTrainer):
         return super().training_step(model, inputs, *args, **kwargs)
 
 
-def train(url: str, folder: Path, resume: str | None = None, **settings: Any) -> list[Any]:
+def train(url: str, folder: Path, resume: str | None = None, *, shuffle: bool = True, **settings: Any) -> list[Any]:
     sizes = {f"{part}_{name}": n for part in ("encoder", "decoder") for name, n in (("layers", 1), ("ffn_dim", 16))}
     heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
     model = BartForConditionalGeneration(
@@ -31,7 +31,7 @@ def train(url: str, folder: Path, resume: str | None = None, **settings: Any) ->
     )
     fixed = {"report_to": [], "use_cpu": True, "disable_tqdm": True, "num_train_epochs": 2, "save_steps": 7}
     arguments = TrainingArguments(str(folder), **{**fixed, "ignore_data_skip": True, **settings})
-    dataset = ShardDataset(url, "bart", batch_size=8, seed=1)
+    dataset = ShardDataset(url, "bart", batch_size=8, seed=1, shuffle=shuffle)
     trainer = Recorder(model=model, args=arguments, train_dataset=dataset)
     trainer.train(resume_from_checkpoint=resume)
     return trainer.seen
@@ -49,6 +49,17 @@ def test_a_resumed_run_is_given_the_very_batches_that_were_to_come(
     for step in (7, 14, 20 // accumulated):
         rest = train(url, tmp_path / "run", str(tmp_path / "run" / f"checkpoint-{step}"), **settings)
         assert rest == whole[step * accumulated :]
+
+
+def test_a_run_is_given_other_noise_in_each_epoch_and_the_same_when_it_is_replayed(
+    make_set: Callable[..., str], tmp_path: Path
+) -> None:
+    url = make_set(str(tmp_path / "set"), 80)
+    seen, replayed = (train(url, tmp_path / name, shuffle=False, save_strategy="no") for name in ("run", "replay"))
+    assert replayed == seen
+    first, second = (list(zip(*epoch, strict=True)) for epoch in (seen[:10], seen[10:]))
+    assert first[0] != second[0]
+    assert first[1] == second[1]
 
 
 def test_a_trainer_that_would_skip_batches_is_an_error(make_set: Callable[..., str], tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""Causal language modelling with GPT-2 or BLOOM: each token is predicted from those before it.
+
+    python -m noisebeam.deploy.training.causal [--model bloom] [--padding left]
+    torchrun --nproc-per-node 2 -m noisebeam.deploy.training.causal
+
+Each document ends in an end of text. At the end prompts of different lengths go on, in one batch padded on the left:
+once with the likeliest token at each step, once with tokens drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from noisebeam.deploy.training import models
+from noisebeam.deploy.training.corpora import TALES
+from noisebeam.deploy.training.generate import left_pad
+from noisebeam.deploy.training.runs import SEED, build_shards, finish, parser, tell, tokenizer_of, train
+from noisebeam.pipeline import ShardDataset
+
+MODELS = {"gpt2": models.gpt2, "bloom": models.bloom}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train, go on with prompts; exit status 1 if the loss did not fall clearly below the baseline."""
+    made = parser(__doc__, steps=400)
+    made.add_argument("--model", choices=tuple(MODELS), default="gpt2", help="default gpt2")
+    options = made.parse_args(arguments)
+    shards = build_shards(options, TALES, "gpt2")
+    dataset = ShardDataset(shards, batch_size=options.batch_size, seed=SEED)
+    model = MODELS[options.model](dataset.vocabulary)
+    learned = train(model, dataset, options.folder, steps=options.steps, learning_rate=options.learning_rate)
+    tokenizer = tokenizer_of(shards)
+    prompts = [dataset.sample(i).fields["ids"].tolist()[:length] for i, length in enumerate((4, 8, 6))]
+    batch = left_pad(prompts, model.config.pad_token_id)
+    for name, settings in (("greedy", {"do_sample": False}), ("sampled", {"do_sample": True, "top_k": 20})):
+        torch.manual_seed(SEED)
+        found = model.generate(**batch, **settings, max_new_tokens=24)
+        for prompt, row in zip(prompts, found, strict=True):
+            new = row[batch["input_ids"].shape[1] :]
+            tell(f"{name:8}{tokenizer.decode(prompt)} |{tokenizer.decode(new, skip_special_tokens=True)}")
+    return finish(learned)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

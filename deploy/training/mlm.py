@@ -1,0 +1,46 @@
+"""Masked language modelling with BERT: 15 % of the tokens are to be found again, most of them under a mask.
+
+    python -m noisebeam.deploy.training.mlm [--lang zh] [--whole-words]
+    torchrun --nproc-per-node 2 -m noisebeam.deploy.training.mlm
+
+At the end the fill-mask pipeline of `transformers` fills a token of a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from transformers import pipeline
+
+from noisebeam.deploy.training import models
+from noisebeam.deploy.training.corpora import MANUAL, TALES
+from noisebeam.deploy.training.runs import SEED, build_shards, finish, parser, tell, tokenizer_of, train
+from noisebeam.pipeline import ShardDataset
+
+CORPORA = {"en": (TALES, "bert-base-uncased"), "zh": (MANUAL, "bert-base-chinese")}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train, fill a mask; exit status 1 if the loss did not fall clearly below the baseline."""
+    made = parser(__doc__, steps=400, batch_size=8)
+    made.add_argument("--lang", choices=tuple(CORPORA), default="en", help="English or Chinese (default en)")
+    made.add_argument("--whole-words", action="store_true", help="mask whole words")
+    options = made.parse_args(arguments)
+    shards = build_shards(options, *CORPORA[options.lang])
+    recipe = "bert-whole-words" if options.whole_words else "bert"
+    dataset = ShardDataset(shards, recipe, batch_size=options.batch_size, seed=SEED)
+    model = models.bert(dataset.vocabulary)
+    learned = train(model, dataset, options.folder, steps=options.steps, learning_rate=options.learning_rate)
+    tokenizer = tokenizer_of(shards)
+    fill = pipeline("fill-mask", model=model, tokenizer=tokenizer, top_k=5, device="cpu")
+    ids = dataset.sample(0).fields["ids"].tolist()[1:-1]
+    place = len(ids) // 2
+    original, ids[place] = ids[place], tokenizer.mask_token_id
+    tell(f"\n{tokenizer.decode(ids)}\nwas: {tokenizer.decode([original])}")
+    for guess in fill(tokenizer.decode(ids)):
+        tell(f"{guess['score']:6.3f} {guess['token_str']}")
+    return finish(learned)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
