@@ -102,7 +102,7 @@ class EpochOrder:
         """The shards of the samples at these positions, and the samples numbered as they lie in their shard."""
         shards, slots, rows = self.places(positions)
         numbers = np.empty_like(rows)
-        for shard, slot in np.unique(np.stack([shards, slots], axis=1), axis=0).tolist():
+        for shard, slot in sorted(set(zip(shards.tolist(), slots.tolist(), strict=True))):
             here = np.flatnonzero((shards == shard) & (slots == slot))
             block = int(self.block_order(shard)[slot])
             numbers[here] = block * self.block_samples + self.row_order(shard, block)[rows[here]]

@@ -12,7 +12,7 @@ import torch
 
 from noisebeam.pipeline.batching import WINDOW, Collate, Lengths
 from noisebeam.pipeline.collate import IGNORED, Batch
-from noisebeam.pipeline.masks import causal_mask, packed_mask, to_additive
+from noisebeam.pipeline.masks import causal_mask, packed_mask
 from noisebeam.transforms.samples import Array, Ragged, offsets_of
 
 Attention = Literal["mask", "positions", "varlen"]
@@ -71,9 +71,13 @@ class Pack:
     one. No sample sees another, by one of three forms of `attention`:
 
     - `mask`: `attention_mask` (rows, 1, length, length), 0 and minus infinity: block-diagonal, causal but for `mlm`.
-    - `positions`: none. Causal models of transformers 5 that take `position_ids` work it out of them.
+    - `positions`: none, for causal models of transformers 5 that work it out of `position_ids`.
     - `varlen`: all rows in one, without padding, (1, tokens), with `cu_seq_lens_q` and `cu_seq_lens_k`, (samples + 1,)
-      int32, and the numbers `max_length_q` and `max_length_k`, as transformers' flash attention takes them.
+      int32, and the numbers `max_length_q` and `max_length_k`, as transformers' flash attention takes them. Without
+      flash attention it is for causal models alone, as `positions`.
+
+    Transformers looks at positions only where a model keeps no cache, which GPT-2 and others do even in training: so
+    for causal models the last two come with `use_cache`, False.
 
     The data set sets `causal`, as the objective asks.
     """
@@ -98,6 +102,11 @@ class Pack:
                 f"Pack: expected samples without noise or the objective causal or mlm, got {objective}, whose inputs "
                 "have lengths or attention of their own; take GroupByLength"
             )
+        if objective == "mlm" and self.attention == "positions":
+            raise ValueError(
+                "Pack: expected attention mask or varlen for the objective mlm, got positions; "
+                "models that see both sides do not work out of positions where samples begin"
+            )
         if self.length < max_tokens:
             raise ValueError(
                 f"Pack: expected rows of at least {max_tokens} tokens, as the longest sample may have, "
@@ -114,19 +123,26 @@ class Pack:
         samples, labels = fields["input_ids"], fields["labels"].values
         positions = np.arange(samples.offsets[-1]) - np.repeat(samples.offsets[:-1], samples.lengths)
         if self.causal:
-            labels = np.where(positions == 0, IGNORED, labels)
+            labels = np.where(positions == 0, IGNORED, labels.astype(np.int64))
         values = {"input_ids": samples.values, "labels": labels, "position_ids": positions}
         if self.attention == "varlen":
-            return _flat(values, samples)
-        if self.attention == "mask":
-            values["documents"] = np.repeat(np.arange(1, len(samples.lengths) + 1), samples.lengths)
+            return {**_flat(values, samples), **self._no_cache}
+        values["documents"] = np.repeat(np.arange(1, len(samples.lengths) + 1), samples.lengths)
         offsets = samples.offsets[rows.offsets]
         batch = collate({name: Ragged(array, offsets) for name, array in values.items()}, multiple=self.length)
-        del batch["attention_mask"]
-        if self.attention == "mask":
-            mask = packed_mask(batch.pop("documents") - 1)
-            batch["attention_mask"] = to_additive(mask & causal_mask(self.length) if self.causal else mask)[:, None]
-        return batch
+        documents, real = batch.pop("documents"), batch.pop("attention_mask").bool()
+        if self.attention == "positions":
+            return {**batch, **self._no_cache}
+        # Padding sees itself: a position that sees nothing would come out of the softmax as NaN.
+        documents = torch.where(real, documents, len(samples.lengths) + 1 + torch.arange(self.length))
+        mask = packed_mask(documents)
+        if self.causal:
+            mask &= causal_mask(self.length)
+        return {**batch, "attention_mask": torch.where(mask, 0.0, -torch.inf)[:, None]}
+
+    @property
+    def _no_cache(self) -> dict[str, Any]:
+        return {"use_cache": False} if self.causal else {}
 
 
 def _flat(values: Mapping[str, Array], samples: Ragged) -> dict[str, Any]:

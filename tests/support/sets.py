@@ -71,6 +71,7 @@ def write_set(
         max_tokens=64,
         samples_per_member=samples_per_member,
         baked=baked,
+        recipe=load_recipe("bart").text if baked else None,
         shards=tuple(infos),
     )
     write_manifest(url, manifest)
