@@ -1,4 +1,4 @@
-"""The command line: `noisebeam build`, `inspect`, `verify`.
+"""The command line: `noisebeam build`, `inspect`, `stats`, `verify`.
 
 Exit status: 0, all well; 1, a build that has too many bad records or a verification that found differences; 2, wrong
 settings or unreadable files, told in one line.
@@ -10,6 +10,9 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
 
 from noisebeam.pipeline.options import BuildOptions, add_arguments, check_beam_flags, read_options
 
@@ -62,6 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("--epoch", type=int, default=0, metavar="N", help="epoch of the noise (default: 0)")
     inspect.add_argument("--html", metavar="FILE", help="write one HTML file instead of showing it here")
     inspect.set_defaults(run=_inspect)
+    stats = commands.add_parser("stats", parents=[common], help="show lengths, sentences, noise and padding of a build")
+    stats.add_argument("url", metavar="OUTPUT", help="folder or fsspec URL of a finished build")
+    stats.add_argument("--sample", type=int, default=16, metavar="N", help="shards to look into (default: 16)")
+    stats.add_argument("--recipe", metavar="NAME", help="measure this noise instead of the build's own")
+    stats.add_argument("--html", metavar="FILE", help="write one HTML file instead of showing it here")
+    stats.set_defaults(run=_stats)
     verify = commands.add_parser("verify", parents=[common], help="recompute counts and checksums of a build")
     verify.add_argument("url", metavar="OUTPUT", help="folder or fsspec URL of a finished build")
     verify.set_defaults(run=_verify)
@@ -99,6 +108,19 @@ def _inspect(known: argparse.Namespace, _: Sequence[str]) -> int:
     from noisebeam.pipeline.inspect import inspect
 
     inspect(known.url, known.sample, known.recipe, epoch=known.epoch, html=known.html)
+    return 0
+
+
+def _stats(known: argparse.Namespace, _: Sequence[str]) -> int:
+    from noisebeam.pipeline.stats import measure
+    from noisebeam.pipeline.stats_view import stats_to_html, stats_to_terminal
+
+    stats = measure(known.url, known.sample, known.recipe)
+    if known.html is not None:
+        Path(known.html).write_text(stats_to_html(stats), encoding="utf-8")
+        print(f"wrote {known.html}")
+    else:
+        stats_to_terminal(Console(highlight=False), stats)
     return 0
 
 
