@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import asdict, dataclass, replace
+from copy import copy
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import apache_beam as beam
@@ -14,7 +15,14 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from apache_beam.runners.runner import create_runner
 
 from noisebeam.pipeline.options import BuildOptions, SettingsError
-from noisebeam.pipeline.progress import TrackProgress, show_progress
+from noisebeam.pipeline.progress import (
+    TrackProgress,
+    count_dead_letters,
+    count_read,
+    count_samples,
+    count_segmented,
+    show_progress,
+)
 from noisebeam.transforms.beam import (
     ApplyNoise,
     BuildWindows,
@@ -39,17 +47,32 @@ SPARK, DATAFLOW = "SparkRunner", "DataflowRunner"
 
 @dataclass(frozen=True)
 class BuildResult:
-    """How a build ended (None: nobody waits for it); `metrics` are Beam's counters by name, if the runner gives any."""
+    """How a build ended (None: nobody waits for it); `metrics` are Beam's counters, if the runner gives any."""
 
     outcome: Manifest | Failure | None
     metrics: Mapping[str, int]
+    distributions: Mapping[str, Distribution] = field(default_factory=dict)
+    seconds: float | None = None  # from start to end
 
 
-def build(options: BuildOptions, beam_flags: Sequence[str] = ()) -> BuildResult:
+@dataclass(frozen=True)
+class Distribution:
+    """What is known of many numbers."""
+
+    sum: int
+    count: int
+    least: int
+    greatest: int
+
+
+def build(options: BuildOptions, beam_flags: Sequence[str] = (), quiet: bool = False) -> BuildResult:
     """Run the build and wait for its end; not on Dataflow with `--no_wait_until_finish` or from a template.
+
+    Unless `quiet`, show on standard error how far a build on this machine is.
 
     Raises ValueError or OSError, in one line, if the settings, the input, the tokenizer or the output are not right.
     """
+    began = time.monotonic()
     beam_options = PipelineOptions(list(beam_flags))
     _quieten(beam_options)
     with ExitStack() as stack:
@@ -58,8 +81,7 @@ def build(options: BuildOptions, beam_flags: Sequence[str] = ()) -> BuildResult:
         prepared = prepare(options)
         progress = None
         if is_local(beam_options):
-            progress = stack.enter_context(tempfile.TemporaryDirectory(prefix="noisebeam-progress-"))
-            stack.enter_context(show_progress(progress))
+            progress = stack.enter_context(show_progress(prepared.read.spreads_documents, quiet))
         assemble(pipeline, prepared, progress)
         result = pipeline.run()
         if beam_options.view_as(StandardOptions).runner == DATAFLOW:
@@ -70,7 +92,7 @@ def build(options: BuildOptions, beam_flags: Sequence[str] = ()) -> BuildResult:
             return BuildResult(None, {})
         result.wait_until_finish()
     outcome = read_failure(options.output) or read_manifest(options.output)
-    return BuildResult(outcome, _metrics(result))
+    return BuildResult(outcome, _counters(result), _distributions(result), time.monotonic() - began)
 
 
 @dataclass(frozen=True)
@@ -90,14 +112,19 @@ def prepare(options: BuildOptions) -> PreparedBuild:
     Only then is an older build in the same folder no longer a finished one.
     """
     plan = make_plan(options, ReadDocuments(options.input, options.read_options))
-    if exists(join(options.output, MANIFEST_NAME)) and not options.overwrite:
-        raise SettingsError(
-            f"{options.output} holds a finished build: give another --output, or --overwrite to replace it"
-        )
+    check_replaceable(options)
     prepare_segmenter(options.segmenter_options)
     check_writable(options.output)
     clear_verdict(options.output)
     return replace(plan, tokenizer=_publish_tokenizer(options.output, plan.tokenizer))
+
+
+def check_replaceable(options: BuildOptions) -> None:
+    """SettingsError if the output holds a finished build that is not to be replaced."""
+    if exists(join(options.output, MANIFEST_NAME)) and not options.overwrite:
+        raise SettingsError(
+            f"{options.output} holds a finished build: give another --output, or --overwrite to replace it"
+        )
 
 
 def make_plan(options: BuildOptions, read: ReadDocuments) -> PreparedBuild:
@@ -110,18 +137,28 @@ def make_plan(options: BuildOptions, read: ReadDocuments) -> PreparedBuild:
     return PreparedBuild(options, tokenizer, recipe, _header(options, tokenizer, recipe, plugins), read)
 
 
-def assemble(pipeline: beam.Pipeline, prepared: PreparedBuild, progress: str | None = None) -> Any:
-    """The whole pipeline, from the files to the manifest. `progress` is a folder for workers on this machine."""
+def assemble(pipeline: beam.Pipeline, prepared: PreparedBuild, progress: int | None = None) -> Any:
+    """The whole pipeline, from the files to the manifest. Workers on this machine tell their progress to a port."""
     options, tokenizer = prepared.options, prepared.tokenizer.name
-    documents, unread = pipeline | "ReadDocuments" >> prepared.read
+
+    def track(step: str, elements: Any, count: Callable[[Any], Mapping[str, int]]) -> Any:
+        return elements if progress is None else elements | f"Track{step}" >> TrackProgress(progress, count)
+
+    read = copy(prepared.read)
+    read.watch = None if progress is None else TrackProgress(progress, count_read)
+    documents, unread = pipeline | "ReadDocuments" >> read
     sentences, unsegmented = documents | "SegmentSentences" >> SegmentSentences(options.segmenter_options)
+    sentences = track("Sentences", sentences, count_segmented)
     windows, unencoded = sentences | "BuildWindows" >> BuildWindows(tokenizer, options.window_options)
     samples = windows | "EncodeWindows" >> EncodeWindows(tokenizer)
-    if progress is not None:
-        samples |= "TrackProgress" >> TrackProgress(progress)
+    samples = track("Samples", samples, count_samples)
     if prepared.recipe is not None:
         samples |= "ApplyNoise" >> ApplyNoise(prepared.recipe, tokenizer, options.seed)
-    return (samples, unread, unsegmented, unencoded) | "WriteShards" >> WriteShards(
+    dead_letters = (
+        track(step, letters, count_dead_letters)
+        for step, letters in (("Unread", unread), ("Unsegmented", unsegmented), ("Unencoded", unencoded))
+    )
+    return (samples, *dead_letters) | "WriteShards" >> WriteShards(
         options.output, prepared.header, options.num_shards, options.max_bad_fraction
     )
 
@@ -213,10 +250,18 @@ def _header(
     )
 
 
-def _metrics(result: Any) -> dict[str, int]:
-    counters = result.metrics().query().get("counters", [])
+def _counters(result: Any) -> dict[str, int]:
+    return {name: int(value) for name, value in _metrics(result, "counters")}
+
+
+def _distributions(result: Any) -> dict[str, Distribution]:
     return {
-        counter.key.metric.name: int(counter.result)
-        for counter in counters
-        if counter.key.metric.namespace == "noisebeam" and counter.result is not None
+        name: Distribution(*(int(number) for number in (value.sum, value.count, value.min, value.max)))
+        for name, value in _metrics(result, "distributions")
     }
+
+
+def _metrics(result: Any, kind: str) -> Iterator[tuple[str, Any]]:
+    for metric in result.metrics().query().get(kind, []):
+        if metric.key.metric.namespace == "noisebeam" and metric.result is not None:
+            yield metric.key.metric.name, metric.result

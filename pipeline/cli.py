@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,24 @@ from pathlib import Path
 from rich.console import Console
 
 from noisebeam.pipeline.options import BuildOptions, add_arguments, check_beam_flags, read_options
+
+_EXAMPLES = """\
+examples:
+  noisebeam build --input 'corpus/*.jsonl.gz' --output shards --tokenizer facebook/bart-base \\
+      --recipe bart --seed 17 --direct_running_mode=multi_processing --direct_num_workers=4
+  noisebeam build --config build.yaml --dry-run
+  noisebeam build --config build.yaml --runner=SparkRunner --spark_master_url='local[4]'
+
+Flags that are not listed here go to Beam: --runner, --direct_num_workers and all others.
+Exit status: 0 all well; 1 too many bad records; 2 wrong settings or unreadable input.
+"""
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Help that fits the eye: 100 columns at most."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=min(100, shutil.get_terminal_size((100, 24)).columns))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,10 +69,14 @@ def _parser() -> argparse.ArgumentParser:
         "build",
         parents=[common],
         allow_abbrev=False,
+        formatter_class=_HelpFormatter,
+        usage="noisebeam build --input GLOB [GLOB ...] --output URL --tokenizer NAME [settings] [Beam flags]",
+        description="Build shards from a corpus: documents, sentences, windows, samples, noise, WebDataset shards.",
         help="build shards from a corpus",
-        epilog="Flags that are not listed here go to Beam, for example --runner=SparkRunner, or "
-        "--direct_running_mode=multi_processing --direct_num_workers=4.",
+        epilog=_EXAMPLES,
     )
+    build.add_argument("-q", "--quiet", action="store_true", help="show errors only: no progress, no summary")
+    build.add_argument("--dry-run", action="store_true", help="check everything and show what would be built, no more")
     add_arguments(build)
     build.set_defaults(run=_build)
     inspect = commands.add_parser("inspect", parents=[common], help="show a sample and its noise")
@@ -79,10 +102,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _build(known: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     options = read_build(known, beam_flags)
+    if known.dry_run:
+        from noisebeam.pipeline.dry_run import dry_run
+
+        print("\n".join(dry_run(options)))
+        return 0
     from noisebeam.pipeline.build import build
+    from noisebeam.pipeline.processes import ending_together
     from noisebeam.pipeline.report import print_result
 
-    return print_result(options.output, build(options, beam_flags))
+    with ending_together():
+        return print_result(options.output, build(options, beam_flags, known.quiet), known.quiet)
 
 
 def read_build(known: argparse.Namespace, beam_flags: Sequence[str]) -> BuildOptions:

@@ -15,6 +15,14 @@ from noisebeam.transforms.formats import ReadOptions
 from noisebeam.transforms.segmenters import SegmenterOptions
 from noisebeam.transforms.windows import WindowOptions
 
+_GROUPS = {
+    "documents": ("input", "format", "encoding", "text_field", "id_field", "max_bad_fraction"),
+    "sentences and windows": ("segmenter", "lang", "stanza_dir", "max_tokens", "window_sentences", "stride"),
+    "samples and noise": ("tokenizer", "recipe", "seed"),
+    "output": ("output", "num_shards", "samples_per_member", "overwrite"),
+}
+_OTHERS = "more settings"
+
 
 class SettingsError(ValueError):
     """A setting is unknown, missing or out of range."""
@@ -88,10 +96,13 @@ def _check(name: str, right: bool, expected: str, value: object) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give `parser` a flag for each setting, and `--config` for a YAML file of them."""
+    """Give `parser` a flag for each setting, in groups, and `--config` for a YAML file of them."""
     parser.add_argument("--config", metavar="FILE", help="YAML file of settings; flags override it")
+    groups = {title: parser.add_argument_group(title) for title in (*_GROUPS, _OTHERS)}
+    titles = {name: title for title, names in _GROUPS.items() for name in names}
     for setting in fields(BuildOptions):
-        parser.add_argument(_flag(setting.name), dest=setting.name, **_argument(setting))
+        group = groups[titles.get(setting.name, _OTHERS)]
+        group.add_argument(_flag(setting.name), dest=setting.name, **_argument(setting))
 
 
 def _flag(name: str) -> str:
@@ -99,7 +110,7 @@ def _flag(name: str) -> str:
 
 
 def _argument(setting: Field[Any]) -> dict[str, Any]:
-    shown = "" if setting.default in (MISSING, None, False) else f" (default: {setting.default})"
+    shown = "" if setting.default in (MISSING, None) or setting.default is False else f" (default: {setting.default})"
     argument: dict[str, Any] = {"help": setting.metadata["help"] + shown, "default": None}
     if setting.type == "bool":
         return {**argument, "action": "store_true"}

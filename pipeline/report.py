@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
 
-from noisebeam.pipeline.build import BuildResult
+from noisebeam.pipeline.build import BuildResult, Distribution
+from noisebeam.pipeline.stats import padding_estimate, read_lengths
 from noisebeam.transforms.finish import DEAD_LETTERS_FOLDER, FAILURE_NAME, Failure
 from noisebeam.transforms.manifest import MANIFEST_NAME, Manifest
 
+_SIZES = {
+    "characters a document": "document-characters",
+    "sentences a document": "document-sentences",
+    "sentences a sample": "sample-sentences",
+    "tokens a sample": "sample-tokens",
+}
+_STEPS = ("read", "segment", "encode", "noise", "write")
+_SHARDS = 16  # whose indexes are read for an estimate
 
-def print_result(output: str, result: BuildResult) -> int:
-    """Print how a build ended; the command's exit status."""
+
+def print_result(output: str, result: BuildResult, quiet: bool = False) -> int:
+    """Print how a build ended; the command's exit status. `quiet`: print failures only."""
     if result.outcome is None:
         print(f"submitted; it ends with {MANIFEST_NAME}, or {FAILURE_NAME}, in {output}")
         return 0
     if isinstance(result.outcome, Failure):
         print(f"noisebeam: {output}: the build failed: {result.outcome.reason}", file=sys.stderr)
         return 2 if result.outcome.bad_files else 1
-    for line in describe(result.outcome, result.metrics.get("sentences-cut", 0)):
-        print(line)
-    print(f"wrote {output}")
+    if not quiet:
+        lines = [
+            *describe(result.outcome, result.metrics.get("sentences-cut", 0)),
+            *_describe_sizes(result.distributions),
+            *describe_padding(output, result.outcome),
+            *_describe_time(result),
+            f"wrote {output}",
+        ]
+        print("\n".join(lines))
     return 0
 
 
@@ -41,3 +58,28 @@ def describe(manifest: Manifest, sentences_cut: int = 0) -> list[str]:
     if sentences_cut:
         lines.append(f"{sentences_cut:,} sentences longer than a window were cut")
     return lines
+
+
+def _describe_sizes(distributions: Mapping[str, Distribution]) -> Iterator[str]:
+    for title, name in _SIZES.items():
+        found = distributions.get(name)
+        if found is not None and found.count:
+            yield f"{title}: {found.sum / found.count:,.1f} on average, {found.least:,} to {found.greatest:,}"
+
+
+def describe_padding(output: str, manifest: Manifest) -> Iterator[str]:
+    """How much of the batches would be padding, in one line; none for an empty build."""
+    shares = padding_estimate(read_lengths(output, manifest, _SHARDS), manifest.max_tokens)
+    if shares:
+        yield "padding: " + ", ".join(f"{share:.1%} in {name}" for name, share in shares.items())
+
+
+def _describe_time(result: BuildResult) -> Iterator[str]:
+    if result.seconds is not None:
+        size = result.metrics.get("text-bytes")
+        rate = f", {size / 1e6 / max(result.seconds, 1e-3):,.1f} MB of text a second" if size else ""
+        yield f"{result.seconds:,.1f} s{rate}"
+    spent = {step: result.distributions.get(f"{step}-usec", Distribution(0, 0, 0, 0)).sum / 1e6 for step in _STEPS}
+    if any(spent.values()):
+        parts = ", ".join(f"{step} {spent[step]:,.1f} s" for step in _STEPS if spent[step])
+        yield f"work of all workers: {parts}; the rest is Beam's"

@@ -54,8 +54,8 @@ def measure(url: str, shards: int = 16, recipe: str | None = None) -> Stats:
     if shards < 1:
         raise ValueError(f"--sample: expected 1 shard or more, got {shards}")
     manifest = read_manifest(url)
-    chosen = [manifest.shards[i] for i in evenly(len(manifest.shards), shards)]
     look = _Look(url, manifest, _recipe(manifest, recipe))
+    chosen = _some_shards(manifest, shards)
     for info in chosen:
         look.into(info)
     lengths = np.concatenate([np.zeros(0, np.int64), *look.lengths])
@@ -67,6 +67,20 @@ def measure(url: str, shards: int = 16, recipe: str | None = None) -> Stats:
         distributions=tuple(_distributions(manifest, look, lengths)),
         padding=padding_estimate(lengths, manifest.max_tokens),
     )
+
+
+def read_lengths(url: str, manifest: Manifest, shards: int) -> IntArray:
+    """The lengths in tokens of all samples of some shards, at most this many, evenly spaced."""
+    indexes = (_index(url, info) for info in _some_shards(manifest, shards))
+    return np.concatenate([np.zeros(0, np.int64), *(index.lengths for index in indexes)])
+
+
+def _some_shards(manifest: Manifest, most: int) -> list[ShardInfo]:
+    return [manifest.shards[i] for i in evenly(len(manifest.shards), most)]
+
+
+def _index(url: str, info: ShardInfo) -> ShardIndex:
+    return parse_index(read_index(url, info), join(url, info.index_name))
 
 
 def evenly(count: int, most: int) -> list[int]:
@@ -83,7 +97,7 @@ def padding_estimate(lengths: IntArray, max_tokens: int) -> dict[str, float]:
     """The share of padding in batches of samples as they come, in rows of `max_tokens`, and in packed rows.
 
     >>> padding_estimate(np.array([2, 4, 4, 2]), max_tokens=8)
-    {'batches of 4': 0.25, 'rows of 8': 0.625, 'packed into rows of 8': 0.25}
+    {'batches of 4': 0.25, 'rows of 8': 0.625, 'packed rows of 8': 0.25}
     """
     if not len(lengths):
         return {}
@@ -93,7 +107,7 @@ def padding_estimate(lengths: IntArray, max_tokens: int) -> dict[str, float]:
     shares[f"rows of {width}"] = 1 - float(lengths.mean()) / width
     parts = [lengths[i : i + _PACKED] for i in range(0, len(lengths), _PACKED)]
     rows = sum(len(best_fit(part, width).offsets) - 1 for part in parts)
-    return {**shares, f"packed into rows of {width}": 1 - float(lengths.sum()) / (rows * width)}
+    return {**shares, f"packed rows of {width}": 1 - float(lengths.sum()) / (rows * width)}
 
 
 def _batch_padding(lengths: IntArray, size: int) -> float:
@@ -151,7 +165,7 @@ class _Look:
         self.samples = 0
 
     def into(self, info: ShardInfo) -> None:
-        index = parse_index(read_index(self._url, info), join(self._url, info.index_name))
+        index = _index(self._url, info)
         self.lengths.append(index.lengths.astype(np.int64))
         for block in _blocks(self._url, info, index):
             self.samples += len(block.keys)

@@ -78,7 +78,7 @@ def test_noise_of_masked_language_models_is_what_has_a_label() -> None:
 def test_packing_never_pads_more_than_a_row_a_sample(lengths: list[int]) -> None:
     shares = padding_estimate(np.array(lengths), 64)
     assert all(0 <= share < 1 for share in shares.values())
-    assert shares["packed into rows of 64"] <= shares["rows of 64"]
+    assert shares["packed rows of 64"] <= shares["rows of 64"]
 
 
 @given(st.integers(0, 1000), st.integers(1, 1000))
@@ -95,7 +95,7 @@ def test_the_terminal_shows_plots_and_padding_the_same_every_time(
     shown = capsys.readouterr().out
     assert shown[: len(shown) // 2] == shown[len(shown) // 2 :]
     assert "█" in shown
-    assert "packed into rows of 128: " in shown
+    assert "packed rows of 128: " in shown
 
 
 def test_wrong_wishes_are_one_line(built: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

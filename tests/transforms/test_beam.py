@@ -248,3 +248,10 @@ def test_metrics_count_what_went_through(tokenizer: str, tmp_path: Path) -> None
     expected = {"documents": 1, "sentences": 3, "windows": 1, "dead-letters": 1, "sentences-cut": 0}
     assert expected.items() <= counters.items()
     assert counters["tokens"] > 3
+    assert counters["text-bytes"] > 20
+    distributions = {item.key.metric.name: item.committed for item in result.metrics().query()["distributions"]}
+    assert distributions["document-sentences"].sum == counters["sentences"]
+    assert distributions["sample-tokens"].sum == counters["tokens"]
+    assert distributions["sample-sentences"].count == counters["windows"]
+    for step in ("read", "segment", "encode"):
+        assert distributions[f"{step}-usec"].sum > 0

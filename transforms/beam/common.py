@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from time import perf_counter_ns
+from typing import Any, TypeVar
 
 from apache_beam.coders import Coder, registry
 from apache_beam.metrics import Metrics
@@ -15,6 +18,8 @@ from noisebeam.transforms.samples import Sample, sample_from_bytes, sample_to_by
 NAMESPACE = "noisebeam"
 DEAD_LETTERS = "dead_letters"
 
+Value = TypeVar("Value")
+
 
 def counter(name: str) -> Any:
     """The counter of this name, in Noisebeam's namespace."""
@@ -24,6 +29,29 @@ def counter(name: str) -> Any:
 def distribution(name: str) -> Any:
     """The distribution of this name, in Noisebeam's namespace."""
     return Metrics.distribution(NAMESPACE, name)
+
+
+@contextmanager
+def timed(step: str) -> Iterator[None]:
+    """Count how long a batch of this step takes: the distribution `STEP-usec`, in microseconds."""
+    began = perf_counter_ns()
+    yield
+    distribution(f"{step}-usec").update((perf_counter_ns() - began) // 1000)
+
+
+def timed_each(step: str, values: Iterable[Value]) -> Iterator[Value]:
+    """The values; counts as `timed` does how long it takes to get all of them, not what is done with them meanwhile."""
+    spent, began = 0, perf_counter_ns()
+    for value in values:
+        spent += perf_counter_ns() - began
+        yield value
+        began = perf_counter_ns()
+    distribution(f"{step}-usec").update((spent + perf_counter_ns() - began) // 1000)
+
+
+def text_bytes(document: Document) -> int:
+    """Bytes of the text of a document, in UTF-8."""
+    return len(document.text) if document.text.isascii() else len(document.text.encode())
 
 
 def dead_letter(letter: DeadLetter) -> TaggedOutput:

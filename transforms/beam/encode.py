@@ -9,7 +9,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 
-from noisebeam.transforms.beam.common import DEAD_LETTERS, counter, distribution, rejected
+from noisebeam.transforms.beam.common import DEAD_LETTERS, counter, distribution, rejected, timed, timed_each
 from noisebeam.transforms.beam.read import SegmentedDocument
 from noisebeam.transforms.documents import Document
 from noisebeam.transforms.noise import Recipe, apply_recipe, check_recipe, load_recipe
@@ -103,7 +103,8 @@ class _Build(_WithEncoder):
     def process(self, segmented: SegmentedDocument) -> Iterator[Any]:
         document, sentences = segmented
         found = False
-        for windows, sentences_cut in build_windows(document, sentences, self._encoder, self._options):
+        parts = build_windows(document, sentences, self._encoder, self._options)
+        for windows, sentences_cut in timed_each("encode", parts):
             found = True
             counter("windows").inc(len(windows))
             counter("sentences-cut").inc(sentences_cut)
@@ -119,6 +120,7 @@ class _Encode(_WithEncoder):
         sample = encode_window(window, self._encoder)
         counter("tokens").inc(len(sample.fields["ids"]))
         distribution("sample-tokens").update(len(sample.fields["ids"]))
+        distribution("sample-sentences").update(len(sample.fields["sentence_lengths"]))
         yield sample
 
 
@@ -129,7 +131,8 @@ class _Noise(beam.DoFn):  # type: ignore[misc]
         self._recipe, self._vocabulary, self._seed, self._epoch = recipe, vocabulary, seed, epoch
 
     def process(self, samples: list[Sample]) -> Iterator[Sample]:
-        batch = batch_samples(samples, len(self._vocabulary.prefix))
-        noised = apply_recipe(self._recipe, batch, self._vocabulary, self._seed, self._epoch)
+        with timed("noise"):
+            batch = batch_samples(samples, len(self._vocabulary.prefix))
+            noised = apply_recipe(self._recipe, batch, self._vocabulary, self._seed, self._epoch)
         for i, sample in enumerate(samples):
             yield replace(sample, fields={**sample.fields, **{name: field.row(i) for name, field in noised.items()}})

@@ -9,7 +9,16 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.utils.shared import Shared
 
-from noisebeam.transforms.beam.common import DEAD_LETTERS, counter, dead_letter, distribution, rejected
+from noisebeam.transforms.beam.common import (
+    DEAD_LETTERS,
+    counter,
+    dead_letter,
+    distribution,
+    rejected,
+    text_bytes,
+    timed,
+    timed_each,
+)
 from noisebeam.transforms.documents import DeadLetter, Document
 from noisebeam.transforms.files import FilePart, expand_inputs
 from noisebeam.transforms.formats import ReadOptions, read_documents, split_inputs
@@ -37,6 +46,7 @@ class ReadDocuments(beam.PTransform):  # type: ignore[misc]
         super().__init__()
         self.patterns = list(patterns)
         self.options = options
+        self.watch: beam.PTransform | None = None  # passes on the documents as they are read, before they are spread
         self.parts = split_inputs(expand_inputs(self.patterns), options) if parts is None else list(parts)
 
     def expand(self, pipeline: Any) -> tuple[Any, Any]:
@@ -47,9 +57,16 @@ class ReadDocuments(beam.PTransform):  # type: ignore[misc]
             | "Read" >> beam.ParDo(_Read(self.options)).with_outputs(DEAD_LETTERS, main="documents")
         )
         documents = read.documents
-        if len(self.parts) < _FEW_PARTS:
+        if self.watch is not None:
+            documents |= "Watch" >> self.watch
+        if self.spreads_documents:
             documents |= "SpreadDocuments" >> beam.Reshuffle()
         return documents, read[DEAD_LETTERS]
+
+    @property
+    def spreads_documents(self) -> bool:
+        """Whether documents are handed on to other workers, because there are few parts."""
+        return len(self.parts) < _FEW_PARTS
 
     def display_data(self) -> dict[str, Any]:
         return {"patterns": ", ".join(self.patterns), "format": self.options.format, "parts": len(self.parts)}
@@ -89,12 +106,14 @@ class _Read(beam.DoFn):  # type: ignore[misc]
         self._options = options
 
     def process(self, part: FilePart) -> Iterator[Any]:
-        documents, characters = counter("documents"), distribution("document-characters")
-        for record in read_documents(part, self._options):
+        documents, size = counter("documents"), counter("text-bytes")
+        characters = distribution("document-characters")
+        for record in timed_each("read", read_documents(part, self._options)):
             if isinstance(record, DeadLetter):
                 yield dead_letter(record)
             else:
                 documents.inc()
+                size.inc(text_bytes(record))
                 characters.update(len(record.text))
                 yield record
 
@@ -110,11 +129,14 @@ class _Segment(beam.DoFn):  # type: ignore[misc]
         self._segmenter: Segmenter = self._shared.acquire(lambda: load_segmenter(self._options), tag=self._options)
 
     def process(self, documents: list[Document]) -> Iterator[Any]:
-        sentences = counter("sentences")
+        sentences, per_document = counter("sentences"), distribution("document-sentences")
         texts, langs = [document.text for document in documents], [document.lang for document in documents]
-        for document, spans in zip(documents, self._segmenter.segment(texts, langs), strict=True):
+        with timed("segment"):
+            found = self._segmenter.segment(texts, langs)
+        for document, spans in zip(documents, found, strict=True):
             if len(spans):
                 sentences.inc(len(spans))
+                per_document.update(len(spans))
                 yield document, np.asarray(spans, dtype=np.int64)
             else:
                 yield rejected(document, f"segmenter {self._options.name!r} found no sentence in the text")

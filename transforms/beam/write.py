@@ -9,7 +9,7 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.pvalue import AsList, AsSingleton
 
-from noisebeam.transforms.beam.common import counter
+from noisebeam.transforms.beam.common import counter, timed
 from noisebeam.transforms.documents import DeadLetter
 from noisebeam.transforms.finish import DeadLetterPart, Failure, finish_build, write_dead_letters
 from noisebeam.transforms.keys import text_key
@@ -112,15 +112,16 @@ def _write_part(keyed: tuple[int, Iterable[DeadLetter]], parts: int, output: str
 
 def _write_shard(keyed: tuple[int, Iterable[Sample]], num_shards: int, output: str, header: Manifest) -> ShardInfo:
     index, samples = keyed
-    info = write_shard(
-        output,
-        samples,
-        index=index,
-        count=num_shards,
-        seed=header.seed,
-        dtypes={name: np.dtype(dtype) for name, dtype in header.fields.items()},
-        samples_per_member=header.samples_per_member,
-    )
+    with timed("write"):
+        info = write_shard(
+            output,
+            samples,
+            index=index,
+            count=num_shards,
+            seed=header.seed,
+            dtypes={name: np.dtype(dtype) for name, dtype in header.fields.items()},
+            samples_per_member=header.samples_per_member,
+        )
     counter("shards").inc()
     counter("shard-bytes").inc(info.bytes)
     return info
