@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -61,6 +61,14 @@ class LoadedTokenizer:
     def vocabulary(self) -> Vocabulary:
         """Its ids and their roles."""
         return self._parsed()[1]
+
+    def with_tokens(self, tokens: Sequence[str]) -> LoadedTokenizer:
+        """The same with these special tokens: those that it lacks are added at the end of its vocabulary."""
+        if not tokens:
+            return self
+        tokenizer = Tokenizer.from_str(self.tokenizer_json)
+        tokenizer.add_special_tokens(list(tokens))
+        return LoadedTokenizer(self.name, tokenizer.to_str(), self.config_json)
 
     def _parsed(self) -> tuple[Tokenizer, Vocabulary]:
         try:
@@ -170,6 +178,7 @@ def _vocabulary(tokenizer: Tokenizer, config: Mapping[str, Any]) -> Vocabulary:
         prefix=tuple(encoding.ids[:first]),
         suffix=tuple(encoding.ids[last:]),
         special_ids=tuple(sorted(added)),
+        special_tokens=tuple(added[id_].content for id_ in sorted(added)),
         pad_id=_role(tokenizer, config, "pad"),
         mask_id=_role(tokenizer, config, "mask"),
         bos_id=_role(tokenizer, config, "bos"),

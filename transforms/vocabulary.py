@@ -22,6 +22,7 @@ class Vocabulary:
     prefix: tuple[int, ...] = ()  # special ids that the tokenizer puts before a text: (0,) for BART
     suffix: tuple[int, ...] = ()  # special ids that it puts after a text: (2,) for BART
     special_ids: tuple[int, ...] = ()  # special and added ids, ascending: never noised, never drawn
+    special_tokens: tuple[str, ...] = ()  # the tokens of these ids; () if unknown
     pad_id: int | None = None
     mask_id: int | None = None
     bos_id: int | None = None
@@ -41,6 +42,19 @@ class Vocabulary:
         """(size,): True at ids that continue the word before: `##s`, or a byte-level piece without its space."""
         bits = np.frombuffer(bytes.fromhex(self.continues_word_hex), dtype=np.uint8)
         return np.unpackbits(bits, count=self.size).astype(np.bool_) if len(bits) else np.zeros(self.size, np.bool_)
+
+    def id_of(self, token: str | int) -> int | None:
+        """The id of a special or added token by its text, its role (mask, pad, bos, eos) or the id; None if none.
+
+        >>> vocabulary = Vocabulary(8, special_ids=(5, 6), special_tokens=("[M]", "[R]"), mask_id=5)
+        >>> [vocabulary.id_of(token) for token in ("[R]", "mask", "eos", 7, 8)]
+        [6, 5, None, 7, None]
+        """
+        if isinstance(token, int):
+            return token if token < self.size else None
+        roles = {"mask": self.mask_id, "pad": self.pad_id, "bos": self.bos_id, "eos": self.eos_id}
+        named = dict(zip(self.special_tokens, self.special_ids, strict=False))
+        return roles[token] if token in roles else named.get(token)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as the manifest holds them."""

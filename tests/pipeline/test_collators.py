@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 from transformers import AutoTokenizer, DataCollatorForLanguageModeling
+from vocabularies import BART_LIKE, GPT_LIKE
 
 from noisebeam.pipeline.collators import (
     CausalCollator,
@@ -26,19 +27,6 @@ from noisebeam.transforms.noise import apply_recipe, load_recipe
 from noisebeam.transforms.samples import Sample, batch_samples
 from noisebeam.transforms.tokenizer import load_tokenizer
 from noisebeam.transforms.vocabulary import Vocabulary
-
-VOCABULARY = Vocabulary(
-    size=100,
-    prefix=(0,),
-    suffix=(2,),
-    special_ids=(0, 1, 2, 3, *range(90, 100)),
-    pad_id=1,
-    mask_id=99,
-    bos_id=0,
-    eos_id=2,
-    sentinel_ids=tuple(range(97, 89, -1)),
-)
-PLAIN = Vocabulary(size=100, special_ids=(99,), eos_id=99)  # as GPT-2's: nothing around a text, and no padding token
 
 
 def make_examples(count: int, *, most: int = 30, seed: int = 0) -> list[dict[str, Any]]:
@@ -67,12 +55,12 @@ def rows_of(batch: dict[str, torch.Tensor], name: str = "input_ids") -> list[lis
 @pytest.mark.parametrize("recipe", ["bart", "token-deletion", "document-rotation"])
 def test_the_noise_is_that_of_samples_with_the_same_keys(recipe: str):
     examples = [{**example, "key": 1000 + i} for i, example in enumerate(make_examples(9))]
-    batch = DenoisingCollator(recipe, VOCABULARY, seed=17, epoch=3)(examples)
+    batch = DenoisingCollator(recipe, BART_LIKE, seed=17, epoch=3)(examples)
     samples = [
         Sample(e["key"], "", 0, {"ids": np.array(e["input_ids"]), "sentence_lengths": np.array(e["sentence_lengths"])})
         for e in examples
     ]
-    expected = apply_recipe(load_recipe(recipe), batch_samples(samples, 1), VOCABULARY, seed=17, epoch=3)
+    expected = apply_recipe(load_recipe(recipe), batch_samples(samples, 1), BART_LIKE, seed=17, epoch=3)
     for name in ("input_ids", "labels"):
         values, offsets = expected[name]
         assert rows_of(batch, name) == [values[a:b].tolist() for a, b in pairwise(offsets)]
@@ -82,35 +70,35 @@ def test_the_noise_is_that_of_samples_with_the_same_keys(recipe: str):
 
 def test_noise_is_a_function_of_seed_epoch_and_ids():
     examples = make_examples(12)
-    collator = DenoisingCollator("bart", VOCABULARY, seed=17)
+    collator = DenoisingCollator("bart", BART_LIKE, seed=17)
     first = collator(examples)
     assert same(first, collator(examples))
     assert same(first, pickle.loads(pickle.dumps(collator))(examples))
     assert rows_of(collator(examples[::-1]))[::-1] == rows_of(first)
     assert rows_of(collator(examples[3:4])) == rows_of(first)[3:4]
-    assert not same(first, DenoisingCollator("bart", VOCABULARY, seed=18)(examples))
+    assert not same(first, DenoisingCollator("bart", BART_LIKE, seed=18)(examples))
     collator.set_epoch(1)
     assert not same(first, collator(examples))
-    assert same(collator(examples), DenoisingCollator("bart", VOCABULARY, seed=17, epoch=1)(examples))
+    assert same(collator(examples), DenoisingCollator("bart", BART_LIKE, seed=17, epoch=1)(examples))
     collator.set_epoch(0)
     assert same(first, collator(examples))
 
 
 def test_widths_are_multiples():
-    batch = DenoisingCollator("token-deletion", VOCABULARY, seed=1, pad_to_multiple_of=8)(make_examples(5))
+    batch = DenoisingCollator("token-deletion", BART_LIKE, seed=1, pad_to_multiple_of=8)(make_examples(5))
     assert {values.shape[1] % 8 for values in batch.values()} == {0}
 
 
 def test_a_recipe_that_permutes_needs_sentences():
     examples = [{"input_ids": [0, 5, 6, 2]}]
     with pytest.raises(ValueError, match="example 0: the recipe permutes sentences and needs sentence_lengths"):
-        DenoisingCollator("bart", VOCABULARY, seed=1)(examples)
-    assert DenoisingCollator("text-infilling", VOCABULARY, seed=1)(examples)["labels"].tolist() == [[0, 5, 6, 2]]
+        DenoisingCollator("bart", BART_LIKE, seed=1)(examples)
+    assert DenoisingCollator("text-infilling", BART_LIKE, seed=1)(examples)["labels"].tolist() == [[0, 5, 6, 2]]
 
 
 def test_workers_that_stay_take_notice_of_the_epoch():
     examples = make_examples(8)
-    collator = DenoisingCollator("bart", VOCABULARY, seed=17)
+    collator = DenoisingCollator("bart", BART_LIKE, seed=17)
     loader = DataLoader(examples, 4, collate_fn=collator, num_workers=1, persistent_workers=True)
     for epoch in (0, 1, 0):
         collator.set_epoch(epoch)
@@ -122,18 +110,18 @@ def test_workers_that_stay_take_notice_of_the_epoch():
     ("make", "text"),
     [
         (
-            lambda: DenoisingCollator("bert", VOCABULARY, 1),
+            lambda: DenoisingCollator("bert", BART_LIKE, 1),
             "expected a recipe with objective denoising, got 'bert' with mlm",
         ),
         (
-            lambda: MlmCollator(VOCABULARY, 1, recipe="bart"),
+            lambda: MlmCollator(BART_LIKE, 1, recipe="bart"),
             "MlmCollator: expected a recipe with objective mlm, got 'bart'",
         ),
-        (lambda: SpanCollator(VOCABULARY, 1, recipe="bert"), "SpanCollator: expected a recipe with objective spans"),
-        (lambda: MlmCollator(PLAIN, 1), "recipe 'bert': token-masking: needs a mask token"),
-        (lambda: SpanCollator(PLAIN, 1), "recipe 't5': span-corruption: needs sentinels"),
+        (lambda: SpanCollator(BART_LIKE, 1, recipe="bert"), "SpanCollator: expected a recipe with objective spans"),
+        (lambda: MlmCollator(GPT_LIKE, 1), "recipe 'bert': token-masking: needs a mask token"),
+        (lambda: SpanCollator(GPT_LIKE, 1), "recipe 't5': span-corruption: needs sentinels"),
         (lambda: CausalCollator(Vocabulary(5)), "expected a tokenizer with an end-of-text token, found none"),
-        (lambda: CausalCollator(PLAIN, padding_side="up"), "expected padding_side left or right, got 'up'"),
+        (lambda: CausalCollator(GPT_LIKE, padding_side="up"), "expected padding_side left or right, got 'up'"),
     ],
 )
 def test_what_cannot_work_is_an_error_at_once(make: Any, text: str):
@@ -195,7 +183,7 @@ def test_mlm_is_that_of_hugging_face_in_keys_shape_dtype_and_distribution(shared
 
 def test_mlm_chooses_exactly_the_share_in_each_row():
     examples = make_examples(30)
-    chosen = (MlmCollator(VOCABULARY, seed=3)(examples)["labels"] != -100).sum(1).tolist()
+    chosen = (MlmCollator(BART_LIKE, seed=3)(examples)["labels"] != -100).sum(1).tolist()
     assert chosen == [int((len(example["input_ids"]) - 2) * 0.15 + 0.5) for example in examples]
 
 
@@ -204,7 +192,7 @@ def test_mlm_chooses_exactly_the_share_in_each_row():
 
 def test_spans_put_back_for_their_sentinels_give_the_text():
     examples = make_examples(20)
-    batch = SpanCollator(VOCABULARY, seed=5)(examples)
+    batch = SpanCollator(BART_LIKE, seed=5)(examples)
     for inputs, labels, example in zip(rows_of(batch), rows_of(batch, "labels"), examples, strict=True):
         spans: dict[int, list[int]] = {}
         for id_ in labels[:-1]:
@@ -228,15 +216,15 @@ def test_causal_is_that_of_hugging_face_where_the_padding_is_a_token_of_its_own(
 
 
 def test_the_end_of_text_is_appended_once_and_learnt_though_it_is_the_padding_too():
-    batch = CausalCollator(PLAIN)([{"input_ids": [5, 6, 7]}, {"input_ids": [8]}, {"input_ids": [9, 99]}])
+    batch = CausalCollator(GPT_LIKE)([{"input_ids": [5, 6, 7]}, {"input_ids": [8]}, {"input_ids": [9, 99]}])
     assert batch["input_ids"].tolist() == [[5, 6, 7, 99], [8, 99, 99, 99], [9, 99, 99, 99]]
     assert batch["labels"].tolist() == [[5, 6, 7, 99], [8, 99, -100, -100], [9, 99, -100, -100]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 0, 0]]
-    assert CausalCollator(PLAIN, append_eos=False)([{"input_ids": [8]}])["labels"].tolist() == [[8]]
+    assert CausalCollator(GPT_LIKE, append_eos=False)([{"input_ids": [8]}])["labels"].tolist() == [[8]]
 
 
 def test_left_padding_with_positions():
-    collator = CausalCollator(PLAIN, padding_side="left", position_ids=True, pad_to_multiple_of=4)
+    collator = CausalCollator(GPT_LIKE, padding_side="left", position_ids=True, pad_to_multiple_of=4)
     batch = collator([{"input_ids": [5, 6, 7, 8]}, {"input_ids": [9]}])
     assert batch["input_ids"].tolist() == [[99, 99, 99, 5, 6, 7, 8, 99], [99, 99, 99, 99, 99, 99, 9, 99]]
     assert batch["labels"].tolist() == [[-100] * 3 + [5, 6, 7, 8, 99], [-100] * 6 + [9, 99]]
@@ -249,7 +237,7 @@ def test_left_padding_with_positions():
 
 def test_prefixes_are_seen_whole_and_not_learnt():
     examples = [{"input_ids": [5, 6, 7], "prefix_length": 2}, {"input_ids": [8, 9], "prefix_length": 0}]
-    batch = PrefixCollator(PLAIN, seed=1)(examples)
+    batch = PrefixCollator(GPT_LIKE, seed=1)(examples)
     assert batch["input_ids"].tolist() == [[5, 6, 7, 99], [8, 9, 99, 99]]
     assert batch["labels"].tolist() == [[-100, -100, 7, 99], [8, 9, 99, -100]]
     assert batch["attention_mask"].shape == (2, 1, 4, 4)
@@ -260,7 +248,7 @@ def test_prefixes_are_seen_whole_and_not_learnt():
 
 def test_drawn_prefixes_are_even_leave_a_token_to_learn_and_change_with_the_epoch():
     examples = [{"input_ids": [5, 6, 7, 8], "key": key} for key in range(2000)]
-    collator = PrefixCollator(PLAIN, seed=1)
+    collator = PrefixCollator(GPT_LIKE, seed=1)
     lengths = (collator(examples)["labels"] == -100).sum(1)
     assert torch.bincount(lengths, minlength=6).tolist() == pytest.approx([0, 500, 500, 500, 500, 0], abs=70)
     assert torch.equal(lengths, (collator(examples)["labels"] == -100).sum(1))
@@ -271,7 +259,7 @@ def test_drawn_prefixes_are_even_leave_a_token_to_learn_and_change_with_the_epoc
 
 
 def test_one_token_is_all_there_is_to_learn_and_none_is_no_error():
-    batch = PrefixCollator(PLAIN, seed=1, append_eos=False, mask_dtype=torch.bfloat16)([{"input_ids": [5]}, []])
+    batch = PrefixCollator(GPT_LIKE, seed=1, append_eos=False, mask_dtype=torch.bfloat16)([{"input_ids": [5]}, []])
     assert batch["labels"].tolist() == [[5], [-100]]
     assert batch["attention_mask"].dtype == torch.bfloat16
     assert batch["attention_mask"].flatten().tolist() == [0, 0]
@@ -279,4 +267,4 @@ def test_one_token_is_all_there_is_to_learn_and_none_is_no_error():
 
 def test_a_prefix_longer_than_its_example_is_an_error():
     with pytest.raises(ValueError, match="example 1: expected prefix_length from 0 to 3, got 4"):
-        PrefixCollator(PLAIN, seed=1)([{"input_ids": [5]}, {"input_ids": [5, 6], "prefix_length": 4}])
+        PrefixCollator(GPT_LIKE, seed=1)([{"input_ids": [5]}, {"input_ids": [5, 6], "prefix_length": 4}])

@@ -19,12 +19,9 @@ from transformers import (
     TrainerCallback,
     TrainingArguments,
 )
+from vocabularies import BART_LIKE, GPT_LIKE
 
 from noisebeam.pipeline.collators import CausalCollator, DenoisingCollator, PrefixCollator
-from noisebeam.transforms.vocabulary import Vocabulary
-
-BART = Vocabulary(100, (0,), (2,), (0, 1, 2, 3, 99), pad_id=1, mask_id=99, eos_id=2)
-PLAIN = Vocabulary(size=100, special_ids=(99,), eos_id=99)  # as GPT-2's: nothing around a text, and no padding token
 
 
 def make_examples(count: int) -> list[dict[str, Any]]:
@@ -60,8 +57,8 @@ def bloom() -> BloomForCausalLM:
 @pytest.mark.parametrize("make_model", [gpt2, bloom])
 def test_the_loss_is_the_same_with_padding_on_either_side_but_for_first_tokens_after_padding(make_model: Any):
     model, examples = make_model(), [{"input_ids": list(range(5, 5 + size))} for size in (3, 12, 7)]
-    right = CausalCollator(PLAIN)(examples)
-    left = CausalCollator(PLAIN, padding_side="left", position_ids=make_model is gpt2)(examples)
+    right = CausalCollator(GPT_LIKE)(examples)
+    left = CausalCollator(GPT_LIKE, padding_side="left", position_ids=make_model is gpt2)(examples)
     left["labels"][[0, 2], [9, 5]] = -100
     with torch.no_grad():
         assert model(**left).loss.item() == pytest.approx(model(**right).loss.item(), rel=1e-5)
@@ -72,7 +69,7 @@ def test_in_a_real_model_padding_does_not_change_the_loss_of_a_prefix_lm():
         gpt2().double(),
         [{"input_ids": list(range(5, 5 + size)), "prefix_length": size // 2} for size in (4, 12)],
     )
-    collator = PrefixCollator(PLAIN, seed=1, mask_dtype=torch.float64)
+    collator = PrefixCollator(GPT_LIKE, seed=1, mask_dtype=torch.float64)
     with torch.no_grad():
         both = model(**collator(rows)).logits
         alone = model(**collator(rows[:1])).logits
@@ -97,10 +94,10 @@ def test_a_trainer_gets_fresh_noise_in_every_epoch_and_the_same_when_it_is_run_a
     examples = make_examples(8)
     sizes = {f"{part}_{name}": n for part in ("encoder", "decoder") for name, n in (("layers", 1), ("ffn_dim", 16))}
     heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
-    config = BartConfig(vocab_size=100, d_model=16, max_position_embeddings=64, **sizes, **heads)
+    config = BartConfig(vocab_size=BART_LIKE.size, d_model=16, max_position_embeddings=64, **sizes, **heads)
     runs = []
     for run in range(2):
-        collator = DenoisingCollator("bart", BART, seed=17)
+        collator = DenoisingCollator("bart", BART_LIKE, seed=17)
         arguments = TrainingArguments(
             str(tmp_path / str(run)), remove_unused_columns=False, per_device_train_batch_size=4, num_train_epochs=3,
             report_to=[], use_cpu=True, disable_tqdm=True, save_strategy="no", train_sampling_strategy="sequential",
@@ -118,7 +115,7 @@ def test_a_trainer_gets_fresh_noise_in_every_epoch_and_the_same_when_it_is_run_a
     assert len(runs[0]) == 6
     epochs = [runs[0][0:2], runs[0][2:4], runs[0][4:6]]
     assert epochs == [
-        [inputs_of(DenoisingCollator("bart", BART, seed=17, epoch=e)(examples[i : i + 4])) for i in (0, 4)]
+        [inputs_of(DenoisingCollator("bart", BART_LIKE, seed=17, epoch=e)(examples[i : i + 4])) for i in (0, 4)]
         for e in range(3)
     ]
     assert epochs[0] != epochs[1] != epochs[2]

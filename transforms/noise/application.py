@@ -12,13 +12,15 @@ from typing import cast
 
 import numpy as np
 
+from noisebeam.transforms.noise.blanks import BlankInfilling, infill_blanks
 from noisebeam.transforms.noise.deletion import delete_tokens
 from noisebeam.transforms.noise.infilling import infill_text
 from noisebeam.transforms.noise.insertion import insert_tokens
 from noisebeam.transforms.noise.masking import TokenMasking, choose_masking, mask_tokens, mlm_labels, replace_tokens
 from noisebeam.transforms.noise.permutation import permute_sentences
 from noisebeam.transforms.noise.plugins import CorruptionPlugin, apply_plugin
-from noisebeam.transforms.noise.ragged import samples_between
+from noisebeam.transforms.noise.prefixes import PrefixSplit, split_prefixes
+from noisebeam.transforms.noise.ragged import samples_between, without_sentences
 from noisebeam.transforms.noise.recipes import Corruption, Recipe
 from noisebeam.transforms.noise.rotation import rotate_documents
 from noisebeam.transforms.noise.span_corruption import SpanCorruption, corrupt_spans
@@ -36,13 +38,16 @@ _KERNELS: Mapping[str, Callable[..., FlatBatch]] = {
     "document-rotation": rotate_documents,
 }
 
+_UNCHANGED = {"denoising": ("labels",), "causal": ("input_ids", "labels"), "prefix": ("input_ids",)}
+
 
 def apply_recipe(recipe: Recipe, batch: FlatBatch, vocabulary: Vocabulary, seed: int, epoch: int) -> dict[str, Ragged]:
-    """`input_ids` and `labels`, a row for each sample.
+    """`input_ids` and `labels`, and for `glm` also `position_ids` and `block_position_ids`: a row for each sample.
 
-    Labels are, by objective: the ids of the batch, special ones included (denoising; not copied); the ids at the chosen
-    positions and -100 elsewhere (mlm); the sentinels with their spans, and the end-of-text token (spans). Ids keep
-    their dtype unless a new one does not fit; labels with -100 are int32 or int64.
+    Labels are, by objective: the ids of the batch, special ones included (denoising and causal; not copied); the ids at
+    the chosen positions and -100 elsewhere (mlm); the sentinels with their spans, and the end-of-text token (spans);
+    the ids after the prefix and -100 on it (prefix); the spans that were cut out, where they are predicted (glm). Ids
+    keep their dtype unless a new one does not fit; labels with -100 are int32 or int64, positions int32.
     """
     if len(batch) < 2 or len(batch.ids) <= PART_TOKENS:
         return _apply(recipe, batch, vocabulary, seed, epoch)
@@ -50,8 +55,8 @@ def apply_recipe(recipe: Recipe, batch: FlatBatch, vocabulary: Vocabulary, seed:
         _apply(recipe, samples_between(batch, first, last), vocabulary, seed, epoch)
         for first, last in _part_bounds(batch)
     ]
-    whole = {"labels": Ragged(batch.ids, batch.offsets)} if recipe.objective == "denoising" else {}
-    return {name: whole.get(name) or _joined([part.pop(name) for part in parts]) for name in ("input_ids", "labels")}
+    whole = dict.fromkeys(_UNCHANGED.get(recipe.objective, ()), Ragged(batch.ids, batch.offsets))
+    return {name: whole.get(name) or _joined([part.pop(name) for part in parts]) for name in tuple(parts[0])}
 
 
 def corruption_steps(
@@ -69,6 +74,12 @@ def apply_corruption(
     """The batch after one corruption."""
     if isinstance(corruption, SpanCorruption):
         return corrupt_spans(batch, vocabulary, corruption, seed=seed, epoch=epoch)[0]
+    if isinstance(corruption, BlankInfilling):
+        return without_sentences(
+            batch, *infill_blanks(batch, vocabulary, corruption, seed=seed, epoch=epoch)["input_ids"]
+        )
+    if isinstance(corruption, PrefixSplit):
+        return batch
     if corruption.name not in _KERNELS:
         return apply_plugin(cast(CorruptionPlugin, corruption), batch, vocabulary, seed=seed, epoch=epoch)
     return _KERNELS[corruption.name](batch, vocabulary, corruption, seed=seed, epoch=epoch)
@@ -76,16 +87,17 @@ def apply_corruption(
 
 def _apply(recipe: Recipe, batch: FlatBatch, vocabulary: Vocabulary, seed: int, epoch: int) -> dict[str, Ragged]:
     labels = Ragged(batch.ids, batch.offsets)
-    if recipe.objective == "mlm":
-        (masking,) = recipe.corruptions
-        assert isinstance(masking, TokenMasking)
-        replacements = choose_masking(batch, vocabulary, masking, seed, epoch)
+    step = recipe.corruptions[0] if recipe.corruptions else None
+    if isinstance(step, BlankInfilling):
+        return infill_blanks(batch, vocabulary, step, seed=seed, epoch=epoch)
+    if isinstance(step, PrefixSplit):
+        labels = split_prefixes(batch, vocabulary, step, seed=seed, epoch=epoch)
+    elif isinstance(step, SpanCorruption):
+        batch, labels = corrupt_spans(batch, vocabulary, step, seed=seed, epoch=epoch)
+    elif isinstance(step, TokenMasking) and recipe.objective == "mlm":
+        replacements = choose_masking(batch, vocabulary, step, seed, epoch)
         labels = mlm_labels(batch, replacements.positions)
         batch = replace_tokens(batch, replacements)
-    elif recipe.objective == "spans":
-        (spans,) = recipe.corruptions
-        assert isinstance(spans, SpanCorruption)
-        batch, labels = corrupt_spans(batch, vocabulary, spans, seed=seed, epoch=epoch)
     else:
         for corruption in recipe.corruptions:
             batch = apply_corruption(corruption, batch, vocabulary, seed, epoch)

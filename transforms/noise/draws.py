@@ -52,6 +52,8 @@ class Purpose(IntEnum):
     DENOISER = 18
     NOISE_CUTS = 19
     KEPT_CUTS = 20
+    BLANK_ORDER = 21
+    PREFIX_LENGTH = 22
 
 
 def stream_keys(seed: int, epoch: int, keys: UIntArray, *purposes: Purpose | int) -> UIntArray:

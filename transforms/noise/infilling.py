@@ -15,11 +15,11 @@ from noisebeam.transforms.noise.draws import Purpose, stream_keys
 from noisebeam.transforms.noise.lengths import SpanLengths, draw_lengths
 from noisebeam.transforms.noise.masking import Replacements, replace_tokens, require_mask
 from noisebeam.transforms.noise.options import check_share
-from noisebeam.transforms.noise.ordinary import budgets, ordinary_tokens
-from noisebeam.transforms.noise.ragged import only_some, ranges, without_sentences
+from noisebeam.transforms.noise.ordinary import Ordinary, budgets, ordinary_tokens
+from noisebeam.transforms.noise.ragged import differences, only_some, ranges, without_sentences
 from noisebeam.transforms.noise.spans import Spans, replace_spans, spans_of_ordinary
 from noisebeam.transforms.noise.subsets import choose_subsets
-from noisebeam.transforms.samples import FlatBatch
+from noisebeam.transforms.samples import FlatBatch, IntArray, offsets_of
 from noisebeam.transforms.vocabulary import Vocabulary
 
 
@@ -85,9 +85,29 @@ def choose_infilling(batch: FlatBatch, vocabulary: Vocabulary, options: TextInfi
     ordinary = ordinary_tokens(batch, vocabulary)
     covered = budgets(ordinary.counts, options.share)
     covered = only_some(covered, batch, options.probability, seed, epoch, Purpose.INFILLING_HAPPENS)
+    return draw_spans(batch, ordinary, covered, options.lengths, seed, epoch)
+
+
+def draw_spans(
+    batch: FlatBatch,
+    ordinary: Ordinary,
+    covered: IntArray,
+    distribution: SpanLengths,
+    seed: int,
+    epoch: int,
+    *,
+    empty: bool = True,
+) -> Spans:
+    """Spans over `covered[i]` ordinary tokens of sample i, anywhere, but never touching.
+
+    Unless `empty`, lengths of 0 are left out: the others are drawn as much more often.
+    """
     slots = ordinary.counts - covered + 1
     length_streams, place_streams = stream_keys(seed, epoch, batch.keys, Purpose.SPAN_LENGTHS, Purpose.SPAN_PLACES)
-    lengths, counts = draw_lengths(length_streams, covered, slots, options.lengths)
+    lengths, counts = draw_lengths(length_streams, covered, slots, distribution)
+    if not empty:
+        filled = lengths > 0
+        lengths, counts = lengths[filled], differences(offsets_of(filled)[offsets_of(counts)])
     bases = ordinary.offsets[:-1] + covered - covered.cumsum()
     starts = choose_subsets(place_streams, slots, counts, bases)
     starts += lengths.cumsum() - lengths

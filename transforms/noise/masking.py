@@ -6,7 +6,7 @@ With `mask=0.8, random=0.1` it is BERT's; the positions chosen count whether or 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -98,10 +98,14 @@ def replace_tokens(batch: FlatBatch, replacements: Replacements) -> FlatBatch:
     )
 
 
+def label_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of labels that may be -100, where ids have this one: int32, or int64 if that is too small."""
+    return np.dtype(np.int64 if dtype.itemsize > 4 or dtype == np.uint32 else np.int32)
+
+
 def mlm_labels(batch: FlatBatch, positions: IntArray) -> Ragged:
     """The ids at the positions, and -100 everywhere else; int32, or int64 where the ids are."""
-    dtype = np.int64 if batch.ids.dtype.itemsize > 4 or batch.ids.dtype == np.uint32 else np.int32
-    labels = np.full(len(batch.ids), IGNORED, dtype=dtype)
+    labels: Array = np.full(len(batch.ids), IGNORED, dtype=label_dtype(batch.ids.dtype))
     labels[positions] = batch.ids[positions]
     return Ragged(labels, batch.offsets)
 

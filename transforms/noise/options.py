@@ -5,6 +5,8 @@ from __future__ import annotations
 from numbers import Real
 from typing import Any
 
+from noisebeam.transforms.vocabulary import Vocabulary
+
 
 def check_share(corruption: str, key: str, value: Any) -> None:
     """ValueError unless the value is a number from 0 to 1."""
@@ -28,6 +30,30 @@ def check_integer(corruption: str, key: str, value: Any, least: int) -> None:
     """ValueError unless the value is an integer, `least` or more."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{corruption}: {key} is {value!r}; expected an integer, {least} or more")
+
+
+def check_token(corruption: str, key: str, value: Any) -> None:
+    """ValueError unless the value can name a token (see `token_id`)."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, str | int)
+        or value == ""
+        or (isinstance(value, int) and value < 0)
+    ):
+        raise ValueError(
+            f"{corruption}: {key} is {value!r}; expected a special token, a role (mask, bos, eos) or an id"
+        )
+
+
+def token_id(corruption: str, key: str, token: str | int, vocabulary: Vocabulary) -> int:
+    """The id of a token that a setting names by its text, its role or its id; ValueError if there is none."""
+    found = vocabulary.id_of(token)
+    if found is None:
+        raise ValueError(
+            f"{corruption}: {key} is {token!r}, and the tokenizer has no such special token; add it to the tokenizer "
+            "(noisebeam build --add-tokens), or name another one"
+        )
+    return found
 
 
 def _is_number(value: Any) -> bool:

@@ -3,7 +3,7 @@
 A recipe is a preset's name, a YAML file or a mapping:
 
     name: mine
-    objective: denoising        # denoising (default), mlm or spans
+    objective: denoising        # denoising (default), mlm, spans, causal, prefix or glm
     corruptions:
       - sentence-permutation
       - text-infilling: {share: 0.3, lengths: {poisson: 3}, replace_length: 1}
@@ -16,11 +16,14 @@ A recipe is a preset's name, a YAML file or a mapping:
 | `text-infilling` | `share`, `lengths`, `replace_length`, `probability` |
 | `sentence-permutation` | `probability`; comes first, for it needs the clean text |
 | `document-rotation` | `probability` |
-| `span-corruption` | `denoisers`, each with `share`, `mean_length`, `weight`, `mode_id` |
+| `span-corruption` | `denoisers`, each with `share`, `mean_length`, `weight`, `mode` |
+| `prefix-split` | `smallest`, `largest` |
+| `blank-infilling` | `share`, `lengths`, `mask`, `start`, `end` |
 
 Settings that are left out have the defaults of the corruption's class, such as `TokenMasking`. No corruption comes
-twice. The objective `mlm` goes with token masking alone, `spans` with span corruption alone, `denoising` with any of
-the others.
+twice. Some objectives go with one corruption alone: `mlm` with token masking, `spans` with span corruption, `prefix`
+with prefix split, `glm` with blank infilling; `causal` with none; `denoising` with any that is in none of these pairs
+but the first. `causal` and `prefix` want documents that end in an end of text: shards built with `append_eos`.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ from typing import Any
 
 import yaml
 
+from noisebeam.transforms.noise.blanks import BlankInfilling
 from noisebeam.transforms.noise.deletion import TokenDeletion
 from noisebeam.transforms.noise.infilling import TextInfilling
 from noisebeam.transforms.noise.insertion import TokenInsertion
@@ -40,6 +44,7 @@ from noisebeam.transforms.noise.lengths import SpanLengths
 from noisebeam.transforms.noise.masking import TokenMasking
 from noisebeam.transforms.noise.permutation import SentencePermutation
 from noisebeam.transforms.noise.plugins import load_corruption
+from noisebeam.transforms.noise.prefixes import PrefixSplit
 from noisebeam.transforms.noise.rotation import DocumentRotation
 from noisebeam.transforms.noise.span_corruption import Denoiser, SpanCorruption
 from noisebeam.transforms.plugins import CORRUPTIONS as CORRUPTION_PLUGINS
@@ -54,6 +59,8 @@ Corruption = (
     | SentencePermutation
     | DocumentRotation
     | SpanCorruption
+    | PrefixSplit
+    | BlankInfilling
 )
 
 CORRUPTIONS: Mapping[str, type[Corruption]] = {
@@ -66,9 +73,19 @@ CORRUPTIONS: Mapping[str, type[Corruption]] = {
         SentencePermutation,
         DocumentRotation,
         SpanCorruption,
+        PrefixSplit,
+        BlankInfilling,
     )
 }
-OBJECTIVES = ("denoising", "mlm", "spans")
+_ALONE: Mapping[str, tuple[str, ...]] = {  # what these objectives go with
+    "mlm": (TokenMasking.name,),
+    "spans": (SpanCorruption.name,),
+    "causal": (),
+    "prefix": (PrefixSplit.name,),
+    "glm": (BlankInfilling.name,),
+}
+OBJECTIVES = ("denoising", *_ALONE)
+_CLOSED = ("causal", "prefix")  # documents end in an end of text
 
 _PRESET_FOLDER = Path(__file__).parent / "presets"
 PRESETS: tuple[str, ...] = tuple(sorted(path.stem for path in _PRESET_FOLDER.glob("*.yaml")))
@@ -94,13 +111,25 @@ class Recipe:
             raise ValueError(
                 self._error(f"corruptions are {', '.join(names)}; expected {SentencePermutation.name} to come first")
             )
-        alone = {"mlm": TokenMasking.name, "spans": SpanCorruption.name}.get(self.objective)
-        if alone and names != [alone]:
+        self._check_objective(names)
+
+    def _check_objective(self, names: list[str]) -> None:
+        alone = _ALONE.get(self.objective)
+        if alone is not None and names != [*alone]:
+            wanted = f"{alone[0]} alone" if alone else "no corruption"
             raise ValueError(
-                self._error(f"objective {self.objective} goes with {alone} alone; corruptions are {names or 'none'}")
+                self._error(f"objective {self.objective} goes with {wanted}; corruptions are {names or 'none'}")
             )
-        if not alone and SpanCorruption.name in names:
-            raise ValueError(self._error(f"{SpanCorruption.name} needs objective spans; it is {self.objective!r}"))
+        for objective in () if alone is not None else ("spans", "prefix", "glm"):
+            if _ALONE[objective][0] in names:
+                raise ValueError(
+                    self._error(f"{_ALONE[objective][0]} needs objective {objective}; it is {self.objective!r}")
+                )
+
+    @property
+    def closes_documents(self) -> bool:
+        """Whether documents are to end in an end of text, as the build setting `append_eos` gives it."""
+        return self.objective in _CLOSED
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values with every setting spelled out; `load_recipe` takes them back."""
@@ -140,6 +169,11 @@ def load_recipe(recipe: str | Path | Mapping[str, Any] | Recipe) -> Recipe:
 
 def check_recipe(recipe: Recipe, vocabulary: Vocabulary) -> None:
     """ValueError, in one line, if the recipe needs something that the vocabulary lacks."""
+    if recipe.closes_documents and vocabulary.eos_id is None:
+        raise ValueError(
+            f"recipe {recipe.name!r}: objective {recipe.objective} needs an end-of-text token, and the tokenizer has "
+            "none; name one as eos_token in its tokenizer_config.json"
+        )
     for corruption in recipe.corruptions:
         try:
             corruption.check(vocabulary)
@@ -149,7 +183,7 @@ def check_recipe(recipe: Recipe, vocabulary: Vocabulary) -> None:
 
 def _settings(corruption: Corruption) -> dict[str, Any]:
     settings = asdict(corruption)
-    if isinstance(corruption, TextInfilling):
+    if isinstance(corruption, TextInfilling | BlankInfilling):
         settings["lengths"] = corruption.lengths.to_mapping()
     if isinstance(corruption, SpanCorruption):
         settings["denoisers"] = [asdict(denoiser) for denoiser in corruption.denoisers]
@@ -171,14 +205,15 @@ def _from_file(path: Path) -> Recipe:
 def _from_mapping(values: Mapping[str, Any], name: str) -> Recipe:
     where = f"recipe {name!r}"
     _check_keys(where, values, ("name", "objective", "corruptions"))
-    listed = values.get("corruptions")
+    objective = values.get("objective", "denoising")
+    listed = values.get("corruptions", [] if objective == "causal" else None)
     if not _is_list(listed):
         raise ValueError(f"{where}: corruptions is {listed!r}; expected a list, as in [token-deletion: {{share: 0.1}}]")
     try:
         corruptions = tuple(_corruption(entry) for entry in listed or ())
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    return Recipe(values.get("name", name), corruptions, values.get("objective", "denoising"))
+    return Recipe(values.get("name", name), corruptions, objective)
 
 
 def _corruption(entry: Any) -> Corruption:

@@ -15,7 +15,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from noisebeam.transforms.noise.draws import Purpose, UIntArray, counting, draw, pick, stream_keys
-from noisebeam.transforms.noise.options import check_integer, check_positive, check_share
+from noisebeam.transforms.noise.options import check_positive, check_share, check_token, token_id
 from noisebeam.transforms.noise.ordinary import ordinary_tokens
 from noisebeam.transforms.noise.ragged import dtype_for, ranges
 from noisebeam.transforms.noise.spans import Spans, replace_spans, spans_of_ordinary
@@ -38,15 +38,15 @@ class Denoiser:
     share: float = 0.15  # of the ordinary tokens of each sample, rounded to the nearest, but one at least, and not all
     mean_length: float | None = 3.0  # tokens; None makes one span of all, at the end of the sample
     weight: float = 1.0  # how often this one is drawn, in proportion
-    mode_id: int | None = None  # a token to put at the very start of the inputs
+    mode: str | int | None = None  # a token to put at the very start of the inputs: its text, or its id
 
     def __post_init__(self) -> None:
         check_share("span-corruption", "share", self.share)
         check_positive("span-corruption", "weight", self.weight)
         if self.mean_length is not None:
             check_positive("span-corruption", "mean_length", self.mean_length)
-        if self.mode_id is not None:
-            check_integer("span-corruption", "mode_id", self.mode_id, 0)
+        if self.mode is not None:
+            check_token("span-corruption", "mode", self.mode)
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,12 @@ class SpanCorruption:
             )
         if vocabulary.eos_id is None:
             raise ValueError(f"{self.name}: needs an end-of-text token, and the tokenizer has none; add one to it")
-        for denoiser in self.denoisers:
-            if denoiser.mode_id is not None and denoiser.mode_id >= vocabulary.size:
-                raise ValueError(f"{self.name}: mode_id is {denoiser.mode_id}; expected an id below {vocabulary.size}")
+        self.mode_ids(vocabulary)
+
+    def mode_ids(self, vocabulary: Vocabulary) -> IntArray:
+        """(denoisers,): the id that each puts at the start, -1 for none; ValueError if the vocabulary lacks one."""
+        modes = (denoiser.mode for denoiser in self.denoisers)
+        return np.array([-1 if mode is None else token_id(self.name, "mode", mode, vocabulary) for mode in modes])
 
 
 _DEFAULTS = SpanCorruption()
@@ -86,9 +89,7 @@ def corrupt_spans(
     spans, denoisers = choose_corrupted_spans(batch, vocabulary, options, seed, epoch)
     labels = span_labels(batch, spans, vocabulary)
     corrupted = replace_spans(batch, spans, sentinels(spans, vocabulary))
-    modes = np.array([-1 if denoiser.mode_id is None else denoiser.mode_id for denoiser in options.denoisers])[
-        denoisers
-    ]
+    modes = options.mode_ids(vocabulary)[denoisers]
     marked = modes >= 0
     if np.count_nonzero(marked):
         starts = corrupted.offsets[:-1][marked]

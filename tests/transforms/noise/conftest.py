@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from vocabularies import BART_LIKE
 
 from noisebeam.transforms.samples import FlatBatch, Ragged, flat_batch
 from noisebeam.transforms.vocabulary import Vocabulary
@@ -17,19 +18,8 @@ ToRows = Callable[[Any], list[list[int]]]
 
 @pytest.fixture(scope="session")
 def vocabulary() -> Vocabulary:
-    """Ids 0 to 99: <s> 0, <pad> 1, </s> 2, <unk> 3, ordinary 4 to 89, sentinels 97 to 90, an added 98, <mask> 99."""
-    return Vocabulary(
-        size=100,
-        prefix=(0,),
-        suffix=(2,),
-        special_ids=(0, 1, 2, 3, *range(90, 100)),
-        pad_id=1,
-        mask_id=99,
-        bos_id=0,
-        eos_id=2,
-        sentinel_ids=tuple(range(97, 89, -1)),
-        continues_word_hex=np.packbits(np.arange(100) % 2 == 1).tobytes().hex(),
-    )
+    """Ids 0 to 102: <s> 0, <pad> 1, </s> 2, <unk> 3, ordinary 4 to 89, sentinels 97 to 90, <mask> 99."""
+    return BART_LIKE
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,7 @@ def test_stream_keys_are_pinned() -> None:
 
 
 def test_purposes_never_change() -> None:
-    assert [purpose.value for purpose in Purpose] == list(range(1, 21))
+    assert [purpose.value for purpose in Purpose] == list(range(1, 23))
     assert (Purpose.MASKED_TOKENS, Purpose.SPAN_LENGTHS, Purpose.KEPT_CUTS) == (1, 7, 20)
 
 

@@ -27,8 +27,11 @@ def test_the_presets_are_these() -> None:
         "bart-paper-token-masking",
         "bert",
         "bert-whole-words",
+        "causal",
         "document-rotation",
+        "glm",
         "mbart",
+        "prefix-lm",
         "roberta",
         "sentence-permutation",
         "t5",
@@ -131,11 +134,11 @@ ERRORS = [
     ),
     (
         {"name": "a", "objective": "spans", "corruptions": [{"span-corruption": {"denoisers": [{"mean": 3}]}}]},
-        "recipe 'a': span-corruption: denoisers: unknown key 'mean'; expected share, mean_length, weight, mode_id",
+        "recipe 'a': span-corruption: denoisers: unknown key 'mean'; expected share, mean_length, weight, mode",
     ),
     (
         {"name": "a", "objective": "gan", "corruptions": []},
-        "recipe 'a': objective is 'gan'; expected one of denoising, mlm, spans",
+        "recipe 'a': objective is 'gan'; expected one of denoising, mlm, spans, causal, prefix, glm",
     ),
     ({"name": 3, "corruptions": []}, "recipe: name is 3; expected some text"),
     (
@@ -149,6 +152,18 @@ ERRORS = [
     (
         {"name": "a", "objective": "mlm", "corruptions": ["token-deletion"]},
         "recipe 'a': objective mlm goes with token-masking alone; corruptions are ['token-deletion']",
+    ),
+    (
+        {"name": "a", "objective": "causal", "corruptions": ["token-deletion"]},
+        "recipe 'a': objective causal goes with no corruption; corruptions are ['token-deletion']",
+    ),
+    (
+        {"name": "a", "corruptions": ["blank-infilling"]},
+        "recipe 'a': blank-infilling needs objective glm; it is 'denoising'",
+    ),
+    (
+        {"name": "a", "objective": "prefix"},
+        "recipe 'a': corruptions is None; expected a list",
     ),
     (
         {"name": "a", "objective": "spans", "corruptions": []},
@@ -185,4 +200,18 @@ def test_check_names_recipe_and_what_to_do() -> None:
         check_recipe(load_recipe("bart"), lacking)
     with pytest.raises(ValueError, match="recipe 't5': span-corruption: needs sentinels"):
         check_recipe(load_recipe("t5"), lacking)
+    with pytest.raises(
+        ValueError, match="recipe 'causal': objective causal needs an end-of-text token, and the tokenizer has"
+    ):
+        check_recipe(load_recipe("causal"), lacking)
+    with pytest.raises(
+        ValueError, match="recipe 'glm': blank-infilling: mask is 'mask', and the tokenizer has no such"
+    ):
+        check_recipe(load_recipe("glm"), lacking)
+    ends = Vocabulary(size=10, eos_id=1, sentinel_ids=(8, 9))
+    with pytest.raises(
+        ValueError, match=r"recipe 'ul2': span-corruption: mode is '\[R\]', and the tokenizer has no such"
+    ):
+        check_recipe(load_recipe("ul2"), ends)
+    check_recipe(load_recipe("prefix-lm"), ends)
     check_recipe(load_recipe("sentence-permutation"), lacking)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from vocabularies import SENTINELS
 
 from noisebeam.transforms.noise.span_corruption import (
     Denoiser,
@@ -19,7 +20,6 @@ from noisebeam.transforms.noise.span_corruption import (
 )
 from noisebeam.transforms.vocabulary import Vocabulary
 
-SENTINELS = tuple(range(97, 89, -1))
 clean = st.lists(st.lists(st.lists(st.integers(4, 89), min_size=1, max_size=40), max_size=2), max_size=5)
 mixed = st.lists(
     st.lists(st.lists(st.integers(4, 89) | st.sampled_from([3, 98]), min_size=1, max_size=40), max_size=2), max_size=5
@@ -112,14 +112,14 @@ def test_without_a_mean_length_the_end_is_one_span(make_batch, to_rows, vocabula
 
 def test_denoisers_are_drawn_by_weight_and_lead_with_their_mode(make_batch, to_rows, vocabulary) -> None:
     options = SpanCorruption(
-        (Denoiser(0.15, 3, weight=1, mode_id=80), Denoiser(0.5, 3, weight=3), Denoiser(0.5, 8, mode_id=82))
+        (Denoiser(0.15, 3, weight=1, mode=80), Denoiser(0.5, 3, weight=3), Denoiser(0.5, 8, mode="[X]"))
     )
     batch = make_batch([[[5] * 40]] * 2000)
     inputs, labels = corrupt_spans(batch, vocabulary, options, seed=1)
     _, denoisers = choose_corrupted_spans(batch, vocabulary, options, 1, 0)
     assert np.abs(np.bincount(denoisers) / 2000 - [0.2, 0.6, 0.2]).max() < 0.04
     for row, label, denoiser in zip(to_rows(inputs), to_rows(labels), denoisers, strict=True):
-        assert row[:2] == ([80, 0], [0, 5], [82, 0])[denoiser]
+        assert row[:2] == ([80, 0], [0, 5], [102, 0])[denoiser]
         assert 80 not in label
 
 
@@ -137,7 +137,7 @@ def test_samples_too_short_to_corrupt_stay(make_batch, to_rows, vocabulary, samp
         ({"share": -1}, "span-corruption: share is -1; expected a number from 0 to 1"),
         ({"mean_length": 0}, "span-corruption: mean_length is 0; expected a number above 0"),
         ({"weight": 0}, "span-corruption: weight is 0; expected a number above 0"),
-        ({"mode_id": -1}, "span-corruption: mode_id is -1; expected an integer, 0 or more"),
+        ({"mode": -1}, "span-corruption: mode is -1; expected a special token, a role"),
     ],
 )
 def test_settings_out_of_range(settings, message) -> None:
@@ -153,9 +153,12 @@ def test_settings_out_of_range(settings, message) -> None:
             "span-corruption: needs sentinels (<extra_id_0>, ...), and the tokenizer has none",
         ),
         (Vocabulary(size=10, sentinel_ids=(8, 9)), "span-corruption: needs an end-of-text token"),
-        (Vocabulary(size=10, eos_id=1, sentinel_ids=(8, 9)), "span-corruption: mode_id is 10; expected an id below 10"),
+        (
+            Vocabulary(size=10, eos_id=1, sentinel_ids=(8, 9)),
+            "span-corruption: mode is 10, and the tokenizer has no such",
+        ),
     ],
 )
 def test_a_vocabulary_that_lacks_something(vocabulary, message) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
-        SpanCorruption((Denoiser(mode_id=10),)).check(vocabulary)
+        SpanCorruption((Denoiser(mode=10),)).check(vocabulary)
