@@ -129,10 +129,13 @@ def check_replaceable(options: BuildOptions) -> None:
 
 def make_plan(options: BuildOptions, read: ReadDocuments) -> PreparedBuild:
     """The build as far as it can be told without looking at its output; nothing is written."""
-    tokenizer = load_tokenizer(options.tokenizer)
+    tokenizer = load_tokenizer(options.tokenizer).with_tokens(options.add_tokens)
     recipe = load_recipe(options.recipe) if options.recipe is not None else None
     if recipe is not None:
         check_recipe(recipe, tokenizer.vocabulary)
+        options = replace(options, append_eos=options.append_eos or recipe.closes_documents)
+    if options.append_eos:
+        tokenizer.vocabulary.document_suffixes()
     plugins = _plugins(options, recipe, read)
     return PreparedBuild(options, tokenizer, recipe, _header(options, tokenizer, recipe, plugins), read)
 
@@ -232,7 +235,7 @@ def _header(
     where = ("input", "output", "tokenizer", "overwrite", "stanza_dir", "recipe", "max_bad_fraction")
     settings = {name: value for name, value in asdict(options).items() if name not in where}
     dtypes = field_dtypes(
-        tokenizer.vocabulary.size, options.max_tokens, labels_masked=recipe is not None and recipe.objective == "mlm"
+        tokenizer.vocabulary.size, options.max_tokens, labels_masked=recipe is not None and recipe.masks_labels
     )
     return Manifest(
         settings=settings,

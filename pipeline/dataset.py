@@ -86,6 +86,7 @@ class ShardDataset(BatchedDataset):
         self.recipe = None if recipe is None else load_recipe(recipe)
         if self.recipe is not None:
             check_recipe(self.recipe, self.vocabulary)
+            _check_ends(self.recipe, self.manifest, self.url)
         self.shuffle = shuffle
         self.length_filter = LengthFilter(min_tokens, max_tokens)
         self.max_tokens = min(self.manifest.max_tokens, max_tokens or self.manifest.max_tokens)
@@ -179,6 +180,14 @@ class ShardEpoch:
             vocabulary = self._inputs.vocabulary
             columns = cut(columns, most, len(vocabulary.prefix), len(vocabulary.suffix))
         return self._inputs.make(columns, self._epoch)
+
+
+def _check_ends(recipe: Recipe, manifest: Manifest, url: str) -> None:
+    if recipe.closes_documents and not manifest.settings.get("append_eos"):
+        raise ValueError(
+            f"recipe {recipe.name!r}: expected documents that end in an end of text, and those of {url} do not; "
+            "build them with --append-eos, or take recipe=None for the ids as they are"
+        )
 
 
 def _objective(recipe: Recipe | None, manifest: Manifest) -> str:

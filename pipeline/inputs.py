@@ -11,6 +11,7 @@ from noisebeam.transforms.shard_format import KEYS
 from noisebeam.transforms.vocabulary import Vocabulary
 
 _OBJECTIVE = ("input_ids", "labels")
+_OBJECTIVES = (*_OBJECTIVE, "position_ids", "block_position_ids")  # what noise may add to a sample
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from noisebeam.pipeline.source import ShardSource
 from noisebeam.pipeline.trace import source_tokens, trace_recipe
 from noisebeam.transforms.manifest import Manifest, read_manifest
 from noisebeam.transforms.noise import Recipe, apply_recipe, check_recipe, load_recipe
-from noisebeam.transforms.samples import FlatBatch, batch_samples
+from noisebeam.transforms.noise.masking import IGNORED
+from noisebeam.transforms.samples import Array, FlatBatch, batch_samples
 from noisebeam.transforms.storage import join
 from noisebeam.transforms.tokenizer import load_tokenizer
 from noisebeam.transforms.vocabulary import Vocabulary
@@ -124,15 +125,29 @@ def _noised(
     else:
         shown = label_tokens(labels, len(labels) == len(batch.ids), vocabulary)
         panels.append(speller.panel(f"{recipe.name}: labels", shown))
-    masks = mask_pictures(recipe.objective, len(rows["input_ids"].values), len(labels), manifest.max_tokens, neighbours)
+    lengths = len(rows["input_ids"].values), len(labels)
+    masks = mask_pictures(recipe.objective, *lengths, manifest.max_tokens, neighbours, given=_given(labels))
     return Noised(recipe, tuple(panels), tuple(masks))
 
 
+def _given(labels: Array) -> int:
+    """How many tokens come before the first one to be predicted."""
+    return int(np.argmax(np.append(labels, 0) != IGNORED))
+
+
 def mask_pictures(
-    objective: str, inputs: int, labels: int, width: int, neighbours: Sequence[int]
+    objective: str, inputs: int, labels: int, width: int, neighbours: Sequence[int], *, given: int = 0
 ) -> Iterator[MaskPicture]:
-    """The masks of a sample of `inputs` tokens: padded to `width`, and packed with others of these lengths."""
+    """The masks of a sample of `inputs` tokens: padded to `width`, and packed with others of these lengths.
+
+    `given` is the length of the prefix, or of GLM's part A.
+    """
     width = max(inputs, width)
+    if objective in ("causal", "prefix", "glm"):
+        title = {"causal": "causal", "prefix": "prefix, then causal", "glm": "part A, then part B"}[objective]
+        picture = draw.causal(inputs) if objective == "causal" else draw.prefix(given, inputs)
+        yield MaskPicture(f"{title}, padded", draw.padded(picture, width, width))
+        return
     if objective in ("denoising", "spans"):
         target = max(labels, width)
         yield MaskPicture("encoder", draw.padded(draw.full(inputs, inputs), width, width))

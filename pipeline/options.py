@@ -51,6 +51,13 @@ class BuildOptions:
     max_tokens: int = _setting("largest window, in tokens, special ones counted", 512, metavar="N")
     window_sentences: int | None = _setting("slide windows of N sentences instead of filling them", None, metavar="N")
     stride: int | None = _setting("sentences from one window to the next (default: window size)", None, metavar="N")
+    append_eos: bool = _setting(
+        "put the end of text at the end of each document alone (a causal or prefix recipe does so by itself)",
+        False,
+    )
+    add_tokens: tuple[str, ...] = _setting(
+        "special tokens to add to the tokenizer where it lacks them", (), nargs="+", action="extend", metavar="TOKEN"
+    )
     recipe: str | None = _setting("noise to bake in: a preset or a YAML file (default: none)", None, metavar="NAME")
     seed: int = _setting("seed of the shuffle and the noise", 0, metavar="N")
     num_shards: int | None = _setting("number of shards (default: one for 64 million tokens)", None, metavar="N")
@@ -87,7 +94,9 @@ class BuildOptions:
     @property
     def window_options(self) -> WindowOptions:
         """How windows are chosen."""
-        return WindowOptions(max_tokens=self.max_tokens, size=self.window_sentences, stride=self.stride)
+        return WindowOptions(
+            max_tokens=self.max_tokens, size=self.window_sentences, stride=self.stride, append_eos=self.append_eos
+        )
 
 
 def _check(name: str, right: bool, expected: str, value: object) -> None:
@@ -110,7 +119,7 @@ def _flag(name: str) -> str:
 
 
 def _argument(setting: Field[Any]) -> dict[str, Any]:
-    shown = "" if setting.default in (MISSING, None) or setting.default is False else f" (default: {setting.default})"
+    shown = "" if setting.default in (MISSING, None, ()) or setting.default is False else f" (default: {setting.default})"
     argument: dict[str, Any] = {"help": setting.metadata["help"] + shown, "default": None}
     if setting.type == "bool":
         return {**argument, "action": "store_true"}
@@ -130,7 +139,8 @@ def read_options(arguments: argparse.Namespace) -> BuildOptions:
     required = [setting.name for setting in fields(BuildOptions) if setting.default is MISSING]
     if missing := [_flag(name) for name in required if name not in values]:
         raise SettingsError(f"{', '.join(missing)}: missing; give it as a flag or in the --config file")
-    values["input"] = (values["input"],) if isinstance(values["input"], str) else tuple(values["input"])
+    for name in {"input", "add_tokens"} & values.keys():
+        values[name] = (values[name],) if isinstance(values[name], str) else tuple(values[name])
     return BuildOptions(**values)
 
 

@@ -16,17 +16,19 @@ from typing import NamedTuple
 import numpy as np
 
 from noisebeam.transforms.noise import Recipe, apply_corruption
+from noisebeam.transforms.noise.blanks import BlankInfilling, choose_blanks, cut_blanks
 from noisebeam.transforms.noise.deletion import TokenDeletion, choose_deletion, remove_tokens
 from noisebeam.transforms.noise.infilling import TextInfilling, choose_infilling, fill_spans
 from noisebeam.transforms.noise.insertion import TokenInsertion, choose_insertion
 from noisebeam.transforms.noise.masking import Replacements, TokenMasking, choose_masking, replace_tokens
 from noisebeam.transforms.noise.ordinary import is_special, ordinary_tokens
 from noisebeam.transforms.noise.permutation import SentencePermutation, choose_order, reorder_sentences
+from noisebeam.transforms.noise.prefixes import PrefixSplit
 from noisebeam.transforms.noise.recipes import Corruption
 from noisebeam.transforms.noise.rotation import DocumentRotation, choose_rotation, rotate_to
 from noisebeam.transforms.noise.span_corruption import SpanCorruption, choose_corrupted_spans
 from noisebeam.transforms.noise.spans import replace_spans
-from noisebeam.transforms.samples import FlatBatch, IntArray, Ragged
+from noisebeam.transforms.samples import Array, FlatBatch, IntArray, Ragged
 from noisebeam.transforms.vocabulary import Vocabulary
 
 NOWHERE = -1  # the origin of a token that is not in the source
@@ -79,6 +81,12 @@ def trace_recipe(
         places = trace_corruption(corruption, batch, vocabulary, seed, epoch)
         if isinstance(corruption, SentencePermutation | DocumentRotation):
             tokens = _moved(tokens, batch, after, places, corruption)
+        elif isinstance(corruption, BlankInfilling):
+            blanks = choose_blanks(batch, vocabulary, corruption, seed, epoch)
+            part_a = len(batch.ids) + int((1 - blanks.spans.lengths).sum())
+            first = replace(after, ids=after.ids[:part_a])
+            tokens = _edited(tokens, first, places[:part_a], corruption, vocabulary)
+            tokens += _part_b(after.ids[part_a:], places[part_a:])
         else:
             tokens = _edited(tokens, after, places, corruption, vocabulary)
         if isinstance(corruption, TokenMasking):
@@ -117,8 +125,13 @@ def trace_corruption(
             return replace_spans(tagged, choose_insertion(batch, vocabulary, corruption, *at).spans, new).ids
         case SpanCorruption():
             spans, denoisers = choose_corrupted_spans(batch, vocabulary, corruption, *at)
-            modes = [int(corruption.denoisers[i].mode_id is not None) for i in denoisers]
+            modes = [int(corruption.denoisers[i].mode is not None) for i in denoisers]
             return np.concatenate([np.full(sum(modes), NOWHERE), replace_spans(tagged, spans, new).ids])
+        case BlankInfilling():
+            blanks = choose_blanks(batch, vocabulary, corruption, *at)
+            return cut_blanks(tagged, blanks, NOWHERE, NOWHERE, NOWHERE)["input_ids"].values
+        case PrefixSplit():
+            return tagged.ids
     return _aligned(batch, apply_corruption(corruption, batch, vocabulary, *at))
 
 
@@ -180,6 +193,13 @@ def _edited(
     return result
 
 
+def _part_b(ids: Array, places: IntArray) -> list[Token]:
+    return [
+        Token(id_, place, Kind.INSERTED if place == NOWHERE else Kind.LABEL)
+        for id_, place in zip(ids.tolist(), places.tolist(), strict=True)
+    ]
+
+
 def _only_removes(corruption: Corruption) -> bool:
     return isinstance(corruption, TokenDeletion) or getattr(corruption, "replace_length", 1) == 0
 
@@ -189,7 +209,7 @@ def _kind_of_new(id_: int, corruption: Corruption, vocabulary: Vocabulary) -> Ki
         return Kind.SENTINEL
     if isinstance(corruption, TokenInsertion | SpanCorruption):
         return Kind.INSERTED
-    return Kind.MASKED if id_ == vocabulary.mask_id else Kind.RANDOM
+    return Kind.MASKED if id_ == vocabulary.mask_id or isinstance(corruption, BlankInfilling) else Kind.RANDOM
 
 
 def _with_chosen(tokens: Sequence[Token], chosen: Replacements) -> list[Token]:

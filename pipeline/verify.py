@@ -151,6 +151,7 @@ def _values(manifest: Manifest, blocks: list[Block]) -> Iterator[str]:
         **dict.fromkeys(("ids", "alternatives", "input_ids"), (0, size - 1)),
         "labels": (-100, size - 1),
         "lengths": (0, manifest.max_tokens),
+        **dict.fromkeys(("position_ids", "block_position_ids"), (0, manifest.max_tokens)),
     }
     for number, block in enumerate(blocks):
         for name, values in block.arrays.items():

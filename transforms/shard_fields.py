@@ -27,6 +27,8 @@ LENGTHS = {
     "alternatives": "alternative_lengths",
     "input_ids": "input_lengths",
     "labels": "label_lengths",
+    "position_ids": "input_lengths",
+    "block_position_ids": "input_lengths",
 }
 """For each field of a sample, the array that holds the lengths of its rows: a number a sample, but for `alternatives`,
 which has a row for each sentence."""

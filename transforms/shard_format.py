@@ -50,6 +50,8 @@ def field_dtypes(vocabulary_size: int, max_tokens: int, labels_masked: bool) -> 
         "input_lengths": twice,
         "labels": np.result_type(np.min_scalar_type(-vocabulary_size), np.int16) if labels_masked else token,
         "label_lengths": twice,
+        "position_ids": twice,
+        "block_position_ids": twice,
         KEYS: np.dtype(np.uint64),
         WINDOWS: np.dtype(np.uint32),
     }

@@ -79,10 +79,7 @@ class Encoder:
 
     def __init__(self, loaded: LoadedTokenizer) -> None:
         self.vocabulary = loaded.vocabulary
-        self._prefix, self._suffix = (
-            np.array(ids, dtype=np.int32) for ids in (self.vocabulary.prefix, self.vocabulary.suffix)
-        )
-        self.special_tokens = len(self._prefix) + len(self._suffix)
+        self._prefix = np.array(self.vocabulary.prefix, dtype=np.int32)
         self._tokenizer = loaded.tokenizer
         self._clean = CleanCuts(self._tokenizer)
         self._heads: dict[tuple[str, str, str], _Head] = {}
@@ -107,9 +104,12 @@ class Encoder:
             allowed = max(1, allowed - budget // 8)
         return replace(encoded, cut=cut)
 
-    def join(self, encoded: EncodedSentences, first: int, last: int) -> dict[str, Array]:
+    def join(
+        self, encoded: EncodedSentences, first: int, last: int, suffix: Sequence[int] | None = None
+    ) -> dict[str, Array]:
         """The fields of the sample (see `Sample`) made of the sentences from `first` up to, not including, `last`.
 
+        `suffix` are the special ids after them, those of the tokenizer if it is None.
         Sentences that could not follow just any other one, because the tokenizer might join them, are one here.
         """
         ids, heads, lengths = encoded.ids, encoded.heads, encoded.lengths[first:last]
@@ -118,9 +118,10 @@ class Encoder:
         begin = ids.offsets[first]
         first_head = heads.values[heads.offsets[first] : heads.offsets[first + 1]]
         rest = ids.values[begin + kept : ids.offsets[last]]
+        end = np.array(self.vocabulary.suffix if suffix is None else suffix, dtype=np.int32)
         units = self._movable(encoded, first, last)
         fields: dict[str, Array] = {
-            "ids": np.concatenate([self._prefix, first_head, rest, self._suffix]),
+            "ids": np.concatenate([self._prefix, first_head, rest, end]),
             "sentence_lengths": np.add.reduceat(lengths, units),
         }
         if self.has_alternatives:

@@ -56,6 +56,24 @@ class Vocabulary:
         named = dict(zip(self.special_tokens, self.special_ids, strict=False))
         return roles[token] if token in roles else named.get(token)
 
+    def document_suffixes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """What follows the windows of a document but the last, and the last, where the end of text comes once.
+
+        A tokenizer that puts an end of text after every text has it at the last window alone; one that puts none gets
+        it there. ValueError if there is no end of text.
+
+        >>> Vocabulary(9, suffix=(2,), eos_id=2).document_suffixes(), Vocabulary(9, eos_id=8).document_suffixes()
+        (((), (2,)), ((), (8,)))
+        """
+        if self.eos_id is None:
+            raise ValueError(
+                "append_eos: needs an end-of-text token, and the tokenizer has none; "
+                "name one as eos_token in its tokenizer_config.json"
+            )
+        end = (self.eos_id,)
+        inner = self.suffix[:-1] if self.suffix[-1:] == end else self.suffix
+        return inner, inner + end
+
     def to_json(self) -> dict[str, Any]:
         """Plain values, as the manifest holds them."""
         return asdict(self)

@@ -31,11 +31,16 @@ class WindowOptions:
     `max_tokens` (32 or more) counts a window's special tokens too. `size` and `stride` are in sentences: None, the
     default, fills windows up to `max_tokens`, without overlap; a number slides a window of `size` sentences onward by
     `stride` at a time. A window that would exceed `max_tokens` ends early, and the next one begins no later than there.
+
+    With `append_eos` the end of text comes once for each document, at the end of its last window, whatever the
+    tokenizer puts after a text: what causal and prefix language models are to learn. It is put here because only here
+    it is known which window is the last.
     """
 
     max_tokens: int = 512
     size: int | None = None
     stride: int | None = None
+    append_eos: bool = False
 
     def __post_init__(self) -> None:
         if self.max_tokens < SMALLEST_BUDGET:
@@ -112,11 +117,18 @@ def build_windows(
     A run holds the windows of some 100,000 characters, so that memory does not grow with the document. There is
     none if the tokenizer gives no token for the text.
     """
+    vocabulary = encoder.vocabulary
+    inner, final = vocabulary.document_suffixes() if options.append_eos else (vocabulary.suffix, vocabulary.suffix)
+    budget = options.max_tokens - len(vocabulary.prefix) - len(final)
     key, index = document_key(document.id, document.text), 0
-    for section in _sections(document.text, sentences, encoder, options):
+    for section in _sections(document.text, sentences, encoder, options, budget):
         encoded = section.encoded
+        joined = [
+            encoder.join(encoded, first, last, final if last == len(encoded) else inner)
+            for first, last in section.ranges
+        ]
         windows = [
-            _window(document, key, index + i, encoded.spans[first:last], encoder.join(encoded, first, last))
+            _window(document, key, index + i, encoded.spans[first:last], joined[i])
             for i, (first, last) in enumerate(section.ranges)
         ]
         index += len(windows)
@@ -131,9 +143,13 @@ class _Section(NamedTuple):
     ranges: list[Range]
 
 
-def _sections(text: str, sentences: Spans, encoder: Encoder, options: WindowOptions) -> Iterator[_Section]:
-    """A document piece by piece. Windows that the end of a piece might have made shorter are left to the next piece."""
-    budget = options.max_tokens - encoder.special_tokens
+def _sections(
+    text: str, sentences: Spans, encoder: Encoder, options: WindowOptions, budget: int
+) -> Iterator[_Section]:
+    """A document piece by piece. Windows that the end of a piece might have made shorter are left to the next piece.
+
+    So the last window of the document, and it alone, ends with the sentences of its piece.
+    """
     begin, size = (int(sentences[0, 0]) if len(sentences) else len(text)), _SECTION + 64 * budget
     while begin < len(text):
         spans = _spans_from(sentences, begin, size)

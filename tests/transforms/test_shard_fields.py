@@ -55,6 +55,8 @@ def test_what_another_array_tells_is_not_stored(tmp_path, objective, missing):
         "head_lengths",
         "alternatives",
         "alternative_lengths",
+        "position_ids",
+        "block_position_ids",
     }
     assert everything - names == missing
     assert {"input_ids", "labels"} <= names

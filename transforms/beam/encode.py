@@ -26,13 +26,15 @@ class BuildWindows(beam.PTransform):  # type: ignore[misc]
     """Group the sentences of each document into windows: gives `(windows, dead_letters)`.
 
     Input are pairs of a document and its sentences' spans, as SegmentSentences gives them. `tokenizer` is a folder, an
-    fsspec URL or a hub name that every worker can load.
+    fsspec URL or a hub name that every worker can load; ValueError if `append_eos` is set and it has no end of text.
     """
 
     def __init__(self, tokenizer: str, options: WindowOptions = WindowOptions()) -> None:  # noqa: B008
         super().__init__()
         self.tokenizer = load_tokenizer(tokenizer)
         self.options = options
+        if options.append_eos:
+            self.tokenizer.vocabulary.document_suffixes()
 
     def expand(self, segmented: Any) -> tuple[Any, Any]:
         windows = segmented | "Build" >> beam.ParDo(_Build(self.tokenizer, self.options)).with_outputs(
@@ -43,7 +45,12 @@ class BuildWindows(beam.PTransform):  # type: ignore[misc]
     def display_data(self) -> dict[str, Any]:
         sizes = {"window_sentences": self.options.size, "stride": self.options.stride}
         chosen = {name: value for name, value in sizes.items() if value is not None}
-        return {"tokenizer": self.tokenizer.name, "max_tokens": self.options.max_tokens, **chosen}
+        return {
+            "tokenizer": self.tokenizer.name,
+            "max_tokens": self.options.max_tokens,
+            "append_eos": self.options.append_eos,
+            **chosen,
+        }
 
 
 class EncodeWindows(beam.PTransform):  # type: ignore[misc]

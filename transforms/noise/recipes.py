@@ -85,6 +85,7 @@ _ALONE: Mapping[str, tuple[str, ...]] = {  # what these objectives go with
     "glm": (BlankInfilling.name,),
 }
 OBJECTIVES = ("denoising", *_ALONE)
+_MASKED = ("mlm", "prefix", "glm")  # labels are -100 at some tokens
 _CLOSED = ("causal", "prefix")  # documents end in an end of text
 
 _PRESET_FOLDER = Path(__file__).parent / "presets"
@@ -130,6 +131,11 @@ class Recipe:
     def closes_documents(self) -> bool:
         """Whether documents are to end in an end of text, as the build setting `append_eos` gives it."""
         return self.objective in _CLOSED
+
+    @property
+    def masks_labels(self) -> bool:
+        """Whether labels are -100 at some of the sample's own tokens."""
+        return self.objective in _MASKED
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values with every setting spelled out; `load_recipe` takes them back."""

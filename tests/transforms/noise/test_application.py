@@ -17,7 +17,6 @@ from noisebeam.transforms.samples import FlatBatch, Ragged, offsets_of
 
 ids = st.integers(4, 89) | st.sampled_from([3, 98])
 samples = st.lists(st.lists(st.lists(ids, min_size=1, max_size=30), max_size=4), min_size=1, max_size=6)
-MASKED_LABELS = ("mlm", "prefix", "glm")
 presets = pytest.mark.parametrize("name", PRESETS)
 
 
@@ -115,7 +114,7 @@ def test_inputs_keep_their_dtype(golden_batch, vocabulary, name, dtype) -> None:
     batch = replace(batch, alternatives=Ragged(batch.alternatives.values.astype(dtype), batch.alternatives.offsets))
     fields = apply_recipe(load_recipe(name), batch, vocabulary, 3, 1)
     assert fields["input_ids"].values.dtype == dtype
-    expected = {"int64": "int64"}.get(dtype, "int32") if load_recipe(name).objective in MASKED_LABELS else dtype
+    expected = {"int64": "int64"}.get(dtype, "int32") if load_recipe(name).masks_labels else dtype
     assert fields["labels"].values.dtype == expected
 
 

@@ -1,0 +1,139 @@
+"""Objectives from a corpus to model inputs: the ends of documents, and baked noise the same as on the fly."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import ByteLevelBPETokenizer, Tokenizer
+
+from noisebeam.pipeline import ShardDataset
+from noisebeam.pipeline.cli import main
+from noisebeam.pipeline.inspect import make_view
+from noisebeam.pipeline.verify import verify
+from noisebeam.transforms.manifest import read_manifest
+
+Build = Callable[..., str]
+GLM = {"objective": "glm", "corruptions": [{"blank-infilling": {"mask": "<mask>", "start": "<sop>", "end": "<eop>"}}]}
+
+
+@pytest.fixture(scope="session")
+def plain_tokenizer(topics: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with a tokenizer in the manner of GPT-2: it puts nothing around a text, and has no padding."""
+    model = ByteLevelBPETokenizer()
+    model.train_from_iterator(topics.values(), vocab_size=500, special_tokens=["<|endoftext|>"], show_progress=False)
+    folder = tmp_path_factory.mktemp("plain")
+    model.save(str(folder / "tokenizer.json"))
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def build(topics: dict[str, str], plain_tokenizer: str, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """build(*flags, tokenizer=...): the folder of a build of six documents, with windows of 64 tokens at most."""
+    corpus = tmp_path_factory.mktemp("texts") / "corpus.jsonl"
+    lines = [json.dumps({"id": name, "text": topics[name][:3000]}) for name in list(topics)[:6]]
+    corpus.write_text("\n".join(lines))
+
+    @cache
+    def run(*flags: str, tokenizer: str = plain_tokenizer) -> str:
+        output = str(tmp_path_factory.mktemp("build"))
+        places = ("--input", str(corpus), "--output", output, "--tokenizer", tokenizer)
+        assert main(["build", *places, "--max-tokens", "64", "--num-shards", "2", "--seed", "17", *flags]) == 0
+        return output
+
+    return run
+
+
+def documents_of(url: str) -> dict[str, list[list[int]]]:
+    """The windows of each document, in order."""
+    dataset = ShardDataset(url, batch_size=1)
+    windows: dict[str, dict[int, list[int]]] = defaultdict(dict)
+    for i in range(dataset.samples):
+        sample = dataset.sample(i)
+        windows[sample.document][sample.window] = sample.fields["ids"].tolist()
+    return {name: [found[i] for i in range(len(found))] for name, found in windows.items()}
+
+
+def test_the_end_of_text_comes_once_at_the_end_of_each_document(build: Build, topics: dict[str, str]):
+    url = build("--append-eos")
+    closed, spell = documents_of(url), Tokenizer.from_file(f"{url}/tokenizer/tokenizer.json").decode
+    assert any(len(windows) > 1 for windows in closed.values())
+    for name, windows in closed.items():
+        assert [0 in window for window in windows] == [False] * (len(windows) - 1) + [True]
+        assert windows[-1][-1] == 0
+        assert max(map(len, windows)) <= 64
+        assert "".join("".join(map(spell, windows)).split()) == "".join(topics[name][:3000].split())
+
+
+def test_a_tokenizer_that_ends_every_text_ends_the_last_window_alone(build: Build, tokenizer: str):
+    plain, closed = documents_of(build(tokenizer=tokenizer)), documents_of(build("--append-eos", tokenizer=tokenizer))
+    for name, windows in closed.items():
+        assert [[*window, 2] for window in windows[:-1]] + windows[-1:] == plain[name]
+
+
+def test_a_causal_recipe_appends_the_end_of_text_by_itself(build: Build):
+    baked = build("--recipe", "causal")
+    assert read_manifest(baked).settings["append_eos"] is True
+    assert documents_of(baked) == documents_of(build("--append-eos"))
+
+
+@pytest.mark.parametrize("recipe", ["causal", "prefix-lm", GLM])
+def test_baked_and_on_the_fly_are_the_same_bits(build: Build, tmp_path: Path, recipe: object):
+    flags = ("--append-eos", "--add-tokens", "<mask>", "<sop>", "<eop>")
+    name = recipe if isinstance(recipe, str) else str(tmp_path / "glm.yaml")
+    if not isinstance(recipe, str):
+        Path(name).write_text(json.dumps(recipe))
+    baked, clean = build(*flags, "--recipe", name), build(*flags)
+    assert verify(baked) == []
+    view, fresh = ShardDataset(baked, batch_size=4).view(), ShardDataset(clean, recipe, batch_size=4, seed=17).view()
+    assert len(view) == len(fresh)
+    for one, other in zip(view, fresh, strict=True):
+        assert one.keys() == other.keys()
+        for field, values in one.items():
+            np.testing.assert_array_equal(values, other[field])
+
+
+@pytest.mark.parametrize("recipe", ["causal", "prefix-lm", GLM])
+def test_inspect_shows_it(build: Build, tmp_path: Path, recipe: object):
+    name = recipe if isinstance(recipe, str) else str(tmp_path / "glm.yaml")
+    if not isinstance(recipe, str):
+        Path(name).write_text(json.dumps(recipe))
+    clean = build("--append-eos", "--add-tokens", "<mask>", "<sop>", "<eop>")
+    (noised,) = make_view(clean, 0, [name]).noised
+    assert noised.panels[-1].title.endswith("labels")
+    assert len(noised.masks) == 1
+
+
+@pytest.mark.parametrize("recipe", ["causal", "prefix-lm"])
+def test_shards_without_ends_are_refused_for_objectives_that_learn_them(build: Build, recipe: str):
+    url = build()
+    with pytest.raises(
+        ValueError, match=f"recipe '{recipe}': expected documents that end in an end of text, and those"
+    ):
+        ShardDataset(url, recipe, batch_size=2)
+
+
+def test_a_tokenizer_without_an_end_of_text_is_refused_at_once(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    model = ByteLevelBPETokenizer()
+    model.train_from_iterator(["some text"], vocab_size=300, show_progress=False)
+    model.save(str(tmp_path / "tokenizer.json"))
+    places = ["--input", str(corpus / "corpus.jsonl"), "--output", str(tmp_path / "out"), "--tokenizer", str(tmp_path)]
+    assert main(["build", *places, "--append-eos"]) == 2
+    assert "append_eos: needs an end-of-text token, and the tokenizer has none" in capsys.readouterr().err
+    assert main(["build", *places, "--recipe", "causal"]) == 2
+    assert "recipe 'causal': objective causal needs an end-of-text token" in capsys.readouterr().err
+
+
+def test_tokens_are_added_where_the_tokenizer_lacks_them(build: Build):
+    url = build("--add-tokens", "[R]", "<|endoftext|>", "<pad>")
+    vocabulary = ShardDataset(url, batch_size=1).vocabulary
+    assert vocabulary.size == 502
+    assert [vocabulary.id_of(token) for token in ("[R]", "<|endoftext|>", "pad", "eos")] == [500, 0, 501, 0]
+    assert verify(url) == []
