@@ -10,8 +10,7 @@ from noisebeam.transforms.samples import Ragged, flat_batch
 from noisebeam.transforms.shard_format import KEYS
 from noisebeam.transforms.vocabulary import Vocabulary
 
-_OBJECTIVE = ("input_ids", "labels")
-_OBJECTIVES = (*_OBJECTIVE, "position_ids", "block_position_ids")  # what noise may add to a sample
+_MADE = ("input_ids", "labels", "position_ids", "block_position_ids")  # what an objective adds to a sample
 
 
 @dataclass(frozen=True)
@@ -32,12 +31,12 @@ class InputMaker:
     def needs(self, fields: Sequence[str]) -> tuple[str, ...]:
         """What `make` must be given of samples with these fields."""
         if self.recipe is not None:
-            return (KEYS, *dict.fromkeys(("ids", "sentence_lengths", *(n for n in fields if n not in _OBJECTIVE))))
-        return _OBJECTIVE if self.baked else ("ids",)
+            return (KEYS, *dict.fromkeys(("ids", "sentence_lengths", *(n for n in fields if n not in _MADE))))
+        return tuple(name for name in _MADE if name in fields) if self.baked else ("ids",)
 
     def make(self, columns: Mapping[str, Ragged], epoch: int) -> dict[str, Ragged]:
         """`input_ids`, `labels` and what else the objective gives, a row a sample, noised as in this epoch."""
         if self.recipe is not None:
             batch = flat_batch(columns, columns[KEYS].values, len(self.vocabulary.prefix))
             return apply_recipe(self.recipe, batch, self.vocabulary, self.seed, epoch)
-        return {name: columns[name if self.baked else "ids"] for name in _OBJECTIVE}
+        return dict(columns) if self.baked else {"input_ids": columns["ids"], "labels": columns["ids"]}
