@@ -143,9 +143,7 @@ class _Section(NamedTuple):
     ranges: list[Range]
 
 
-def _sections(
-    text: str, sentences: Spans, encoder: Encoder, options: WindowOptions, budget: int
-) -> Iterator[_Section]:
+def _sections(text: str, sentences: Spans, encoder: Encoder, options: WindowOptions, budget: int) -> Iterator[_Section]:
     """A document piece by piece. Windows that the end of a piece might have made shorter are left to the next piece.
 
     So the last window of the document, and it alone, ends with the sentences of its piece.
