@@ -17,7 +17,7 @@ from noisebeam.transforms.windows import WindowOptions
 
 _GROUPS = {
     "documents": ("input", "format", "encoding", "text_field", "id_field", "max_bad_fraction"),
-    "sentences and windows": ("segmenter", "lang", "stanza_dir", "max_tokens", "window_sentences", "stride"),
+    "sentences and windows": ("segmenter", "lang", "stanza_dir", "max_tokens", "window_sentences", "stride", "append_eos", "add_tokens"),
     "samples and noise": ("tokenizer", "recipe", "seed"),
     "output": ("output", "num_shards", "samples_per_member", "overwrite"),
 }
@@ -119,7 +119,9 @@ def _flag(name: str) -> str:
 
 
 def _argument(setting: Field[Any]) -> dict[str, Any]:
-    shown = "" if setting.default in (MISSING, None, ()) or setting.default is False else f" (default: {setting.default})"
+    shown = (
+        "" if setting.default in (MISSING, None, ()) or setting.default is False else f" (default: {setting.default})"
+    )
     argument: dict[str, Any] = {"help": setting.metadata["help"] + shown, "default": None}
     if setting.type == "bool":
         return {**argument, "action": "store_true"}
