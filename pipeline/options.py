@@ -17,8 +17,8 @@ from noisebeam.transforms.windows import WindowOptions
 
 _GROUPS = {
     "documents": ("input", "format", "encoding", "text_field", "id_field", "max_bad_fraction"),
-    "sentences and windows": ("segmenter", "lang", "stanza_dir", "max_tokens", "window_sentences", "stride", "append_eos", "add_tokens"),
-    "samples and noise": ("tokenizer", "recipe", "seed"),
+    "sentences and windows": ("segmenter", "lang", "stanza_dir", "max_tokens", "window_sentences", "stride"),
+    "samples and noise": ("tokenizer", "add_tokens", "append_eos", "recipe", "seed"),
     "output": ("output", "num_shards", "samples_per_member", "overwrite"),
 }
 _OTHERS = "more settings"
