@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions, WorkerOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, WorkerOptions
 from apache_beam.runners.runner import create_runner
 
 from noisebeam.pipeline.options import BuildOptions, SettingsError
@@ -84,13 +84,8 @@ def build(options: BuildOptions, beam_flags: Sequence[str] = (), quiet: bool = F
             progress = stack.enter_context(show_progress(prepared.read.spreads_documents, quiet))
         assemble(pipeline, prepared, progress)
         result = pipeline.run()
-        if beam_options.view_as(StandardOptions).runner == DATAFLOW:
-            from noisebeam.deploy.dataflow.job import show_job
-
-            show_job(result, beam_options)
-        if not _is_awaited(beam_options):
+        if not _wait(result, beam_options):
             return BuildResult(None, {})
-        result.wait_until_finish()
     outcome = read_failure(options.output) or read_manifest(options.output)
     return BuildResult(outcome, _counters(result), _distributions(result), time.monotonic() - began)
 
@@ -185,9 +180,14 @@ def _runner_ready(options: BuildOptions, beam_options: PipelineOptions) -> Abstr
     return nullcontext()
 
 
-def _is_awaited(options: PipelineOptions) -> bool:
-    standard, template = options.view_as(StandardOptions), options.view_as(GoogleCloudOptions).template_location
-    return standard.runner != DATAFLOW or not (template or standard.no_wait_until_finish)
+def _wait(result: Any, options: PipelineOptions) -> bool:
+    """Wait for the end; False if the flags say not to."""
+    if options.view_as(StandardOptions).runner == DATAFLOW:
+        from noisebeam.deploy.dataflow.job import follow_job
+
+        return follow_job(result, options)
+    result.wait_until_finish()
+    return True
 
 
 def _runner(options: PipelineOptions) -> Any:

@@ -15,8 +15,10 @@ from apache_beam.options.pipeline_options import (
     GoogleCloudOptions,
     PipelineOptions,
     SetupOptions,
+    StandardOptions,
     WorkerOptions,
 )
+from apache_beam.runners.dataflow.dataflow_runner import DataflowRuntimeException
 
 from noisebeam.pipeline.build import DATAFLOW, assemble, make_plan
 from noisebeam.pipeline.options import BuildOptions, SettingsError
@@ -29,6 +31,7 @@ _IMAGE_NEEDED = (
     "build deploy/dataflow/Dockerfile"
 )
 _PAGE = "https://console.cloud.google.com/dataflow/jobs/{region}/{job}?project={project}"
+_THREADS = 1  # of each worker process, of which there is one per vCPU: each thread may hold a whole shard in memory
 _DISPLAY_DATA = "beam:display_data:labelled:v1"
 
 
@@ -49,15 +52,30 @@ def prepare_job(options: BuildOptions, beam_options: PipelineOptions) -> None:
     for url in (*options.input, options.output):
         if local_path(url) is not None:
             raise SettingsError(f"{url}: expected a URL such as gs://BUCKET/FOLDER, which Dataflow's workers can reach")
-    beam_options.view_as(DebugOptions).add_experiment("disable_logging_submission_environment")  # it needs pip
+    debug = beam_options.view_as(DebugOptions)
+    debug.add_experiment("disable_logging_submission_environment")  # it needs pip
+    debug.number_of_worker_harness_threads = debug.number_of_worker_harness_threads or _THREADS
 
 
-def show_job(result: Any, beam_options: PipelineOptions) -> None:
-    """Print where a submitted job can be looked at."""
+def follow_job(result: Any, beam_options: PipelineOptions) -> bool:
+    """Print where a submitted job can be looked at, and wait for its end; False if the flags say not to wait.
+
+    Raises RuntimeError, in one line, if the job fails.
+    """
     cloud = beam_options.view_as(GoogleCloudOptions)
-    if result.has_job:
-        page = _PAGE.format(region=cloud.region, job=result.job_id(), project=cloud.project)
-        print(f"noisebeam: job {result.job_id()}: {page}", file=sys.stderr)
+    if cloud.template_location:
+        return False
+    page = _PAGE.format(region=cloud.region, job=result.job_id(), project=cloud.project)
+    print(f"noisebeam: job {result.job_id()}: {page}", file=sys.stderr)
+    if beam_options.view_as(StandardOptions).no_wait_until_finish:
+        return False
+    try:
+        result.wait_until_finish()
+    except DataflowRuntimeException as error:
+        reason = str(error).strip().splitlines()[-1]
+        said = "its page may say why" if reason == "None" else reason
+        raise RuntimeError(f"job {result.job_id()} ended as {result.state}: {said}") from error
+    return True
 
 
 def describe_job(options: BuildOptions, beam_flags: Sequence[str]) -> dict[str, Any]:

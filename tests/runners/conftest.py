@@ -21,6 +21,7 @@ from tokenizers.processors import RobertaProcessing
 from noisebeam.deploy.spark.cluster import Cluster, start_cluster
 from noisebeam.deploy.spark.job_server import default_cache, find_job_server_jar
 
+FAKE_GCS_SERVER = "github.com/fsouza/fake-gcs-server@v1.56.1"
 PRISM = f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{apache_beam.__version__}"
 
 
@@ -104,14 +105,26 @@ def cluster(
 @pytest.fixture(scope="session")
 def prism() -> tuple[str, ...]:
     """Flags for Prism, which Go builds if need be."""
-    program = default_cache() / f"prism-{apache_beam.__version__}"
+    program = build_with_go(PRISM, f"prism-{apache_beam.__version__}")
+    return ("--runner=PrismRunner", f"--prism_location={program}")
+
+
+@pytest.fixture(scope="session")
+def fake_gcs_server() -> Path:
+    """A Cloud Storage API server, which Go builds if need be."""
+    return build_with_go(FAKE_GCS_SERVER, FAKE_GCS_SERVER.rpartition("/")[2].replace("@v", "-"))
+
+
+def build_with_go(module: str, name: str) -> Path:
+    """The program of a Go module, kept in the cache as `name`; without Go the test is skipped."""
+    program = default_cache() / name
     if not program.exists():
         go = shutil.which("go")
         if go is None:
-            pytest.skip("go is not on PATH: Prism cannot be built")
+            pytest.skip(f"go is not on PATH: {module} cannot be built")
         program.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=program.parent) as folder:
             environment = {**os.environ, "GOBIN": folder, "CGO_ENABLED": "0"}
-            subprocess.run([go, "install", PRISM], env=environment, check=True, timeout=600)
-            Path(folder, "prism").rename(program)
-    return ("--runner=PrismRunner", f"--prism_location={program}")
+            subprocess.run([go, "install", module], env=environment, check=True, timeout=600)
+            next(Path(folder).iterdir()).rename(program)
+    return program

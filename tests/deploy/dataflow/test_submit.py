@@ -40,6 +40,7 @@ def test_a_dry_run_shows_the_job_without_an_account(tokenizer: str, capsys: pyte
     assert shown["job"]["type"] == "JOB_TYPE_BATCH"
     assert pool["workerHarnessContainerImage"] == IMAGE
     assert (pool["machineType"], pool["autoscalingSettings"]["maxNumWorkers"]) == ("n2-highmem-8", 20)
+    assert pool["numThreadsPerWorker"] == 1
     assert shown["build"]["seed"] == 17
     assert list(shown["steps"]) == ["ReadDocuments", "SegmentSentences", "BuildWindows", "EncodeWindows", "WriteShards"]
     assert shown["steps"]["ReadDocuments"]["patterns"] == "gs://bucket/in/*.jsonl"
