@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("tokenizer")
     parser.add_argument("--recipe", help="noise to bake in")
     parser.add_argument("--megabytes", type=float, nargs=2, default=(4, 12), metavar="MB")
-    parser.add_argument("--stanza", type=float, nargs=2, default=(0.1, 0.3), metavar="MB", help="the same for Stanza")
+    parser.add_argument("--stanza", type=float, nargs=2, default=(0.2, 0.7), metavar="MB", help="the same for Stanza")
     arguments = parser.parse_args()
     recipe = ("--recipe", arguments.recipe) if arguments.recipe else ()
     print(f"{'segmenter':10} {'core hours per GB':>18} {'peak memory, MB':>16} {'written per byte of text':>25}")
