@@ -1,8 +1,8 @@
 """How a build is assembled, and how its result is consumed.
 
-Public names are `ShardDataset`, its batchings `OneByOne`, `GroupByLength` and `Pack`, `LengthWarmup`, `SampleView`,
-`ShardCache`, `read_manifest` and `Manifest`. They are loaded when they are first used: to import this package imports
-neither PyTorch nor Beam.
+Public names are `ShardDataset`, its batchings `OneByOne`, `GroupByLength` and `Pack`, `LengthWarmup`, `Mixture`,
+`SampleView`, `ShardCache`, `read_manifest` and `Manifest`. They are loaded when they are first used: to import this
+package imports neither PyTorch nor Beam.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from noisebeam.pipeline.batching import GroupByLength, OneByOne
     from noisebeam.pipeline.cache import ShardCache
     from noisebeam.pipeline.dataset import ShardDataset
+    from noisebeam.pipeline.mixture import Mixture
     from noisebeam.pipeline.packing import Pack
     from noisebeam.pipeline.view import SampleView
     from noisebeam.pipeline.warmup import LengthWarmup
@@ -23,6 +24,7 @@ __all__ = [
     "GroupByLength",
     "LengthWarmup",
     "Manifest",
+    "Mixture",
     "OneByOne",
     "Pack",
     "SampleView",
@@ -35,6 +37,7 @@ _MODULES = {
     "GroupByLength": "noisebeam.pipeline.batching",
     "LengthWarmup": "noisebeam.pipeline.warmup",
     "Manifest": "noisebeam.transforms.manifest",
+    "Mixture": "noisebeam.pipeline.mixture",
     "OneByOne": "noisebeam.pipeline.batching",
     "Pack": "noisebeam.pipeline.packing",
     "SampleView": "noisebeam.pipeline.view",

@@ -55,7 +55,7 @@ class _Made(NamedTuple):
 
 
 class BatchedDataset(IterableDataset[Batch]):
-    """What `ShardDataset` and `Mixture` are: batches of the samples that `_open(epoch)` gives."""
+    """What `ShardDataset` and `Mixture` are: batches of the samples that `open_epoch(epoch)` gives."""
 
     pad_id: int  # what pads inputs
     max_tokens: int  # the most a sample has
@@ -77,11 +77,12 @@ class BatchedDataset(IterableDataset[Batch]):
         """The number of samples of an epoch, over all ranks."""
 
     @abstractmethod
-    def _open(self, epoch: int) -> Epoch:
+    def open_epoch(self, epoch: int) -> Epoch:
         """The samples of an epoch."""
 
+    @property
     @abstractmethod
-    def _identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """What must be as it was for a position to mean the same sample, as plain values."""
 
     @property
@@ -164,14 +165,14 @@ class BatchedDataset(IterableDataset[Batch]):
         progress, plan = self._progress, self._plan(self.epoch)
         if batches is not None:
             progress = Progress(progress.start, plan.position(progress.start, batches))
-        return {"epoch": self.epoch, **progress.to_state(plan.size), **self._identity()}
+        return {"epoch": self.epoch, **progress.to_state(plan.size), **self.identity}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken, on any number of ranks and with any batch size.
 
         ValueError if it was taken of other data, or with settings that give another order.
         """
-        check_state(state, self._identity())
+        check_state(state, self.identity)
         progress = Progress.from_state(state, self.samples, self._plan(0).size)
         self._epoch.fill_(check_epoch(state["epoch"]))
         self._progress, self._resume = progress, True
@@ -180,7 +181,7 @@ class BatchedDataset(IterableDataset[Batch]):
         return {**self.__dict__, "settings": self.settings.fixed()}
 
     def _plan(self, epoch: int, samples: Epoch | None = None) -> Plan:
-        opened = samples or self._open(epoch)
+        opened = samples or self.open_epoch(epoch)
         size = self.settings.batch_size * self.world_size
         return Plan(self.samples, opened.lengths, self.settings.batching, (self.seed, epoch), size, self.settings.tail)
 
@@ -199,7 +200,7 @@ class BatchedDataset(IterableDataset[Batch]):
 
     def _read(self, progress: Progress) -> Iterator[_Chunk]:
         epoch = self.epoch
-        samples = self._open(epoch)
+        samples = self.open_epoch(epoch)
         plan = self._plan(epoch, samples)
         if progress.position == 0 and next(plan.batches(0), None) is None:
             self._no_batch()

@@ -125,7 +125,9 @@ class ShardDataset(BatchedDataset):
         sizes = [shard.samples for shard in self.manifest.shards]
         return self.length_filter.count(self._source.lengths, len(sizes)) if self.length_filter else sizes
 
-    def _identity(self) -> dict[str, Any]:
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must be as it was for a position to mean the same sample, as plain values."""
         return {
             "seed": self.seed,
             "shuffle": self.shuffle,
@@ -136,7 +138,8 @@ class ShardDataset(BatchedDataset):
             "batching": repr(self.settings.batching),
         }
 
-    def _open(self, epoch: int) -> Epoch:
+    def open_epoch(self, epoch: int) -> Epoch:
+        """The samples of an epoch, by position."""
         return ShardEpoch(self._source, self._order(epoch), self._inputs, epoch)
 
     def _order(self, epoch: int) -> EpochOrder:
