@@ -28,6 +28,7 @@ def test_a_python_block_runs(
     flags = ["--tokenizer", tokenizer, "--max-tokens", "128", "--output", str(tmp_path / "shards")]
     assert main(["build", "--input", str(corpus / "corpus.jsonl"), *flags]) == 0
     here = {"facebook/bart-base": tokenizer, "s3://bucket/shards": "shards", "corpus/*.jsonl.gz": f"{corpus}/*.jsonl"}
+    here |= {'"books", "news"': '"shards", "shards"'}
     for name, replacement in here.items():
         block = block.replace(name, replacement)
     block = block.replace("beam.Pipeline()", "beam.Pipeline(runner='FnApiRunner')")
