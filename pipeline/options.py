@@ -45,9 +45,10 @@ class BuildOptions:
     text_field: str = _setting("field or column that holds the text", "text", metavar="NAME")
     id_field: str = _setting("field or column of the id; without one it comes from the text", "id", metavar="NAME")
     encoding: str = _setting("encoding of text and JSON", "utf-8", metavar="NAME")
-    segmenter: str = _setting("sentencex, stanza, lines, or package.module:function of your own", "sentencex")
+    segmenter: str = _setting("sentencex, stanza, cascade, lines, or package.module:function of your own", "sentencex")
     lang: str = _setting("language of the text, as an ISO 639-1 code", "en", metavar="CODE")
     stanza_dir: str | None = _setting("folder of Stanza's models (else STANZA_RESOURCES_DIR)", None, metavar="DIR")
+    stanza_device: str = _setting("where Stanza's model runs: cpu, cuda or cuda:N", "cpu", metavar="NAME")
     max_tokens: int = _setting("largest window, in tokens, special ones counted", 512, metavar="N")
     window_sentences: int | None = _setting("slide windows of N sentences instead of filling them", None, metavar="N")
     stride: int | None = _setting("sentences from one window to the next (default: window size)", None, metavar="N")
@@ -89,7 +90,9 @@ class BuildOptions:
     @property
     def segmenter_options(self) -> SegmenterOptions:
         """How sentences are found."""
-        return SegmenterOptions(name=self.segmenter, lang=self.lang, stanza_dir=self.stanza_dir)
+        return SegmenterOptions(
+            name=self.segmenter, lang=self.lang, stanza_dir=self.stanza_dir, stanza_device=self.stanza_device
+        )
 
     @property
     def window_options(self) -> WindowOptions:

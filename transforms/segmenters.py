@@ -13,10 +13,12 @@ from functools import reduce
 from importlib import import_module
 from typing import Protocol, cast
 
+from noisebeam.transforms.cascade_segmenter import CascadeSegmenter
 from noisebeam.transforms.plugins import SEGMENTERS, load_plugin, plugin_names, plugin_origin
 from noisebeam.transforms.sentencex_segmenter import SentencexSegmenter
 from noisebeam.transforms.spans import SegmenterError, Spans, find_broken_law, spans_between
-from noisebeam.transforms.stanza_segmenter import load_stanza, prepare_stanza
+from noisebeam.transforms.stanza_files import load_stanza, prepare_stanza
+from noisebeam.transforms.stanza_segmenter import StanzaSegmenter
 
 __all__ = [
     "LineSegmenter",
@@ -28,7 +30,9 @@ __all__ = [
     "prepare_segmenter",
 ]
 
-_NAMES = ("sentencex", "stanza", "lines")
+_NAMES = ("sentencex", "stanza", "cascade", "lines")
+_NEURAL = ("stanza", "cascade")
+_DEVICES = r"cpu|cuda(:\d+)?"
 _OWN_NAME = re.compile(r"[\w.]+:[\w.]+")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -49,23 +53,34 @@ class Segmenter(Protocol):
 class SegmenterOptions:
     """Which segmenter, and for which language.
 
-    `name` is "sentencex", "stanza", "lines", "package.module:factory", a callable of no arguments that returns your own
+    `name` is "sentencex", "stanza", "cascade", "lines", "package.module:factory", a callable of no arguments that returns your own
     `Segmenter`, or the name that a package gives to such a factory (see `plugins`). `lang` is the language of texts
     that do not say theirs; Stanza uses the model of `lang` for all. `stanza_dir` is the folder of Stanza's models: None
-    for the environment's STANZA_RESOURCES_DIR, else Stanza's own.
+    for the environment's STANZA_RESOURCES_DIR, else Stanza's own. `stanza_device` is where its model runs: "cpu",
+    "cuda" or "cuda:1".
     """
 
     name: str = "sentencex"
     lang: str = "en"
     stanza_dir: str | None = None
+    stanza_device: str = "cpu"
 
     def __post_init__(self) -> None:
         if not _OWN_NAME.fullmatch(self.name) and self.name not in (known := (*_NAMES, *plugin_names(SEGMENTERS))):
             raise ValueError(f"segmenter: expected {', '.join(known)} or package.module:factory, got {self.name!r}")
         if not re.fullmatch(r"[A-Za-z]{2,12}([-_][A-Za-z0-9]+)*", self.lang):
             raise ValueError(f"lang: expected a language code such as 'en' or 'zh-hans', got {self.lang!r}")
-        if self.stanza_dir is not None and self.name != "stanza":
-            raise ValueError(f"stanza_dir: expected only with segmenter 'stanza', got it with {self.name!r}")
+        for setting, default in (("stanza_dir", None), ("stanza_device", "cpu")):
+            if getattr(self, setting) != default and self.name not in _NEURAL:
+                raise ValueError(
+                    f"{setting}: expected only with segmenters stanza and cascade, got it with {self.name!r}"
+                )
+        if not re.fullmatch(_DEVICES, self.stanza_device):
+            raise ValueError(f"stanza_device: expected cpu, cuda or cuda:N, got {self.stanza_device!r}")
+        if self.name == "cascade" and self.lang.lower() not in ("en", "english"):
+            raise ValueError(
+                f"lang: segmenter 'cascade' has rules for English only, got {self.lang!r}; use stanza or sentencex"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +120,9 @@ def _load(options: SegmenterOptions) -> Segmenter:
         return SentencexSegmenter(options.lang)
     if options.name == "lines":
         return LineSegmenter()
-    if options.name == "stanza":
-        return load_stanza(options.lang, options.stanza_dir)
+    if options.name in _NEURAL:
+        model = load_stanza(options.lang, options.stanza_dir, options.stanza_device)
+        return StanzaSegmenter(model) if options.name == "stanza" else CascadeSegmenter(model)
     factory = _own_factory(options.name) if ":" in options.name else load_plugin(SEGMENTERS, options.name)
     name = f"segmenter {options.name!r}" + (
         f" of {origin}" if (origin := plugin_origin(SEGMENTERS, options.name)) else ""
@@ -138,7 +154,7 @@ def prepare_segmenter(options: SegmenterOptions) -> None:
 
     A Stanza model that is not in its folder is fetched into it.
     """
-    if options.name == "stanza":
+    if options.name in _NEURAL:
         prepare_stanza(options.lang, options.stanza_dir)
     elif options.name not in _NAMES:
         load_segmenter(options)

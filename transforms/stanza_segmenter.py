@@ -1,172 +1,157 @@
-"""Sentences by Stanza's neural tokenizer: the most accurate segmenter here, and by far the slowest.
+"""Sentences by Stanza's neural tokenizer: the most accurate segmenter here, and the slowest.
 
-Many short texts go through the model at once, since a call costs far more than a short text. A text's sentences do
-not depend on which texts come with it: a text with a long paragraph (which Stanza cuts differently in company) goes
-alone, and a paragraph in which a prediction is a near tie, so that rounding could decide it, is predicted again, alone
-and in double precision.
-
-Loading limits torch to one thread in the process: Beam keeps every core busy with a process of its own.
+A text's sentences are those that Stanza gives for it, whatever texts come with it: paragraphs are predicted by
+themselves, each a row of a batch, and one of more than 1,000 characters in steps, as Stanza does. Stanza itself lets
+two such paragraphs of one text touch each other (the end of the shorter one is padded like the longer), so that the
+last sentences of the shorter can differ there.
 """
 
 from __future__ import annotations
 
-import copy
-import json
-import os
 import re
-from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from noisebeam.transforms.spans import SegmenterError, Spans, piecewise_ends, spans_between
+from noisebeam.transforms.spans import Spans, spans_between
 
-_LONG_PARAGRAPH = 999  # characters; Stanza predicts paragraphs of up to 1000 units, one of them padding, in one go
-_PIECE = 50_000  # characters of a text at a time: a character takes several hundred bytes
-_CALL = 100_000  # characters of short texts in a call
-_NEAR_TIE = 1e-3  # difference of log probabilities; rounding in single precision changes them by about 1e-6
-_NOT_INSTALLED = "segmenter 'stanza': the package stanza is not installed; pip install 'noisebeam[stanza]'"
-_BLANK_LINE = re.compile(r"\n\s*\n")
-_AS_SPACE = dict.fromkeys(range(0x80, 0xA0), " ")  # control characters that Stanza drops as white space
+if TYPE_CHECKING:
+    from noisebeam.transforms.stanza_model import Codes, Encoded, Ends, TokenizerModel
+
+_ROW = 1000  # characters that Stanza predicts in one go
+_GROUP = 200_000  # characters of paragraphs at a time: one takes about 50 bytes
+_WORD = re.compile("[^ ]{3,5000}(?![^ ])")  # Stanza's patterns take quadratic time for longer ones
+_SPACES = np.array([code for code in range(0x3001) if chr(code).isspace() or 0x80 <= code < 0xA0])
+_IS_SPACE = np.isin(np.arange(0x3002), _SPACES)  # as Stanza sees it; the last stands for all other code points
 
 
 class StanzaSegmenter:
-    """Sentence spans by a Stanza pipeline that has a tokenizer; the languages of single texts are not looked at."""
+    """Sentence spans by the model of a Stanza tokenizer; the languages of single texts are not looked at."""
 
-    def __init__(self, pipeline: Any) -> None:
-        self._pipeline = pipeline
-        _settle_near_ties(pipeline.processors["tokenize"].trainer)
+    def __init__(self, model: TokenizerModel) -> None:
+        self._model = model
 
     def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
         """The spans of each text."""
-        spaced = [text.translate(_AS_SPACE) for text in texts]
-        trimmed = [text.strip() for text in spaced]  # Stanza takes blank lines around a text for part of its neighbours
-        ends: dict[int, list[int]] = {}
-        for group in _groups(trimmed):
-            ends.update(zip(group, self._sentence_ends([trimmed[i] for i in group]), strict=True))
-        return [
-            spans_between(text, [len(whole) - len(whole.lstrip()) + end for end in ends.get(i, ())])
-            for i, (text, whole) in enumerate(zip(texts, spaced, strict=True))
-        ]
+        ends: list[list[int]] = [[] for _ in texts]
+        for group in _groups(self._paragraphs(texts)):
+            predict_ends([paragraph for _, paragraph in group], self._model)
+            for index, paragraph in group:
+                ends[index] += sentence_ends(paragraph)
+        return [spans_between(text, of_text) for text, of_text in zip(texts, ends, strict=True)]
 
-    def _sentence_ends(self, texts: Sequence[str]) -> list[list[int]]:
-        if len(texts) == 1:
-            return [piecewise_ends(texts[0], self._ends_of_piece, _PIECE)]
-        return [_ends(document) for document in self._pipeline.bulk_process(texts, processors="tokenize")]
-
-    def _ends_of_piece(self, text: str) -> list[int]:
-        return _ends(self._pipeline.process(text, processors="tokenize")) if text.strip() else []
+    def _paragraphs(self, texts: Sequence[str]) -> Iterator[tuple[int, Paragraph]]:
+        for index, text in enumerate(texts):
+            for start, stop in split_paragraphs(text):
+                yield index, read_paragraph(text, start, stop, self._model.skip_newline)
 
 
-def _ends(document: Any) -> list[int]:
-    return [sentence.tokens[-1].end_char for sentence in document.sentences]
+@dataclass(slots=True)
+class Paragraph:
+    """What Stanza predicts together: characters with single spaces for white space, and where they stand in the text.
 
-
-def _groups(texts: Sequence[str]) -> Iterator[list[int]]:
-    """The indices of texts that go through the model together; empty texts are left out."""
-    group: list[int] = []
-    size = 0
-    for index, text in enumerate(texts):
-        if any(len(paragraph) > _LONG_PARAGRAPH for paragraph in _BLANK_LINE.split(text)) or len(text) > _PIECE:
-            yield [index]
-        elif text:
-            group.append(index)
-            size += len(text)
-            if size >= _CALL:
-                yield group
-                group, size = [], 0
-    if group:
-        yield group
-
-
-def _settle_near_ties(trainer: Any) -> None:
-    """Makes a tokenizer's predictions independent of the paragraphs that are predicted together."""
-    exact_model = copy.deepcopy(trainer.model).double().eval()
-    predict = trainer.predict
-
-    def predict_independently(batch: Any) -> Any:
-        units, _, features, paragraphs = batch
-        scores = predict(batch)  # (paragraphs, units, classes), log probabilities
-        best = np.partition(scores, -2, axis=-1)[..., -2:]
-        for row in np.flatnonzero((best[..., 1] - best[..., 0] < _NEAR_TIE).any(axis=1)).tolist():
-            length = len(paragraphs[row])
-            alone = exact_model(
-                units[row : row + 1, :length],
-                features[row : row + 1, :length].double(),
-                [length],
-                [paragraphs[row]],
-            )
-            scores[row, :length] = alone[0].numpy()
-        return scores
-
-    trainer.predict = predict_independently
-
-
-def load_stanza(lang: str, folder: str | None) -> StanzaSegmenter:
-    """The segmenter with the model in the folder (see `prepare_stanza`); nothing is fetched."""
-    try:
-        import stanza
-        import torch
-    except ImportError as error:
-        raise SegmenterError(_NOT_INSTALLED) from error
-    torch.set_num_threads(1)
-    place = _model_folder(folder)
-    try:
-        pipeline = stanza.Pipeline(
-            lang,
-            dir=str(place),
-            processors="tokenize",  # Stanza adds the processor of multi-word tokens where the model needs it
-            download_method=None,
-            use_gpu=False,
-            verbose=False,
-        )
-    except Exception as error:
-        raise SegmenterError(_how_to_get(lang, place, error)) from error
-    return StanzaSegmenter(pipeline)
-
-
-def prepare_stanza(lang: str, folder: str | None) -> None:
-    """Makes sure that Stanza's model for a language is in the folder; it is fetched if it is not.
-
-    The folder is the one given, else that of the environment variable STANZA_RESOURCES_DIR, else Stanza's own.
+    `ends` says whether a token (first row) and a sentence (second row) ends with each character.
     """
-    if find_spec("stanza") is None:
-        raise SegmenterError(_NOT_INSTALLED)
-    place = _model_folder(folder)
-    if _has_model(lang, place):
+
+    codes: Codes
+    positions: npt.NDArray[np.int64]
+    ends: Ends = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ends = np.zeros((2, len(self.codes)), dtype=bool)
+
+
+def split_paragraphs(text: str) -> Iterator[tuple[int, int]]:
+    """Where the paragraphs of a text stand, as Stanza splits it: at blank lines.
+
+    >>> list(split_paragraphs("It rains.\\n \\nWe stay.\\n"))
+    [(0, 9), (12, 20)]
+    """
+    from stanza.models.tokenization.data import NEWLINE_WHITESPACE_RE
+
+    start = 0
+    for end, following in (*(match.span() for match in NEWLINE_WHITESPACE_RE.finditer(text)), (len(text), 0)):
+        if part := text[start:end].rstrip():
+            yield start, start + len(part)
+        start = following
+
+
+def read_paragraph(text: str, start: int, stop: int, skip_newline: bool = False) -> Paragraph:
+    """The characters from `start` to `stop` as Stanza sees them."""
+    codes = np.frombuffer(text[start:stop].encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    positions = np.flatnonzero(codes != ord("\n")) if skip_newline else np.arange(len(codes))
+    is_space = _IS_SPACE[np.minimum(codes[positions], len(_IS_SPACE) - 1)]
+    single = ~(is_space & np.append(is_space[1:], False))
+    return Paragraph(np.where(is_space, ord(" "), codes[positions])[single], start + positions[single])
+
+
+def _groups(paragraphs: Iterable[tuple[int, Paragraph]]) -> Iterator[list[tuple[int, Paragraph]]]:
+    group: list[tuple[int, Paragraph]] = []
+    size = 0
+    for index, paragraph in paragraphs:
+        group.append((index, paragraph))
+        size += len(paragraph.codes)
+        if size >= _GROUP:
+            yield group
+            group, size = [], 0
+    yield group
+
+
+def predict_ends(paragraphs: Sequence[Paragraph], model: TokenizerModel) -> None:
+    """Fills in the ends of paragraphs as predicted; a row of a longer one begins after the last sentence end so far."""
+    waiting = [(paragraph, 0) for paragraph in paragraphs]
+    while waiting:
+        rows = [encode_row(paragraph.codes, start, start + _ROW, model) for paragraph, start in waiting]
+        going_on = []
+        for (paragraph, start), ends in zip(waiting, model.ends(rows), strict=True):
+            stop = min(start + _ROW, len(paragraph.codes))
+            if stop < len(paragraph.codes) and (found := np.flatnonzero(ends[1])).size:
+                stop = start + int(found[-1]) + 1
+            paragraph.ends[:, start:stop] = ends[:, : stop - start]
+            if stop < len(paragraph.codes):
+                going_on.append((paragraph, stop))
+        waiting = going_on
+
+
+def encode_row(codes: Codes, start: int, stop: int, model: TokenizerModel) -> Encoded:
+    """Characters of a paragraph for the model; the last ones of a short paragraph are followed by padding."""
+    encoded = model.encode(codes, start, min(stop, len(codes)))
+    if stop < len(codes) or len(codes) >= _ROW:
+        return encoded
+    return np.concatenate([encoded, np.zeros_like(encoded[:1])])
+
+
+def _keep_addresses_whole(paragraph: Paragraph) -> None:
+    """No sentence ends within a URL or an e-mail address, as Stanza has it."""
+    from stanza.models.tokenization.utils import MASK_RE
+
+    if not (paragraph.ends[1] & _goes_on(paragraph.codes)).any():
         return
-    import stanza
-
-    try:
-        stanza.download(lang, model_dir=str(place), processors="tokenize", verbose=False)
-    except Exception as error:
-        raise SegmenterError(_how_to_get(lang, place, error)) from error
-
-
-def _model_folder(folder: str | None) -> Path:
-    if folder or (folder := os.environ.get("STANZA_RESOURCES_DIR")):
-        return Path(folder)
-    from stanza.resources.common import DEFAULT_MODEL_DIR
-
-    return Path(DEFAULT_MODEL_DIR)
+    units = paragraph.codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+    for word in _WORD.finditer(units):
+        for match in MASK_RE.finditer(units, *word.span()):
+            last = match.end() - 1
+            paragraph.ends[:, match.start() : last] = False
+            paragraph.ends[0, last] = True
 
 
-def _has_model(lang: str, folder: Path) -> bool:
-    try:
-        resources = json.loads((folder / "resources.json").read_text(encoding="utf-8"))
-        lang = resources[lang.lower()].get("alias", lang.lower())
-        packages = resources[lang]["packages"]["default"]
-    except (OSError, ValueError, KeyError):
-        return False
-    needed = [folder / lang / name / f"{packages[name]}.pt" for name in ("tokenize", "mwt") if name in packages]
-    return bool(needed) and all(path.is_file() for path in needed)
+def _goes_on(codes: Codes) -> npt.NDArray[np.bool_]:
+    """Where a sentence does not end with a word."""
+    is_space = codes == ord(" ")
+    goes_on: npt.NDArray[np.bool_] = is_space | np.append(~is_space[1:], False)
+    return goes_on
 
 
-def _how_to_get(lang: str, folder: Path, error: Exception) -> str:
-    return (
-        f"segmenter 'stanza': no usable model for {lang!r} in {str(folder)!r} ({' '.join(str(error).split())}); "
-        f"""where there is a network, run python -c "import stanza; stanza.download({lang!r}, {str(folder)!r}, """
-        """processors='tokenize')" and name the folder with --stanza-dir"""
-    )
+def sentence_ends(paragraph: Paragraph) -> list[int]:
+    """Positions in the text after the sentences of a paragraph; a token of white space alone ends none."""
+    _keep_addresses_whole(paragraph)
+    paragraph.ends[:, -1] = True
+    tokens = np.flatnonzero(paragraph.ends[0])
+    characters = np.cumsum(paragraph.codes != ord(" "))[tokens]
+    sentences = paragraph.ends[1, tokens] & (np.diff(characters, prepend=0) > 0)
+    sentences[-1] = True  # a paragraph
+    ends: list[int] = (paragraph.positions[tokens[sentences]] + 1).tolist()
+    return ends

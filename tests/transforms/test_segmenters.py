@@ -122,10 +122,19 @@ def test_a_module_that_is_not_there_is_an_error_before_the_build() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"name": "spacy"}, "^segmenter: expected sentencex, stanza, lines or package.module:factory, got 'spacy'$"),
+        (
+            {"name": "spacy"},
+            "^segmenter: expected sentencex, stanza, cascade, lines or package.module:factory, got 'spacy'$",
+        ),
         ({"lang": ""}, "^lang: expected a language code such as 'en' or 'zh-hans', got ''$"),
         ({"lang": "en us"}, "^lang: expected a language code such as 'en' or 'zh-hans', got 'en us'$"),
-        ({"stanza_dir": "x"}, "^stanza_dir: expected only with segmenter 'stanza', got it with 'sentencex'$"),
+        ({"stanza_dir": "x"}, "^stanza_dir: expected only with segmenters stanza and cascade, got it with 's"),
+        ({"name": "stanza", "stanza_device": "gpu"}, "^stanza_device: expected cpu, cuda or cuda:N, got 'gpu'$"),
+        ({"stanza_device": "cuda"}, "^stanza_device: expected only with segmenters stanza and cascade, got it with"),
+        (
+            {"name": "cascade", "lang": "de"},
+            "^lang: segmenter 'cascade' has rules for English only, got 'de'; use stanza or sentencex$",
+        ),
     ],
 )
 def test_nonsensical_options_are_refused(settings: dict[str, str], message: str) -> None:

@@ -4,6 +4,7 @@ import gzip
 import json
 import logging
 import random
+import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,42 +70,11 @@ def test_spans_do_not_depend_on_the_batch(segmenter: Segmenter, treebank: list[d
     assert spans_of(segmenter, texts, 64) == alone
 
 
-def test_near_ties_are_settled_without_changing_what_is_clear(
-    segmenter: Segmenter, treebank: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    texts = [document["text"] for document in treebank[:12]]
-    expected = spans_of(segmenter, texts, 30)
-    monkeypatch.setattr(stanza_segmenter, "_NEAR_TIE", float("inf"))
-    assert spans_of(segmenter, texts, 30) == expected
-
-
-def test_a_near_tie_is_decided_in_double_precision_alone() -> None:
-    import torch
-
-    class Model(torch.nn.Module):
-        def forward(self, units: Any, features: Any, lengths: list[int], paragraphs: list[list[str]]) -> Any:
-            assert units.dtype == torch.int64
-            assert features.dtype == torch.float64
-            assert (units.tolist(), lengths, paragraphs) == ([[7, 8]], [2], [["a", "b"]])
-            return torch.tensor([[[0.0, 5.0], [0.0, 6.0]]], dtype=torch.float64)
-
-    class Trainer:
-        model = Model()
-
-        def predict(self, batch: Any) -> Any:
-            return torch.tensor([[[0.0, 1.0]] * 3, [[1.0, 1.00001], [0.0, 1.0], [0.0, 1.0]]]).numpy()
-
-    trainer = Trainer()
-    stanza_segmenter._settle_near_ties(trainer)
-    units = torch.tensor([[1, 2, 3], [7, 8, 0]])
-    scores = trainer.predict((units, None, torch.zeros(2, 3, 1), [["x", "y", "z"], ["a", "b"]]))
-    assert scores.tolist() == [[[0.0, 1.0]] * 3, [[0.0, 5.0], [0.0, 6.0], [0.0, 1.0]]]
-
-
-def test_sentences_are_those_of_stanza(segmenter: Segmenter, treebank: list[dict[str, Any]], shared: Path) -> None:
+@pytest.fixture(scope="module")
+def stanza_itself(shared: Path) -> Any:
     import stanza
 
-    pipeline = stanza.Pipeline(
+    return stanza.Pipeline(
         "en",
         dir=str(shared / "stanza_resources"),
         processors="tokenize",
@@ -112,12 +82,35 @@ def test_sentences_are_those_of_stanza(segmenter: Segmenter, treebank: list[dict
         use_gpu=False,
         verbose=False,
     )
-    texts = [document["text"].strip() for document in treebank[:40]]
-    expected = [
-        [[sentence.tokens[0].start_char, sentence.tokens[-1].end_char] for sentence in document.sentences]
-        for document in pipeline.bulk_process(texts)
-    ]
-    assert spans_of(segmenter, texts, 40) == expected
+
+
+def by_stanza(stanza_itself: Any, text: str) -> list[list[int]]:
+    sentences = stanza_itself.process(text, processors="tokenize").sentences
+    return [[sentence.tokens[0].start_char, sentence.tokens[-1].end_char] for sentence in sentences]
+
+
+def test_sentences_are_those_of_stanza(
+    segmenter: Segmenter, treebank: list[dict[str, Any]], stanza_itself: Any, shared: Path
+) -> None:
+    texts = [document["text"] for document in treebank[:30]]
+    texts += ["  See www.example.com. Write to joe@x.org.Then go. http://a.b/c?d.E and x.com. Yes "]
+    texts += [re.sub("[\x80-\x9f]", "", text) for text in odd_texts(60)]
+    assert spans_of(segmenter, texts, 99) == [by_stanza(stanza_itself, text) for text in texts]
+
+
+def test_long_paragraphs_are_cut_as_by_stanza(segmenter: Segmenter, stanza_itself: Any, shared: Path) -> None:
+    with gzip.open(shared / "corpora/en_books.jsonl.gz") as file:
+        book = " ".join(json.loads(next(file))["text"].split())
+    texts = [book[:7000], "Short.\n\n" + book[:1000], book[:999] + "\n\nAnd short.", "word " * 700]
+    assert spans_of(segmenter, texts, 9) == [by_stanza(stanza_itself, text) for text in texts]
+
+
+def test_a_long_text_goes_group_by_group(segmenter: Segmenter, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with gzip.open(shared / "corpora/en_books.jsonl.gz") as file:
+        text = json.loads(next(file))["text"][:12_000]
+    whole = spans_of(segmenter, [text, "It rains."], 2)
+    monkeypatch.setattr(stanza_segmenter, "_GROUP", 1)
+    assert spans_of(segmenter, [text, "It rains."], 2) == whole
 
 
 def test_treebank_sentences_are_found(segmenter: Segmenter, treebank: list[dict[str, Any]]) -> None:
@@ -125,16 +118,6 @@ def test_treebank_sentences_are_found(segmenter: Segmenter, treebank: list[dict[
     found = {(i, *span) for i, rows in enumerate(spans) for span in rows}
     gold = {(i, *span) for i, document in enumerate(treebank) for span in document["sentences"]}
     assert 2 * len(found & gold) / (len(found) + len(gold)) > 0.9
-
-
-def test_a_long_text_goes_piece_by_piece(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch, shared: Path) -> None:
-    with gzip.open(shared / "corpora/en_books.jsonl.gz") as file:
-        text = json.loads(next(file))["text"][:12_000]
-    whole = spans_of(segmenter, [text, "word " * 3000], 2)
-    monkeypatch.setattr(stanza_segmenter, "_PIECE", 4000)
-    pieces = spans_of(segmenter, [text, "word " * 3000], 2)
-    assert pieces[1] == whole[1] == [[0, 14_999]]
-    assert len({tuple(span) for span in pieces[0]} ^ {tuple(span) for span in whole[0]}) <= 4
 
 
 def test_nothing_is_printed_or_logged(
@@ -161,6 +144,13 @@ def test_a_missing_model_is_fetched_once_into_the_folder(
     for _ in range(2):
         prepare_segmenter(SegmenterOptions(name="stanza", lang="en", stanza_dir=None if variable else str(tmp_path)))
     assert calls == [("en", str(tmp_path))]
+
+
+def test_a_device_that_is_not_there_is_an_error(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    options = SegmenterOptions(name="stanza", stanza_dir=str(shared / "stanza_resources"), stanza_device="cuda:1")
+    with pytest.raises(SegmenterError, match=r"expected a GPU that torch .* can use for 'cuda:1', found none on this"):
+        load_segmenter(options)
 
 
 def test_a_model_that_cannot_be_had_is_an_error_that_says_how_to_get_it(
