@@ -232,7 +232,7 @@ def _plugins(options: BuildOptions, recipe: Recipe | None, read: ReadDocuments) 
 def _header(
     options: BuildOptions, tokenizer: LoadedTokenizer, recipe: Recipe | None, plugins: Mapping[str, str]
 ) -> Manifest:
-    where = ("input", "output", "tokenizer", "overwrite", "stanza_dir", "recipe", "max_bad_fraction")
+    where = ("input", "output", "tokenizer", "overwrite", "stanza_dir", "stanza_device", "recipe", "max_bad_fraction")
     settings = {name: value for name, value in asdict(options).items() if name not in where}
     dtypes = field_dtypes(
         tokenizer.vocabulary.size, options.max_tokens, labels_masked=recipe is not None and recipe.masks_labels

@@ -53,11 +53,11 @@ class Segmenter(Protocol):
 class SegmenterOptions:
     """Which segmenter, and for which language.
 
-    `name` is "sentencex", "stanza", "cascade", "lines", "package.module:factory", a callable of no arguments that returns your own
-    `Segmenter`, or the name that a package gives to such a factory (see `plugins`). `lang` is the language of texts
-    that do not say theirs; Stanza uses the model of `lang` for all. `stanza_dir` is the folder of Stanza's models: None
-    for the environment's STANZA_RESOURCES_DIR, else Stanza's own. `stanza_device` is where its model runs: "cpu",
-    "cuda" or "cuda:1".
+    `name` is "sentencex", "stanza", "cascade", "lines", "package.module:factory" (a callable of no arguments that
+    returns your own `Segmenter`), or the name that a package gives to such a factory (see `plugins`). `lang` is the
+    language of texts that do not say theirs; Stanza uses the model of `lang` for all. `stanza_dir` is the folder of
+    Stanza's models: None for the environment's STANZA_RESOURCES_DIR, else Stanza's own. `stanza_device` is where its
+    model runs: "cpu", "cuda" or "cuda:1".
     """
 
     name: str = "sentencex"

@@ -116,7 +116,7 @@ def test_inspect_shows_the_corruption_or_names_the_package_that_is_missing(outpu
     [
         (
             ("--segmenter", "clauses"),
-            "segmenter: expected sentencex, stanza, lines or package.module:factory, got 'clauses'",
+            "segmenter: expected sentencex, stanza, cascade, lines or package.module:factory, got 'clauses'",
         ),
         (
             ("--format", "fortune"),
