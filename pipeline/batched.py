@@ -69,6 +69,7 @@ class BatchedDataset(IterableDataset[Batch]):
         self._progress = Progress(0, 0)
         self._resume = False
         self._tokens = self._places = 0  # in the batches made since iteration began
+        self.skipped = 0  # samples of this rank that could not be read and were replaced since iteration began
         self._last: GlobalBatch | None = None
 
     @property
@@ -188,7 +189,7 @@ class BatchedDataset(IterableDataset[Batch]):
     def _iterate(self, progress: Progress) -> Iterator[Batch]:
         worker = get_worker_info()
         self._progress = progress = progress.for_worker(*((worker.id, worker.num_workers) if worker else (0, 1)))
-        self._tokens = self._places = 0
+        self._tokens = self._places = self.skipped = 0
         # Two threads, each with one or two things ready: one reads and noises, one pads. Batches go over in groups.
         ahead = self.settings.read_ahead
         chunks = read_ahead(self._read(progress), min(1, ahead))
@@ -197,6 +198,8 @@ class BatchedDataset(IterableDataset[Batch]):
             yield made.batch
         if progress.worker == 0 and self.rank == 0:
             self._report()
+        if self.skipped:
+            _log.warning("epoch %d: %d samples could not be read; others came in their place", self.epoch, self.skipped)
 
     def _read(self, progress: Progress) -> Iterator[_Chunk]:
         epoch = self.epoch

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from uuid import uuid4
 
 from fsspec.core import url_to_fs
 
 from noisebeam.transforms.shard_reader import ShardError
 from noisebeam.transforms.shards import ShardInfo
+
+T = TypeVar("T")
 
 _CHUNK = 2**23  # bytes
 _ABANDONED = 3600  # seconds after which nobody writes to a temporary file any more
@@ -45,8 +47,8 @@ class ShardCache:
         path = folder / f"{info.sha256}.tar"
         if not (path.exists() and path.stat().st_size == info.bytes):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._make_room(folder, info.bytes)
             self._download(url, info, path)
+            self._make_room(folder, path)
         with suppress(OSError):
             os.utime(path)
         return str(path)
@@ -54,26 +56,30 @@ class ShardCache:
     def _download(self, url: str, info: ShardInfo, path: Path) -> None:
         temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
         try:
-            for attempt in range(1, self.attempts + 1):
-                try:
-                    _copy(url, info, temporary)
-                    os.replace(temporary, path)
-                    return
-                except FileNotFoundError as error:
-                    raise ShardError(f"shard {url} is missing; build or copy it again") from error
-                except Exception as error:  # each store raises errors of its own kind
-                    if attempt == self.attempts:
-                        raise ShardError(f"cannot fetch shard {url} in {attempt} attempts: {error}") from error
-                    time.sleep(self.pause * 2 ** (attempt - 1))
+            self.repeat(lambda: _copy(url, info, temporary), f"shard {url}")
+            os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
 
-    def _make_room(self, folder: Path, size: int) -> None:
+    def repeat(self, fetch: Callable[[], T], what: str) -> T:
+        """What `fetch` gives in the first attempt that succeeds; ShardError if none does, or `what` is missing."""
+        for attempt in range(1, self.attempts + 1):
+            try:
+                return fetch()
+            except FileNotFoundError as error:
+                raise ShardError(f"{what} is missing; build or copy it again") from error
+            except Exception as error:  # each store raises errors of its own kind
+                if attempt == self.attempts:
+                    raise ShardError(f"cannot fetch {what} in {attempt} attempts: {error}") from error
+                time.sleep(self.pause * 2 ** (attempt - 1))
+        raise AssertionError("attempts is at least 1")
+
+    def _make_room(self, folder: Path, new: Path) -> None:
         entries = sorted(_entries(folder))
         total = sum(entry.size for entry in entries)
         for entry in entries:
             abandoned = entry.path.suffix == ".tmp" and entry.used < time.time() - _ABANDONED
-            if abandoned or (entry.path.suffix == ".tar" and total + size > self.max_bytes):
+            if abandoned or (entry.path.suffix == ".tar" and total > self.max_bytes and entry.path != new):
                 entry.path.unlink(missing_ok=True)
                 total -= entry.size
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import yaml
@@ -44,6 +44,11 @@ class ShardDataset(BatchedDataset):
     Samples of less than `min_tokens` or more than `max_tokens` are left out. `length_warmup` cuts samples at the start
     of training.
 
+    A shard that is missing or damaged is an error that names it. With `on_error="skip"` other samples of the same or a
+    near batch come in the place of those that cannot be read, so that all ranks stay in step: `skipped` counts them, a
+    warning names each block and one at the end of the epoch tells their number. What batches are planned from, the
+    manifest, and with filters and `GroupByLength` the indexes, must be whole.
+
     Give it to a `DataLoader` with `batch_size=None`. `read_ahead` batches are made ahead in a thread of this process,
     so worker processes are not needed; with them the batches are the same, in the same order. Call `set_epoch` before
     each epoch. Without `shuffle` the samples come as they lie in the shards.
@@ -68,6 +73,7 @@ class ShardDataset(BatchedDataset):
         pad_to_multiple: int = 1,
         read_ahead: int = 8,
         cache: ShardCache | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
     ) -> None:
         settings = BatchSettings(
             batch_size=batch_size,
@@ -91,6 +97,7 @@ class ShardDataset(BatchedDataset):
         self.length_filter = LengthFilter(min_tokens, max_tokens)
         self.max_tokens = min(self.manifest.max_tokens, max_tokens or self.manifest.max_tokens)
         self.chunk = max(1, _CHUNK // self.manifest.max_tokens)
+        self.on_error = on_error
         self._source = ShardSource(self.url, self.manifest, cache)
         self._inputs = InputMaker(self.vocabulary, self.recipe, self.manifest.baked, self.seed)
         self.pad_id = self._inputs.pad_id
@@ -113,6 +120,12 @@ class ShardDataset(BatchedDataset):
         objective = _objective(self.recipe, self.manifest)
         batching = self.settings.batching.checked(objective, self.max_tokens)
         self.settings = replace(self.settings, batching=batching)
+        if self.on_error not in ("raise", "skip"):
+            raise ValueError(f"expected on_error to be 'raise' or 'skip', got {self.on_error!r}")
+        if self.on_error == "skip" and not batching.sample_rows:
+            raise ValueError(
+                "expected on_error='raise' with Pack, got 'skip'; packed rows are planned from all samples"
+            )
         if self.settings.length_warmup and self.recipe is None and self.manifest.baked:
             raise ValueError(
                 "expected clean samples or a recipe for length_warmup, got the noise that was baked in; "
@@ -140,7 +153,12 @@ class ShardDataset(BatchedDataset):
 
     def open_epoch(self, epoch: int) -> Epoch:
         """The samples of an epoch, by position."""
-        return ShardEpoch(self._source, self._order(epoch), self._inputs, epoch)
+        order, skip = self._order(epoch), self._skip if self.on_error == "skip" else None
+        rows = RowReader(self._source, order, self._inputs.needs, skip)
+        return ShardEpoch(self._source, order, rows, self._inputs, epoch)
+
+    def _skip(self, samples: int) -> None:
+        self.skipped += samples
 
     def _order(self, epoch: int) -> EpochOrder:
         sizes = [shard.samples for shard in self.manifest.shards]
@@ -160,10 +178,10 @@ class ShardDataset(BatchedDataset):
 class ShardEpoch:
     """The samples of an epoch of a `ShardDataset`, by position."""
 
-    def __init__(self, source: ShardSource, order: EpochOrder, inputs: InputMaker, epoch: int) -> None:
+    def __init__(self, source: ShardSource, order: EpochOrder, rows: RowReader, inputs: InputMaker, epoch: int) -> None:
         self._source = source
         self._order = order
-        self._rows = RowReader(source, order, inputs.needs)
+        self._rows = rows
         self._inputs = inputs
         self._epoch = epoch
 

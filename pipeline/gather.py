@@ -50,6 +50,10 @@ class RowMatrix(Ragged):
         """The rows from `first` up to, not including, `last`, and no more than there are; nothing is copied."""
         return RowMatrix(self.matrix[first:last], self._lengths[first:last])
 
+    def take(self, rows: IntArray) -> RowMatrix:
+        """These rows, in this order."""
+        return RowMatrix(self.matrix[rows], self._lengths[rows])
+
     def padded(self, mask: Mask, fill: int) -> IntArray:
         """(rows, width) int64: the rows where `mask` is True, and else `fill`."""
         if mask.shape[1] > self.matrix.shape[1]:
@@ -79,17 +83,16 @@ class Column:
 Part = tuple[IntArray, Column, IntArray]  # rows of the matrix, and the column and the rows of it that go there
 
 
-def gather(parts: Sequence[Part]) -> RowMatrix:
-    """The rows of several columns as one matrix.
+def gather(parts: Sequence[Part], count: int) -> RowMatrix:
+    """The rows of several columns as one matrix of `count` rows; those that no part has are empty.
 
     >>> column = Column.of(Ragged.of([np.array([5, 6]), np.array([7])]), order=np.array([1, 0]))
-    >>> [row.tolist() for row in gather([(np.array([1, 0]), column, np.array([0, 1]))]).rows()]
+    >>> [row.tolist() for row in gather([(np.array([1, 0]), column, np.array([0, 1]))], 2).rows()]
     [[5, 6], [7]]
     """
     width = max(column.windows.shape[1] for _, column, _ in parts)
-    count = sum(len(to) for to, _, _ in parts)
     matrix = np.empty((count, width), np.result_type(*(column.windows.dtype for _, column, _ in parts)))
-    lengths = np.empty(count, np.int64)
+    lengths = np.zeros(count, np.int64)
     for to, column, rows in parts:
         lengths[to] = column.lengths[rows]
         matrix[:, : column.windows.shape[1]][to] = column.windows[column.starts[rows]]

@@ -79,10 +79,14 @@ class EpochOrder:
     def places(self, positions: npt.ArrayLike) -> Places:
         """Where the samples at these positions (0 to len - 1, any order) lie."""
         at = self.sequence(positions)
-        slot = np.searchsorted(self._starts, at, side="right") - 1
+        slot = self._slots(at)
         shard = self._shards[slot]
         block, row = self._within(shard, at - self._starts[slot])
         return Places(shard, block, row)
+
+    def shards(self, positions: npt.ArrayLike) -> IntArray:
+        """The shards of the samples at these positions, from the sizes of shards alone."""
+        return self._shards[self._slots(self.sequence(positions))]
 
     def block_order(self, shard: int) -> IntArray:
         """The blocks of a shard in the order in which they are visited."""
@@ -107,6 +111,9 @@ class EpochOrder:
             block = int(self.block_order(shard)[slot])
             numbers[here] = block * self.block_samples + self.row_order(shard, block)[rows[here]]
         return shards, numbers
+
+    def _slots(self, at: IntArray) -> IntArray:
+        return np.searchsorted(self._starts, at, side="right") - 1
 
     @cached_property
     def _shards(self) -> IntArray:

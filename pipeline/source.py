@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
 from threading import Lock
 from typing import Any, Generic, TypeVar
@@ -16,12 +18,15 @@ from noisebeam.pipeline.cache import ShardCache
 from noisebeam.pipeline.gather import Column, Part, RowMatrix, gather
 from noisebeam.pipeline.order import EpochOrder
 from noisebeam.transforms.manifest import Manifest
-from noisebeam.transforms.samples import Array, Ragged, Sample, offsets_of
+from noisebeam.transforms.samples import Array, IntArray, Mask, Ragged, Sample, offsets_of
 from noisebeam.transforms.shard_reader import Block, ShardError, ShardReader, parse_index
 from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import join, local_path, read_bytes
 
 _DOWNLOADS = 8  # at a time
+_NOT_PICKLED = ("_open", "_lengths", "_coming", "_pool", "_lock")
+
+_log = logging.getLogger(__name__)
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -59,19 +64,38 @@ class ShardSource:
         self.manifest = manifest
         self._cache = cache or ShardCache()
         self._max_open = max_open
-        self._remote = local_path(url) is None
+        self.remote = local_path(url) is None
         self._starts = offsets_of(np.array([shard.samples for shard in manifest.shards], dtype=np.int64))
         self._reset()
 
     def reader(self, shard: int) -> ShardReader:
         """Shard number `shard` of the manifest; ShardError names it if it cannot be read."""
         with self._lock:
-            reader = self._open.get(shard)
-        if reader is None:
+            reader, coming = self._open.get(shard), self._coming.get(shard)
+        if reader is not None:
+            return reader
+        return coming.result() if coming is not None else self._load(shard)
+
+    def prefetch(self, shards: Iterable[int]) -> None:
+        """Begin to bring remote shards here, several at a time; an error comes up when its shard is read."""
+        if not self.remote:
+            return
+        if self._pid != os.getpid():  # threads and locks do not survive a fork
+            self._reset()
+        with self._lock:
+            for shard in shards:
+                if shard not in self._coming and self._open.get(shard) is None:
+                    self._coming[shard] = self._pool.submit(self._load, shard)
+
+    def _load(self, shard: int) -> ShardReader:
+        try:
             reader = open_shard(self.url, self.manifest.shards[shard], self._cache)
             with self._lock:
                 self._open.put(shard, reader)
-        return reader
+            return reader
+        finally:
+            with self._lock:
+                self._coming.pop(shard, None)
 
     def lengths(self, shard: int) -> Array:
         """(samples,): the tokens of each sample of a shard, from its index alone."""
@@ -79,19 +103,10 @@ class ShardSource:
             lengths = self._lengths.get(shard)
         if lengths is None:
             info = self.manifest.shards[shard]
-            lengths = parse_index(read_index(self.url, info), join(self.url, info.index_name)).lengths
+            lengths = parse_index(read_index(self.url, info, self._cache), join(self.url, info.index_name)).lengths
             with self._lock:
                 self._lengths.put(shard, lengths)
         return lengths
-
-    def fetch(self, shards: Iterable[int]) -> None:
-        """Bring remote shards here, several at a time; nothing to do for local ones."""
-        if self._remote:
-            with self._lock:
-                missing = [shard for shard in shards if self._open.get(shard) is None]
-            if missing:
-                with ThreadPoolExecutor(_DOWNLOADS) as pool:
-                    list(pool.map(self.reader, missing))
 
     def locate(self, i: int) -> tuple[int, int]:
         """The shard of sample `i`, numbered through all shards, and its place in it; IndexError if there is none."""
@@ -107,7 +122,7 @@ class ShardSource:
         return self.reader(shard).sample(at)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_open", "_lengths", "_lock")}
+        return {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -116,23 +131,30 @@ class ShardSource:
     def _reset(self) -> None:
         self._open: RecentlyUsed[int, ShardReader] = RecentlyUsed(self._max_open)
         self._lengths: RecentlyUsed[int, Array] = RecentlyUsed(self._max_open)
+        self._coming: dict[int, Future[ShardReader]] = {}
+        self._pool = ThreadPoolExecutor(_DOWNLOADS, "noisebeam-prefetch")
+        self._pid = os.getpid()
         self._lock = Lock()
 
 
 def open_shard(url: str, info: ShardInfo, cache: ShardCache) -> ShardReader:
     """A shard of the data set at `url`, held against what its manifest says."""
-    index = read_index(url, info)
-    path = local_path(join(url, info.name)) or cache.fetch(join(url, info.name), info)
-    return ShardReader(path, parse_index(index, join(url, info.index_name)), info)
+    name = join(url, info.name)
+    index = parse_index(read_index(url, info, cache), join(url, info.index_name))
+    here = local_path(name)
+    path = here or cache.fetch(name, info)
+    try:
+        return ShardReader(path, index, info)
+    except ShardError:
+        if here or os.path.exists(path):
+            raise
+        return open_shard(url, info, cache)  # another reader had made room in the cache meanwhile
 
 
-def read_index(url: str, info: ShardInfo) -> bytes:
+def read_index(url: str, info: ShardInfo, cache: ShardCache) -> bytes:
     """The bytes of a shard's index; ShardError if it is missing or not the one of the manifest."""
     name = join(url, info.index_name)
-    try:
-        index = read_bytes(name)
-    except FileNotFoundError as error:
-        raise ShardError(f"the index {name} is missing; build or copy it again") from error
+    index = cache.repeat(lambda: read_bytes(name), f"the index {name}")
     digest = sha256(index).hexdigest()
     if digest != info.index_sha256:
         raise ShardError(f"the index {name} is damaged: expected sha256 {info.index_sha256}, got {digest}")
@@ -142,36 +164,83 @@ def read_index(url: str, info: ShardInfo) -> bytes:
 Choose = Callable[[tuple[str, ...]], Iterable[str]]  # the fields to read, of those that the shards have
 
 
-class RowReader:
-    """Reads the samples at given positions of an epoch; keeps the blocks that are in use."""
+Skip = Callable[[int], None]
 
-    def __init__(self, source: ShardSource, order: EpochOrder, choose: Choose) -> None:
+
+class RowReader:
+    """Reads the samples at given positions of an epoch; keeps the blocks that are in use.
+
+    Remote shards that come next are fetched ahead of their use. Where `skip` is given, samples that cannot be read are
+    replaced by some that were read with them: it is told how many, and a warning names each block.
+    """
+
+    def __init__(self, source: ShardSource, order: EpochOrder, choose: Choose, skip: Skip | None = None) -> None:
         self._source = source
         self._order = order
         self._choose = choose
-        self._visits: RecentlyUsed[int, dict[str, Column]] = RecentlyUsed(order.streams + 8)
+        self._skip = skip
+        self._lost: dict[int, ShardError] = {}  # shards that cannot be opened
+        self._visits: RecentlyUsed[int, dict[str, Column] | ShardError] = RecentlyUsed(order.streams + 8)
 
     def columns(self, positions: npt.ArrayLike) -> dict[str, RowMatrix]:
         """The chosen fields of the samples at these positions (and their keys, if `KEYS` is chosen), a row a sample."""
-        shards, slots, rows = self._order.places(positions)
-        self._source.fetch(np.unique(shards).tolist())
-        visits, visit_of, counts = np.unique(shards << 32 | slots, return_inverse=True, return_counts=True)
+        places = self._order.places(positions)
+        if self._source.remote:
+            self._prefetch(places.shard, int(np.max(positions)))
+        ids, visit_of, counts = np.unique(places.shard << 32 | places.block, return_inverse=True, return_counts=True)
         by_visit = np.split(np.argsort(visit_of, kind="stable"), np.cumsum(counts)[:-1])
+        visits = [self._visit(visit) for visit in ids.tolist()]
         found: dict[str, list[Part]] = {}
-        for visit, part in zip(visits.tolist(), by_visit, strict=True):
-            for name, column in self._visit(visit).items():
-                found.setdefault(name, []).append((part, column, rows[part]))
-        return {name: gather(parts) for name, parts in found.items()}
+        for columns, part in zip(visits, by_visit, strict=True):
+            for name, column in {} if isinstance(columns, ShardError) else columns.items():
+                found.setdefault(name, []).append((part, column, places.row[part]))
+        rows = {name: gather(parts, len(visit_of)) for name, parts in found.items()}
+        errors = [columns for columns in visits if isinstance(columns, ShardError)]
+        if not errors:
+            return rows
+        if not found:
+            raise errors[0]
+        return self._replaced(rows, np.array([isinstance(columns, ShardError) for columns in visits])[visit_of])
 
-    def _visit(self, visit: int) -> dict[str, Column]:
+    def _prefetch(self, shards: IntArray, last: int) -> None:
+        """Of these shards, and those that each stream comes to within a block of its samples."""
+        ahead = last + self._order.streams * self._order.block_samples + np.arange(self._order.streams)
+        coming = self._order.shards(ahead[ahead < len(self._order)])
+        wanted = dict.fromkeys([*np.unique(shards).tolist(), *coming.tolist()])
+        self._source.prefetch(shard for shard in wanted if shard not in self._lost)
+
+    def _visit(self, visit: int) -> dict[str, Column] | ShardError:
         columns = self._visits.get(visit)
         if columns is None:
-            shard, slot = divmod(visit, 1 << 32)
-            number = int(self._order.block_order(shard)[slot])
-            block, order = self._source.reader(shard).block(number), self._order.row_order(shard, number)
-            columns = {name: Column.of(column_of(block, name), order) for name in self._choose(block.fields)}
+            try:
+                columns = self._read(*divmod(visit, 1 << 32))
+            except ShardError as error:
+                if self._skip is None:
+                    raise
+                _log.warning("left out, for on_error is 'skip': %s", error)
+                columns = error
             self._visits.put(visit, columns)
         return columns
+
+    def _read(self, shard: int, slot: int) -> dict[str, Column]:
+        if shard in self._lost:
+            raise self._lost[shard]
+        try:
+            reader = self._source.reader(shard)
+        except ShardError as error:
+            self._lost[shard] = error
+            raise
+        number = int(self._order.block_order(shard)[slot])
+        block, order = reader.block(number), self._order.row_order(shard, number)
+        return {name: Column.of(column_of(block, name), order) for name in self._choose(block.fields)}
+
+    def _replaced(self, rows: dict[str, RowMatrix], lost: Mask) -> dict[str, RowMatrix]:
+        count = int(lost.sum())
+        if self._skip is not None:
+            self._skip(count)
+        source = np.arange(len(lost))
+        source[lost] = np.resize(np.flatnonzero(~lost), count)
+        return {name: matrix.take(source) for name, matrix in rows.items()}
 
 
 def column_of(block: Block, name: str) -> Ragged:

@@ -14,6 +14,7 @@ import numpy as np
 import yaml
 from fsspec.core import url_to_fs
 
+from noisebeam.pipeline.cache import ShardCache
 from noisebeam.pipeline.histograms import Bars, histogram, summarise
 from noisebeam.pipeline.packing import best_fit
 from noisebeam.pipeline.source import read_index
@@ -80,7 +81,7 @@ def _some_shards(manifest: Manifest, most: int) -> list[ShardInfo]:
 
 
 def _index(url: str, info: ShardInfo) -> ShardIndex:
-    return parse_index(read_index(url, info), join(url, info.index_name))
+    return parse_index(read_index(url, info, ShardCache()), join(url, info.index_name))
 
 
 def evenly(count: int, most: int) -> list[int]:

@@ -27,7 +27,7 @@ def test_rows_of_blocks_in_any_order_are_those_taken_one_by_one(blocks, random):
     for b, (block, order) in enumerate(zip(blocks, orders, strict=True)):
         to = np.array([at for at, (of, _) in enumerate(wanted) if of == b])
         parts.append((to, Column.of(ragged(block), np.array(order)), np.array([wanted[at][1] for at in to])))
-    rows = gather(parts)
+    rows = gather(parts, len(wanted))
     expected = [blocks[b][orders[b][row]] for b, row in wanted]
     assert lists_of(rows) == expected
     assert lists_of(Ragged(rows.values, rows.offsets)) == expected
@@ -36,7 +36,7 @@ def test_rows_of_blocks_in_any_order_are_those_taken_one_by_one(blocks, random):
 @given(LISTS, st.integers(0, 9), st.integers(0, 12))
 def test_a_matrix_of_rows_does_as_flat_rows_do(lists, first, more):
     flat, column = ragged(lists), Column.of(ragged(lists), np.arange(len(lists)))
-    matrix = gather([(np.arange(len(lists)), column, np.arange(len(lists)))])
+    matrix = gather([(np.arange(len(lists)), column, np.arange(len(lists)))], len(lists))
     first = min(first, len(lists))
     flat, part = flat.between(first, first + more), matrix.between(first, first + more)
     assert isinstance(part, RowMatrix)
@@ -52,5 +52,5 @@ def test_blocks_of_different_dtypes_keep_their_values(dtypes):
         Column.of(Ragged.of([np.array([top], dtype)]), np.array([0]))
         for top, dtype in zip((9, 70000), dtypes, strict=True)
     ]
-    rows = gather([(np.array([at]), column, np.array([0])) for at, column in enumerate(columns)])
+    rows = gather([(np.array([at]), column, np.array([0])) for at, column in enumerate(columns)], 2)
     assert lists_of(rows) == [[9], [70000]]
