@@ -14,6 +14,7 @@ from noisebeam.transforms.noise.masking import IGNORED
 from noisebeam.transforms.samples import Array, FlatBatch
 from noisebeam.transforms.vocabulary import Vocabulary
 
+_LED = (Kind.COVERED, Kind.LABEL)  # what a mask or a start token comes before
 _CONTEXT = 16  # tokens: how a token is spelled depends on those before it
 
 
@@ -83,7 +84,7 @@ class Speller:
         last = next((sentence for sentence in known if sentence != NOWHERE), NOWHERE)
         for i, sentence in enumerate(known):
             follower = i + 1
-            if sentence == NOWHERE and follower < len(tokens) and tokens[follower].kind is Kind.COVERED:
+            if sentence == NOWHERE and follower < len(tokens) and tokens[follower].kind in _LED:
                 sentence = known[follower]
             last = known[i] = last if sentence == NOWHERE else sentence
         return known
@@ -93,8 +94,10 @@ class Speller:
             return f"−100 × {len(ids)}"
         context = [id_ for id_ in before[-_CONTEXT:] if id_ >= 0]
         start, text = self._decode(context), self._decode([*context, *ids])
-        whole = start.rstrip("\ufffd")  # a character of which there is only the beginning
-        return text[len(whole) :] if text.startswith(whole) else self._decode(ids)
+        for known in (start, start.rstrip("\ufffd")):  # which is a character of which there is only the beginning
+            if text.startswith(known):
+                return text[len(known) :]
+        return self._decode(ids)
 
     def _decode(self, ids: Sequence[int]) -> str:
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=False)
