@@ -143,10 +143,9 @@ def mask_pictures(
     `given` is the length of the prefix, or of GLM's part A.
     """
     width = max(inputs, width)
-    if objective in ("causal", "prefix", "glm"):
-        title = {"causal": "causal", "prefix": "prefix, then causal", "glm": "part A, then part B"}[objective]
-        picture = draw.causal(inputs) if objective == "causal" else draw.prefix(given, inputs)
-        yield MaskPicture(f"{title}, padded", draw.padded(picture, width, width))
+    if objective in ("prefix", "glm"):
+        title = {"prefix": "prefix, then causal", "glm": "part A, then part B"}[objective]
+        yield MaskPicture(f"{title}, padded", draw.padded(draw.prefix(given, inputs), width, width))
         return
     if objective in ("denoising", "spans"):
         target = max(labels, width)
@@ -154,7 +153,8 @@ def mask_pictures(
         yield MaskPicture("decoder: causal", draw.padded(draw.causal(labels), target, target))
         yield MaskPicture("decoder to encoder", draw.padded(draw.full(labels, inputs), target, width))
         return
-    yield MaskPicture("encoder, padded", draw.padded(draw.full(inputs, inputs), width, width))
+    title, square = ("causal", draw.causal) if objective == "causal" else ("encoder", draw.square)
+    yield MaskPicture(f"{title}, padded", draw.padded(square(inputs), width, width))
     if neighbours:
-        whole = [draw.full(length, length) for length in (inputs, *neighbours)]
+        whole = [square(length) for length in (inputs, *neighbours)]
         yield MaskPicture(f"packed with {len(neighbours)} more", draw.padded(draw.packed(whole), width, width))

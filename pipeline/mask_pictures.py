@@ -33,6 +33,11 @@ def full(queries: int, keys: int) -> Picture:
     return np.full((queries, keys), SEEN, dtype=np.uint8)
 
 
+def square(size: int) -> Picture:
+    """Every one of `size` sees every one."""
+    return full(size, size)
+
+
 def causal(size: int) -> Picture:
     """Each sees itself and those before it.
 

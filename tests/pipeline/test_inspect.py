@@ -83,6 +83,13 @@ def test_a_short_sample_is_shown_padded_and_packed() -> None:
     assert [title for title, _ in mask_pictures("mlm", 5, 5, 16, [])] == ["encoder, padded"]
 
 
+def test_causal_samples_are_packed_without_seeing_each_other() -> None:
+    padded, packed = mask_pictures("causal", inputs=3, labels=3, width=8, neighbours=[2])
+    assert [int((picture == SEEN).sum()) for _, picture in (padded, packed)] == [6, 6 + 3]
+    (prefix,) = mask_pictures("prefix", inputs=3, labels=3, width=8, neighbours=[2], given=2)
+    assert int((prefix.picture == SEEN).sum()) == 7
+
+
 def test_inspect_needs_neither_torch_nor_beam(built: str) -> None:
     code = (
         "import sys; from noisebeam.pipeline.cli import main; status = main(['inspect', sys.argv[1]])\n"
