@@ -1,10 +1,11 @@
 """Causal language modelling with GPT-2 or BLOOM: each token is predicted from those before it.
 
-    python -m noisebeam.deploy.training.causal [--model bloom] [--padding left]
+    python -m noisebeam.deploy.training.causal [--model bloom | --packed 128]
     torchrun --nproc-per-node 2 -m noisebeam.deploy.training.causal
 
-Each document ends in an end of text. At the end prompts of different lengths go on, in one batch padded on the left:
-once with the likeliest token at each step, once with tokens drawn.
+Each document ends in an end of text. Samples are padded, or packed into rows of so many tokens, where each sees itself
+alone. At the end prompts of different lengths go on, in one batch padded on the left: once with the likeliest token at
+each step, once with tokens drawn.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from noisebeam.deploy.training import models
 from noisebeam.deploy.training.corpora import TALES
 from noisebeam.deploy.training.generate import left_pad
 from noisebeam.deploy.training.runs import SEED, build_shards, finish, parser, tell, tokenizer_of, train
-from noisebeam.pipeline import ShardDataset
+from noisebeam.pipeline import OneByOne, Pack, ShardDataset
 
 MODELS = {"gpt2": models.gpt2, "bloom": models.bloom}
 
@@ -26,9 +27,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Train, go on with prompts; exit status 1 if the loss did not fall clearly below the baseline."""
     made = parser(__doc__, steps=400)
     made.add_argument("--model", choices=tuple(MODELS), default="gpt2", help="default gpt2")
+    made.add_argument("--packed", type=int, metavar="N", help="tokens of a row of packed samples (GPT-2 only)")
     options = made.parse_args(arguments)
-    shards = build_shards(options, TALES, "gpt2")
-    dataset = ShardDataset(shards, batch_size=options.batch_size, seed=SEED)
+    if options.packed and options.model != "gpt2":
+        made.error(
+            "--packed: expected --model gpt2, got bloom, which takes no mask of packed rows; leave out one of them"
+        )
+    shards = build_shards(options, TALES, "gpt2", "--append-eos")
+    batching = Pack(options.packed) if options.packed else OneByOne()
+    dataset = ShardDataset(shards, "causal", batch_size=options.batch_size, seed=SEED, batching=batching)
     model = MODELS[options.model](dataset.vocabulary)
     learned = train(model, dataset, options.folder, steps=options.steps, learning_rate=options.learning_rate)
     tokenizer = tokenizer_of(shards)

@@ -19,7 +19,7 @@ class Corpus:
 
 
 TALES = Corpus("corpora/en_books.jsonl.gz", "Hawaiian Folk Tales/", 30_000, "en")
-MANUAL = Corpus("corpora/zh_docs.jsonl.gz", "dashboard/", 12_000, "zh")
+MANUAL = Corpus("corpora/zh_docs.jsonl.gz", "dashboard/", 5_000, "zh")
 
 
 def write_excerpt(corpus: Corpus, data: Path, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from itertools import chain, count, islice
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +13,14 @@ from noisebeam.pipeline import ShardDataset
 from noisebeam.pipeline.collate import IGNORED, Batch
 
 
-def label_entropy(dataset: ShardDataset) -> float:
-    """The entropy of the labels of epoch 0, in nats: the loss of the best guess that sees no context."""
+def label_entropy(dataset: ShardDataset, batches: int = 1000) -> float:
+    """The entropy of the labels of so many batches, in nats: the loss of the best guess that sees no context.
+
+    Batches of epoch after epoch: of a few texts, an epoch has too few of the masked tokens to tell how rare each is.
+    """
     counts = np.zeros(dataset.vocabulary.size, dtype=np.int64)
-    for batch in epoch_of(dataset, 0):
+    epochs = (epoch_of(dataset, epoch) for epoch in count())
+    for batch in islice(chain.from_iterable(epochs), batches):
         labels = batch["labels"]
         counts += np.bincount(labels[labels != IGNORED].numpy(), minlength=len(counts))
     return entropy(counts)
@@ -32,9 +37,9 @@ def entropy(counts: npt.NDArray[np.int64]) -> float:
 
 
 def noise_digest(dataset: ShardDataset, epoch: int) -> str:
-    """Eight hexadecimal digits of the inputs of an epoch, in the order of the shards: only the noise changes them."""
-    inputs = (batch["input_ids"].numpy().tobytes() for batch in epoch_of(dataset, epoch))
-    return hashlib.sha256(b"".join(inputs)).hexdigest()[:8]
+    """Eight hexadecimal digits of what an epoch gives, in the order of the shards: only the noise changes it."""
+    fields = (batch[name].numpy().tobytes() for batch in epoch_of(dataset, epoch) for name in ("input_ids", "labels"))
+    return hashlib.sha256(b"".join(fields)).hexdigest()[:8]
 
 
 def epoch_of(dataset: ShardDataset, epoch: int) -> Iterator[Batch]:
@@ -54,9 +59,9 @@ def epoch_of(dataset: ShardDataset, epoch: int) -> Iterator[Batch]:
     )
 
 
-def unseen(dataset: ShardDataset, count: int) -> Iterator[tuple[list[int], list[int]]]:
-    """Inputs and labels of the first samples, with the noise of an epoch that was not trained on."""
+def unseen(dataset: ShardDataset, samples: int) -> Iterator[tuple[list[int], list[int]]]:
+    """Inputs and labels of the first samples that the noise of an epoch changed that was not trained on."""
     dataset.set_epoch(10**6)
     view = dataset.view()
-    for example in map(view.__getitem__, range(count)):
-        yield example["input_ids"].tolist(), example["labels"].tolist()
+    pairs = ((view[i]["input_ids"].tolist(), view[i]["labels"].tolist()) for i in range(len(view)))
+    return islice((pair for pair in pairs if pair[0] != pair[1]), samples)

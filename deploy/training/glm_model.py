@@ -19,10 +19,20 @@ from noisebeam.pipeline.masks import glm_mask
 
 
 class GlmModel(nn.Module):
-    """Token ids to logits. `width` is a multiple of `heads`; rows and spans have at most `positions` tokens."""
+    """Token ids to logits. `width` is a multiple of `heads`; rows and spans have at most `positions` tokens.
+
+    Embeddings start with a standard deviation of `start`.
+    """
 
     def __init__(
-        self, vocabulary_size: int, *, width: int = 128, layers: int = 2, heads: int = 4, positions: int = 512
+        self,
+        vocabulary_size: int,
+        *,
+        width: int = 128,
+        layers: int = 2,
+        heads: int = 4,
+        positions: int = 512,
+        start: float = 0.02,
     ) -> None:
         super().__init__()
         self.tokens = nn.Embedding(vocabulary_size, width)
@@ -31,7 +41,7 @@ class GlmModel(nn.Module):
         self.layers = nn.ModuleList(_Layer(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         for table in (self.tokens, self.positions, self.block_positions):
-            nn.init.normal_(table.weight, std=0.02)
+            nn.init.normal_(table.weight, std=start)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, labels: Tensor | None = None

@@ -36,7 +36,7 @@ def bert(vocabulary: Vocabulary) -> BertForMaskedLM:
     config = BertConfig(
         **_ids(vocabulary), **sizes, **start, intermediate_size=4 * WIDTH, max_position_embeddings=POSITIONS
     )
-    return _seeded(lambda: BertForMaskedLM(config))
+    return seeded(lambda: BertForMaskedLM(config))
 
 
 def bart(vocabulary: Vocabulary) -> BartForConditionalGeneration:
@@ -52,28 +52,28 @@ def bart(vocabulary: Vocabulary) -> BartForConditionalGeneration:
         decoder_start_token_id=vocabulary.eos_id,
         forced_eos_token_id=None,
     )
-    return _seeded(lambda: BartForConditionalGeneration(config))
+    return seeded(lambda: BartForConditionalGeneration(config))
 
 
 def t5(vocabulary: Vocabulary) -> T5ForConditionalGeneration:
     """T5, whose decoder starts with padding, as the published one does."""
     sizes = {"d_model": WIDTH, "d_ff": 4 * WIDTH, "d_kv": WIDTH // HEADS, "num_layers": LAYERS, "num_heads": HEADS}
     config = T5Config(**_ids(vocabulary), **sizes, dropout_rate=0.0, decoder_start_token_id=vocabulary.pad_id)
-    return _seeded(lambda: T5ForConditionalGeneration(config))
+    return seeded(lambda: T5ForConditionalGeneration(config))
 
 
-def gpt2(vocabulary: Vocabulary) -> GPT2LMHeadModel:
+def gpt2(vocabulary: Vocabulary, kind: type[GPT2LMHeadModel] = GPT2LMHeadModel) -> GPT2LMHeadModel:
     """GPT-2: learned positions."""
     start = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "initializer_range": START}
     config = GPT2Config(**_ids(vocabulary), **start, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, n_positions=POSITIONS)
-    return _seeded(lambda: GPT2LMHeadModel(config))
+    return seeded(lambda: kind(config))
 
 
 def bloom(vocabulary: Vocabulary) -> BloomForCausalLM:
     """BLOOM: attention biased by distance, no positions."""
     sizes = {"hidden_size": WIDTH, "n_layer": LAYERS, "n_head": HEADS}
     config = BloomConfig(**_ids(vocabulary), **sizes, initializer_range=START)
-    return _seeded(lambda: BloomForCausalLM(config))
+    return seeded(lambda: BloomForCausalLM(config))
 
 
 _SIDE = {"layers": LAYERS, "attention_heads": HEADS, "ffn_dim": 4 * WIDTH}
@@ -85,7 +85,8 @@ def _ids(vocabulary: Vocabulary) -> dict[str, int | None]:
     return {"vocab_size": vocabulary.size, **ids}
 
 
-def _seeded(make: Callable[[], Any]) -> Any:
+def seeded(make: Callable[[], Any]) -> Any:
+    """A model that starts with the same random weights at each call."""
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
         return make()

@@ -71,7 +71,7 @@ def train(model: Any, dataset: ShardDataset, folder: Path, *, steps: int, learni
     entropy = label_entropy(dataset)
     tell(f"{type(model).__name__}: {sum(p.numel() for p in model.parameters()):,} parameters, ", end="")
     tell(f"{dataset.samples:,} samples, {len(dataset)} batches an epoch, {steps} steps")
-    if dataset.recipe is not None:
+    if dataset.recipe is not None and dataset.recipe.corruptions:
         first, second, replayed = (noise_digest(dataset, epoch) for epoch in (0, 1, 0))
         tell(f"noise of epoch 0: {first}, of epoch 1: {second}, of epoch 0 again: {replayed}")
     losses = run_trainer(model, dataset, folder, steps, learning_rate)

@@ -30,6 +30,9 @@ SCRIPTS = [
     ("t5 --recipe ul2", "filled "),
     ("causal", "sampled "),
     ("causal --model bloom", "sampled "),
+    ("causal --packed 128", "sampled "),
+    ("prefix", "completed "),
+    ("glm", "filled "),
 ]
 
 

@@ -1,0 +1,75 @@
+"""Blank infilling in the style of GLM: spans are cut out, and put back one after the other in random order.
+
+    python -m noisebeam.deploy.training.glm
+    torchrun --nproc-per-node 2 -m noisebeam.deploy.training.glm
+
+At the end the blanks of samples are filled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from noisebeam.deploy.training import models
+from noisebeam.deploy.training.corpora import TALES
+from noisebeam.deploy.training.glm_model import GlmModel, fill_blanks
+from noisebeam.deploy.training.runs import SEED, build_shards, finish, parser, tell, tokenizer_of, train
+from noisebeam.pipeline import ShardDataset
+from noisebeam.pipeline.masks import glm_mask, padding_mask, to_additive
+from noisebeam.transforms.noise import BlankInfilling
+
+
+class Glm(GlmModel):
+    """Takes (rows, tokens) of mask and positions too: part A of a row are the tokens whose place within a span is 0."""
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        position_ids: Tensor,
+        labels: Tensor | None = None,
+        block_position_ids: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """As `GlmModel`."""
+        if block_position_ids is not None:
+            lengths = ((block_position_ids == 0) & attention_mask.bool()).sum(-1)
+            mask = glm_mask(lengths, input_ids.shape[1]) & padding_mask(attention_mask)
+            attention_mask = to_additive(mask)[:, None]
+            position_ids = torch.stack([position_ids, block_position_ids], dim=1)
+        return super().forward(input_ids, attention_mask, position_ids, labels)
+
+
+def parts_a(dataset: ShardDataset) -> Iterator[tuple[list[int], list[int]]]:
+    """Part A and the whole ids of each sample, with the noise of an epoch that was not trained on."""
+    dataset.set_epoch(10**6)
+    view = dataset.view()
+    for i in range(len(view)):
+        example = view[i]
+        part_a = example["input_ids"][example["block_position_ids"] == 0]
+        yield part_a.tolist(), dataset.sample(i).fields["ids"].tolist()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train, fill blanks; exit status 1 if the loss did not fall clearly below the baseline."""
+    options = parser(__doc__, steps=400).parse_args(arguments)
+    shards = build_shards(options, replace(TALES, characters=8_000), "bart-base")
+    dataset = ShardDataset(shards, "glm", batch_size=options.batch_size, seed=SEED)
+    vocabulary = dataset.vocabulary
+    model = models.seeded(lambda: Glm(vocabulary.size, width=models.WIDTH, layers=models.LAYERS, start=models.START))
+    learned = train(model, dataset, options.folder, steps=options.steps, learning_rate=options.learning_rate)
+    tokenizer = tokenizer_of(shards)
+    mask_id, start_id, end_id = BlankInfilling().token_ids(vocabulary)
+    for part_a, ids in islice(parts_a(dataset), 3):
+        spans = fill_blanks(model, part_a, mask_id=mask_id, start_id=start_id, end_id=end_id)
+        tell(f"\noriginal {tokenizer.decode(ids)}\nblanks   {tokenizer.decode(part_a)}")
+        tell(f"filled   {' | '.join(map(tokenizer.decode, spans))}")
+    return finish(learned)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
