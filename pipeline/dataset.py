@@ -41,6 +41,7 @@ class ShardDataset(BatchedDataset):
     has the same number of batches; the `tail` of an epoch is dropped, or padded with rows from its beginning. Batches
     are padded to their longest row, or to a multiple of `pad_to_multiple`.
 
+    A build with `--held-out` has documents that are kept from training: `held_out` gives these instead of the others.
     Samples of less than `min_tokens` or more than `max_tokens` are left out. `length_warmup` cuts samples at the start
     of training.
 
@@ -67,6 +68,7 @@ class ShardDataset(BatchedDataset):
         shuffle: bool = True,
         batching: Batching = ONE_BY_ONE,
         tail: Tail = "drop",
+        held_out: bool = False,
         min_tokens: int | None = None,
         max_tokens: int | None = None,
         length_warmup: LengthWarmup | None = None,
@@ -87,7 +89,7 @@ class ShardDataset(BatchedDataset):
         )
         super().__init__(settings, seed=seed, epoch=epoch)
         self.url = str(url)
-        self.manifest = read_manifest(self.url)
+        self.manifest = _part(read_manifest(self.url), self.url, held_out)
         self.vocabulary = Vocabulary.from_json(self.manifest.vocabulary)
         self.recipe = None if recipe is None else load_recipe(recipe)
         if self.recipe is not None:
@@ -209,6 +211,14 @@ def _check_ends(recipe: Recipe, manifest: Manifest, url: str) -> None:
             f"recipe {recipe.name!r}: expected documents that end in an end of text, and those of {url} do not; "
             "build them with --append-eos, or take recipe=None for the ids as they are"
         )
+
+
+def _part(manifest: Manifest, url: str, held_out: bool) -> Manifest:
+    """The manifest with the held-out shards alone, or without them."""
+    shards = tuple(shard for shard in manifest.shards if shard.held_out == held_out)
+    if held_out and not shards:
+        raise ValueError(f"expected a build with held-out documents, got none in {url}; build with --held-out 0.01")
+    return replace(manifest, shards=shards)
 
 
 def _objective(recipe: Recipe | None, manifest: Manifest) -> str:

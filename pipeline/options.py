@@ -19,7 +19,7 @@ _GROUPS = {
     "documents": ("input", "format", "encoding", "text_field", "id_field", "max_bad_fraction"),
     "sentences and windows": ("segmenter", "lang", "stanza_dir", "max_tokens", "window_sentences", "stride"),
     "samples and noise": ("tokenizer", "add_tokens", "append_eos", "recipe", "seed"),
-    "output": ("output", "num_shards", "samples_per_member", "overwrite"),
+    "output": ("output", "num_shards", "held_out", "samples_per_member", "overwrite"),
 }
 _OTHERS = "more settings"
 
@@ -62,6 +62,9 @@ class BuildOptions:
     recipe: str | None = _setting("noise to bake in: a preset or a YAML file (default: none)", None, metavar="NAME")
     seed: int = _setting("seed of the shuffle and the noise", 0, metavar="N")
     num_shards: int | None = _setting("number of shards (default: one for 64 million tokens)", None, metavar="N")
+    held_out: float = _setting(
+        "share of the documents, by hashes of their ids, that goes to shards of its own", 0.0, metavar="F"
+    )
     samples_per_member: int | None = _setting(
         "samples stored together; 1 is the classic WebDataset form (default: about half a million tokens)",
         None,
@@ -75,6 +78,7 @@ class BuildOptions:
         _check("output", bool(self.output.strip()), "a folder or URL", self.output)
         _check("seed", 0 <= self.seed < 2**63, "0 to 2**63 - 1", self.seed)
         _check("num_shards", self.num_shards is None or 0 < self.num_shards < 10**6, "1 to 999999", self.num_shards)
+        _check("held_out", 0 <= self.held_out < 1, "0 to less than 1", self.held_out)
         members = self.samples_per_member
         _check("samples_per_member", members is None or 0 < members <= 65536, "1 to 65536", members)
         _check("max_bad_fraction", 0 <= self.max_bad_fraction <= 1, "0 to 1", self.max_bad_fraction)

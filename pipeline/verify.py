@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from noisebeam.transforms.finish import DEAD_LETTERS_FOLDER
+from noisebeam.transforms.held_out import shards_of
 from noisebeam.transforms.manifest import Manifest, read_manifest
 from noisebeam.transforms.samples import Array
 from noisebeam.transforms.shard_fields import LENGTHS
 from noisebeam.transforms.shard_format import DOCUMENTS, KEYS, WINDOWS, ShardIndex, block_key, npy_bytes
 from noisebeam.transforms.shard_reader import Block, ShardError, parse_block, parse_index
-from noisebeam.transforms.shards import ShardInfo, order_in_shard, shard_of
+from noisebeam.transforms.shards import ShardInfo, order_in_shard
 from noisebeam.transforms.storage import join, list_names, read_bytes
 
 _SHARD_FILE = re.compile(r"shard-.*|\..*\.tmp|\.writable-.*")
@@ -185,8 +186,10 @@ def _places(manifest: Manifest, info: ShardInfo, blocks: list[Block]) -> Iterato
     if any(after <= before for before, after in pairwise(names)):
         yield "samples are not in the order of their keys, or not unique"
     number = _SHARD_NUMBER.fullmatch(info.name)
+    share = manifest.settings.get("held_out", 0.0)
     if number and any(
-        np.any(shard_of(block.keys, manifest.seed, int(number[2])) != int(number[1])) for block in blocks
+        np.any(shards_of(block.keys, block.documents, manifest.seed, int(number[2]), share) != int(number[1]))
+        for block in blocks
     ):
         yield "it has samples that belong in another shard"
     if any(len(block) != manifest.samples_per_member for block in blocks[:-1]):

@@ -55,6 +55,7 @@ class ShardInfo:
     index_sha256: str
     duplicate_samples: int  # dropped: the same key, document and window as another
     duplicate_documents: int  # dropped samples that were first windows
+    held_out: bool = False  # its documents are kept from training
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as the manifest holds them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
@@ -12,10 +13,11 @@ from apache_beam.pvalue import AsList, AsSingleton
 from noisebeam.transforms.beam.common import counter, timed
 from noisebeam.transforms.documents import DeadLetter
 from noisebeam.transforms.finish import DeadLetterPart, Failure, finish_build, write_dead_letters
+from noisebeam.transforms.held_out import held_out_shards, shards_of
 from noisebeam.transforms.keys import text_key
 from noisebeam.transforms.manifest import Manifest
 from noisebeam.transforms.samples import Sample
-from noisebeam.transforms.shards import ShardInfo, shard_of, write_shard
+from noisebeam.transforms.shards import ShardInfo, write_shard
 
 TOKENS_PER_SHARD = 2**26
 _DEAD_BYTES_PER_PART = 2**26
@@ -30,7 +32,8 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
 
     `header` is the manifest without counts and shards. `num_shards` is worked out from the number of tokens where it
     is not given. A sample's shard and place are hashes of the header's seed and its key: every attempt of every runner
-    writes the same files.
+    writes the same files. Where the header's settings have a share `held_out`, so many documents go to shards of their
+    own, the last ones.
     """
 
     def __init__(self, output: str, header: Manifest, num_shards: int | None = None, max_bad_fraction: float = 0.01):
@@ -42,15 +45,22 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, inputs: Any) -> Any:
         samples, *dead_letters = inputs if isinstance(inputs, tuple) else (inputs,)
-        num_shards = self.num_shards or AsSingleton(
-            samples
-            | "CountTokens" >> beam.Map(lambda sample: len(sample.fields["ids"])).with_output_types(int)
-            | "SumTokens" >> beam.CombineGlobally(sum)
-            | "CountShards" >> beam.Map(_shares, TOKENS_PER_SHARD)
+        held_out = self.header.settings.get("held_out", 0.0)
+        least = 2 if held_out else 1
+        num_shards = (
+            max(self.num_shards, least)
+            if self.num_shards
+            else AsSingleton(
+                samples
+                | "CountTokens" >> beam.Map(lambda sample: len(sample.fields["ids"])).with_output_types(int)
+                | "SumTokens" >> beam.CombineGlobally(sum)
+                | "CountShards" >> beam.Map(_shares, TOKENS_PER_SHARD, least)
+            )
         )
         shards = (
             samples
-            | "AssignShards" >> beam.Map(_assign, self.header.seed, num_shards).with_output_types(tuple[int, Sample])
+            | "AssignShards"
+            >> beam.Map(_assign, self.header.seed, num_shards, held_out).with_output_types(tuple[int, Sample])
             | "GroupShards" >> beam.GroupByKey()
             | "WriteShards" >> beam.Map(_write_shard, num_shards, self.output, self.header).with_output_types(ShardInfo)
         )
@@ -93,12 +103,12 @@ class _WriteDeadLetters(beam.PTransform):  # type: ignore[misc]
         )
 
 
-def _shares(total: int, size: int) -> int:
-    return max(1, -(-total // size))
+def _shares(total: int, size: int, least: int = 1) -> int:
+    return max(least, -(-total // size))
 
 
-def _assign(sample: Sample, seed: int, num_shards: int) -> tuple[int, Sample]:
-    return int(shard_of([sample.key], seed, num_shards)[0]), sample
+def _assign(sample: Sample, seed: int, num_shards: int, held_out: float) -> tuple[int, Sample]:
+    return int(shards_of([sample.key], [sample.document], seed, num_shards, held_out)[0]), sample
 
 
 def _assign_part(letter: DeadLetter, parts: int) -> tuple[int, DeadLetter]:
@@ -124,4 +134,5 @@ def _write_shard(keyed: tuple[int, Iterable[Sample]], num_shards: int, output: s
         )
     counter("shards").inc()
     counter("shard-bytes").inc(info.bytes)
-    return info
+    kept = held_out_shards(num_shards, header.settings.get("held_out", 0.0))
+    return replace(info, held_out=index >= num_shards - kept)
