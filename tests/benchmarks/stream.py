@@ -48,6 +48,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from noisebeam.pipeline.collate import collate
 from noisebeam.pipeline.dataset import ShardDataset
 from noisebeam.pipeline.order import EpochOrder
+from noisebeam.pipeline.read_ahead import read_ahead
 from noisebeam.pipeline.source import RowReader, ShardSource
 from noisebeam.transforms.manifest import Manifest, read_manifest, write_manifest
 from noisebeam.transforms.noise import apply_recipe, load_recipe
@@ -61,6 +62,7 @@ VOCABULARY = Vocabulary(50265, (0,), (2,), (0, 1, 2, 3, 50264), pad_id=1, mask_i
 MODULES = {"webdataset": "webdataset", "litdata": "litdata", "mosaicml": "streaming", "hf-arrow": "datasets"}
 MODULES["hf-parquet"] = "datasets"
 IMPORTED = {name: [module] for name, module in MODULES.items()}
+IMPORTED["noisebeam"] = ["numpy.ma"]  # which `numpy.unique` imports when it is first used
 IMPORTED["litdata"] += ["litdata.streaming.writer"]
 IMPORTED["mosaicml"] += ["streaming.base.util"]
 IMPORTED["hf-arrow"] += ["pyarrow"]
@@ -108,8 +110,8 @@ def read_noisebeam(folder: Path) -> Iterator[Row]:
     sizes = [shard.samples for shard in manifest.shards]
     order = EpochOrder(sizes, manifest.samples_per_member, seed=1, epoch=0)
     reader = RowReader(ShardSource(str(folder), manifest), order, lambda _: FIELDS)
-    for start in range(0, manifest.samples, 4096):
-        columns = reader.columns(np.arange(start, min(start + 4096, manifest.samples)))
+    chunks = (np.arange(start, min(start + 4096, manifest.samples)) for start in range(0, manifest.samples, 4096))
+    for columns in read_ahead(map(reader.columns, chunks), 2):
         for inputs, labels in zip(*(column.rows() for column in columns.values()), strict=True):
             yield {"input_ids": inputs, "labels": labels}
 
@@ -206,9 +208,8 @@ def batches(name: str, folder: Path, workers: int) -> Iterable[Any]:
 def measure(task: str, name: str, root: Path, count: int) -> dict[str, float]:
     """One figure, taken in this process."""
     folder = root / name
-    if name in MODULES:
-        for module in IMPORTED[name]:
-            import_module(module)  # not in the time
+    for module in IMPORTED.get(name, ()):
+        import_module(module)  # not in the time
     if task == "write":
         rows = make_rows(count)
         folder.mkdir()
