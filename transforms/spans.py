@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import pairwise
+from unicodedata import category
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ Spans = npt.NDArray[np.int64]  # (sentences, 2), half-open, in code points of th
 
 _BLANK_LINES = ("\n\n", "\n\r\n")
 _SPACES = " \n\t\u3000"
+_JOINERS = "\u200c\u200d"
 
 
 class SegmenterError(ValueError):
@@ -21,17 +23,28 @@ class SegmenterError(ValueError):
 def spans_between(text: str, ends: Iterable[int]) -> Spans:
     """The pieces into which these positions (ascending) cut a text, trimmed of white space; blank pieces go.
 
+    Combining marks, joiners and the skin colours of emoji stay with the character before them.
+
     >>> spans_between("It rains.  We stay.", [9]).tolist()
     [[0, 9], [11, 19]]
     """
     spans, start = [], 0
-    for end in (*ends, len(text)):
+    for place in (*ends, len(text)):
+        end = max(start, place)
+        while end < len(text) and _extends(text[end]):
+            end += 1
         piece = text[start:end].rstrip()
         begin = start + len(piece) - len(piece.lstrip())
         if piece:
             spans.append((begin, start + len(piece)))
         start = end
     return np.array(spans, dtype=np.int64).reshape(-1, 2)
+
+
+def _extends(character: str) -> bool:
+    if character < "\u0300":
+        return False
+    return category(character)[0] == "M" or character in _JOINERS or "\U0001f3fb" <= character <= "\U0001f3ff"
 
 
 def find_broken_law(text: str, spans: Spans) -> str | None:

@@ -153,3 +153,43 @@ def test_real_documents_obey_the_laws(shared: Path) -> None:
         documents = [json.loads(line)["text"] for _, line in zip(range(100), file, strict=False)]
     spans = SentencexSegmenter("zh").segment(documents, [None] * len(documents))
     assert [find_broken_law(text, rows) for text, rows in zip(documents, spans, strict=True)] == [None] * len(documents)
+
+
+SCRIPTS = [
+    ("en", "Latin", ["Dr. Low came.", "He left!"]),
+    ("ru", "Cyrillic", ["Он пришёл.", "Потом ушёл!", "Правда?"]),
+    ("el", "Greek", ["Ήρθε χθες.", "Πού πήγε;", "Έφυγε."]),
+    ("ar", "Arabic, right to left", ["جاء الرجل.", "هل رحل؟", "نعم!"]),
+    ("ur", "Urdu", ["وہ آیا۔", "کیا وہ گیا؟", "ہاں۔"]),
+    ("he", "Hebrew, right to left", ["הוא בא.", "האם הלך?", "כן!"]),
+    ("hi", "Devanagari", ["वह आया।", "क्या वह गया?", "हाँ।"]),
+    ("ta", "Tamil", ["அவன் வந்தான்.", "போனானா?", "ஆம்."]),
+    ("th", "Thai: nothing marks a sentence's end", ["เขามาแล้ว เขาไปแล้วหรือ ใช่"]),
+    ("my", "Burmese", ["သူလာသည်။", "သူသွားသည်။"]),
+    ("zh", "Chinese", ["他来了。", "他走了吗？", "是的！"]),
+    ("ja", "Japanese", ["彼は来た。", "もう帰った？", "はい。"]),
+    ("ko", "Korean", ["그가 왔다.", "그는 갔습니까?", "네."]),
+    ("hy", "Armenian", ["Նա եկավ։", "Նա գնաց։"]),
+    ("ka", "Georgian", ["ის მოვიდა.", "ის წავიდა?", "დიახ."]),
+    ("am", "Ethiopic", ["እሱ መጣ።", "ሄደ?", "አዎ።"]),
+    ("en", "emoji", ["Hi 👩‍👩‍👧!", "Bye 🇫🇷.", "Café!", "Oh!️", "👍🏽"]),
+]
+
+
+@pytest.mark.parametrize(("lang", "script", "expected"), SCRIPTS, ids=[script for _, script, _ in SCRIPTS])
+def test_sentences_in_every_script(lang: str, script: str, expected: list[str]) -> None:
+    assert sentences(" ".join(expected), lang) == expected
+
+
+alphabets = st.sampled_from([" ".join(expected) for _, _, expected in SCRIPTS])
+
+
+@given(st.lists(alphabets.flatmap(lambda text: st.text(alphabet=text, max_size=30))).map("".join), languages)
+def test_no_sentence_ends_within_a_grapheme_cluster(text: str, lang: str) -> None:
+    regex = pytest.importorskip("regex")
+    (spans,) = SentencexSegmenter().segment([text], [lang])
+    assert find_broken_law(text, spans) is None
+    clusters = [match.span() for match in regex.finditer(r"\X", text)]
+    for position in spans.ravel().tolist():
+        inside = [text[start:end] for start, end in clusters if start < position < end]
+        assert all(cluster[0].isspace() for cluster in inside)  # a mark on white space, which is trimmed
