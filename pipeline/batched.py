@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from itertools import chain, islice
 from typing import Any, NamedTuple, Protocol
 
@@ -14,7 +13,8 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from noisebeam.pipeline.batching import Collate, GlobalBatch, Plan
-from noisebeam.pipeline.collate import Batch, collate
+from noisebeam.pipeline.collate import Batch
+from noisebeam.pipeline.layout import Layout
 from noisebeam.pipeline.read_ahead import read_ahead
 from noisebeam.pipeline.settings import BatchSettings, check_number
 from noisebeam.pipeline.state import Progress, check_state
@@ -57,7 +57,7 @@ class _Made(NamedTuple):
 class BatchedDataset(IterableDataset[Batch]):
     """What `ShardDataset` and `Mixture` are: batches of the samples that `open_epoch(epoch)` gives."""
 
-    pad_id: int  # what pads inputs
+    layout: Layout  # how rows become a batch
     max_tokens: int  # the most a sample has
     chunk: int  # samples that are read and noised together: does not change the result
 
@@ -221,7 +221,7 @@ class BatchedDataset(IterableDataset[Batch]):
 
     def _collate(self, chunks: Iterable[_Chunk], group: int) -> Iterator[list[_Made]]:
         """The batches, in groups of so many or fewer."""
-        collated = partial(_collated, pad_id=self.pad_id, least=self.settings.pad_to_multiple)
+        collated = self.layout
         for chunk in chunks:
             batches = chunk.batches()
             while parts := list(islice(batches, group)):
@@ -258,10 +258,6 @@ class BatchedDataset(IterableDataset[Batch]):
 def check_epoch(epoch: Any) -> int:
     """ValueError unless `epoch` is the number of one."""
     return check_number("epoch", epoch, 0, 2**63 - 1)
-
-
-def _collated(fields: Mapping[str, Ragged], *, pad_id: int, least: int, multiple: int | None = None) -> Batch:
-    return collate(fields, pad_id=pad_id, multiple=multiple or least)
 
 
 def _chunks(batches: Iterator[GlobalBatch], samples: int) -> Iterator[list[GlobalBatch]]:

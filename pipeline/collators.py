@@ -36,12 +36,19 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
-from noisebeam.pipeline.collate import IGNORED, Batch, collate
-from noisebeam.pipeline.examples import field, flat_examples, ids_of, key_of
-from noisebeam.pipeline.masks import padding_mask, positions_of, prefix_mask, to_additive
-from noisebeam.transforms.hashing import hash64
-from noisebeam.transforms.keys import text_key
-from noisebeam.transforms.noise import Recipe, SentencePermutation, apply_recipe, check_recipe, load_recipe
+from noisebeam.pipeline.collate import Batch
+from noisebeam.pipeline.examples import field, flat_examples, flat_rows, ids_of, key_of
+from noisebeam.pipeline.layout import Layout
+from noisebeam.transforms.noise import (
+    PrefixSplit,
+    Recipe,
+    SentencePermutation,
+    apply_recipe,
+    check_recipe,
+    load_recipe,
+    prefix_labels,
+)
+from noisebeam.transforms.noise.prefixes import choose_prefixes
 from noisebeam.transforms.samples import IntArray, Ragged
 from noisebeam.transforms.tokenizer import LoadedTokenizer, load_tokenizer
 from noisebeam.transforms.vocabulary import Vocabulary
@@ -49,7 +56,6 @@ from noisebeam.transforms.vocabulary import Vocabulary
 Recipes = str | Mapping[str, Any] | Recipe
 
 _ROLES = ("mask_token", "pad_token", "bos_token", "eos_token")
-_PREFIX_LENGTH = text_key("prefix length")
 
 
 class Epoch:
@@ -72,7 +78,8 @@ class DenoisingCollator(Epoch):
     """Corrupted `input_ids` with their `attention_mask`, and the whole originals as `labels`, as for BART.
 
     `recipe` is a preset's name, a YAML file, a mapping or a `Recipe`; ValueError if its objective is not that of the
-    collator, or if the tokenizer lacks what it needs. Models make `decoder_input_ids` of the labels by themselves.
+    collator, or if the tokenizer lacks what it needs. Models make `decoder_input_ids` of the labels by themselves; with
+    `decoder_start_token_id` the batch has them. `layout` are settings of `Layout`.
 
     >>> vocabulary = Vocabulary(20, (0,), (2,), (0, 1, 2, 19), pad_id=1, mask_id=19, eos_id=2)
     >>> collator = DenoisingCollator("token-deletion", vocabulary, seed=17)
@@ -84,13 +91,25 @@ class DenoisingCollator(Epoch):
     objective: ClassVar[str] = "denoising"
 
     def __init__(
-        self, recipe: Recipes, tokenizer: Any, seed: int, *, epoch: int = 0, pad_to_multiple_of: int | None = None
+        self,
+        recipe: Recipes,
+        tokenizer: Any,
+        seed: int,
+        *,
+        epoch: int = 0,
+        pad_to_multiple_of: int | None = None,
+        **layout: Any,
     ) -> None:
         super().__init__(epoch)
         self.recipe = load_recipe(recipe)
         self.vocabulary = vocabulary_of(tokenizer)
         self.seed = seed
-        self.multiple = pad_to_multiple_of or 1
+        self.layout = Layout(
+            pad_id=padding_id(self.vocabulary),
+            objective=self.objective,
+            multiple=pad_to_multiple_of or 1,
+            **layout,
+        )
         if self.recipe.objective != self.objective:
             raise ValueError(
                 f"{type(self).__name__}: expected a recipe with objective {self.objective}, "
@@ -102,8 +121,7 @@ class DenoisingCollator(Epoch):
     def __call__(self, examples: Sequence[Any]) -> Batch:
         """`input_ids`, `attention_mask` and `labels` of these examples: (examples, longest) int64."""
         batch = flat_examples(examples, self.vocabulary, self._permutes)
-        noised = apply_recipe(self.recipe, batch, self.vocabulary, self.seed, self.epoch)
-        return collate(noised, pad_id=padding_id(self.vocabulary), multiple=self.multiple)
+        return self.layout(apply_recipe(self.recipe, batch, self.vocabulary, self.seed, self.epoch))
 
 
 class MlmCollator(DenoisingCollator):
@@ -129,6 +147,18 @@ class SpanCollator(DenoisingCollator):
         super().__init__(recipe, tokenizer, seed, **settings)
 
 
+class GlmCollator(DenoisingCollator):
+    """Blank infilling as for GLM: part A and part B, a four-dimensional mask and two rows of positions (see `Layout`).
+
+    Labels stand where they are predicted: no model is to shift them. The mask is boolean, or additive in `mask_dtype`.
+    """
+
+    objective = "glm"
+
+    def __init__(self, tokenizer: Any, seed: int, *, recipe: Recipes = "glm", **settings: Any) -> None:
+        super().__init__(recipe, tokenizer, seed, **settings)
+
+
 class CausalCollator:
     """Documents as they are, for GPT-2, BLOOM and the like: `labels` are `input_ids`, and -100 on padding.
 
@@ -136,13 +166,13 @@ class CausalCollator:
     `position_ids=True` the batch has positions counted without padding: models with absolute positions (GPT-2) need
     them for `padding_side="left"`; BLOOM takes none.
 
-    Models shift the labels themselves: with padding on the left, the first token of a padded row is predicted from
-    padding, as with Hugging Face's collator. Padding on the right has no such predictions.
+    Models shift the labels themselves: with padding on the left, the first token of a padded row would be predicted
+    from padding, as it is with Hugging Face's collator. Here its label is -100.
 
     >>> collator = CausalCollator(Vocabulary(20, eos_id=9), padding_side="left")
     >>> batch = collator([{"input_ids": [5, 6]}, {"input_ids": [7]}])
     >>> batch["input_ids"].tolist(), batch["attention_mask"].tolist(), batch["labels"].tolist()
-    ([[5, 6, 9], [9, 7, 9]], [[1, 1, 1], [0, 1, 1]], [[5, 6, 9], [-100, 7, 9]])
+    ([[5, 6, 9], [9, 7, 9]], [[1, 1, 1], [0, 1, 1]], [[5, 6, 9], [-100, -100, 9]])
     """
 
     def __init__(
@@ -154,25 +184,20 @@ class CausalCollator:
         position_ids: bool = False,
         pad_to_multiple_of: int | None = None,
     ) -> None:
-        if padding_side not in ("left", "right"):
-            raise ValueError(f"CausalCollator: expected padding_side left or right, got {padding_side!r}")
         self.vocabulary = vocabulary_of(tokenizer)
         self.ending = ending(self.vocabulary, append_eos)
-        self.padding_side = padding_side
-        self.position_ids = position_ids
-        self.multiple = pad_to_multiple_of or 1
+        self.layout = Layout(
+            pad_id=padding_id(self.vocabulary),
+            objective="causal",
+            padding_side=padding_side,
+            position_ids=position_ids,
+            multiple=pad_to_multiple_of or 1,
+        )
 
     def __call__(self, examples: Sequence[Any]) -> Batch:
         """`input_ids`, `attention_mask` and `labels` of these examples: (examples, longest) int64."""
-        rows = [ended(ids, self.ending) for ids in ids_of(examples, self.vocabulary)]
-        left = self.padding_side == "left"
-        ids = Ragged.of([row[::-1] for row in rows] if left else rows)
-        batch = collate({"input_ids": ids, "labels": ids}, pad_id=padding_id(self.vocabulary), multiple=self.multiple)
-        if left:
-            batch = {name: values.flip(1) for name, values in batch.items()}
-        if self.position_ids:
-            batch["position_ids"] = positions_of(batch["attention_mask"])
-        return batch
+        ids = Ragged.of([ended(ids, self.ending) for ids in ids_of(examples, self.vocabulary)])
+        return self.layout({"input_ids": ids, "labels": ids})
 
 
 class PrefixCollator(Epoch):
@@ -204,32 +229,23 @@ class PrefixCollator(Epoch):
         self.vocabulary = vocabulary_of(tokenizer)
         self.seed = seed
         self.ending = ending(self.vocabulary, append_eos)
-        self.multiple = pad_to_multiple_of or 1
-        self.mask_dtype = mask_dtype
+        self.layout = Layout(
+            pad_id=padding_id(self.vocabulary),
+            objective="prefix",
+            multiple=pad_to_multiple_of or 1,
+            mask_dtype=mask_dtype,
+        )
 
     def __call__(self, examples: Sequence[Any]) -> Batch:
         """`input_ids` and `labels`, (examples, longest) int64, and `attention_mask`."""
         originals = ids_of(examples, self.vocabulary)
-        rows = [ended(ids, self.ending) for ids in originals]
-        prefixes = self._prefix_lengths(examples, originals, rows)
-        labels = [without_prefix(row, prefix) for row, prefix in zip(rows, prefixes, strict=True)]
-        fields = {"input_ids": Ragged.of(rows), "labels": Ragged.of(labels)}
-        batch = collate(fields, pad_id=padding_id(self.vocabulary), multiple=self.multiple)
-        mask = prefix_mask(prefixes, batch["input_ids"].shape[1]) & padding_mask(batch["attention_mask"])
-        return {**batch, "attention_mask": to_additive(mask, self.mask_dtype)[:, None]}
-
-    def _prefix_lengths(
-        self, examples: Sequence[Any], originals: Sequence[IntArray], rows: Sequence[IntArray]
-    ) -> list[int]:
-        words = tuple(number % 2**64 for number in (self.seed, self.epoch, _PREFIX_LENGTH))
         keys = [key_of(example, ids) for example, ids in zip(examples, originals, strict=True)]
-        choices = np.array([max(len(row) - 1, 0) for row in rows], dtype=np.uint64)
-        halves = hash64(words, np.array(keys, dtype=np.uint64)) >> np.uint64(32)
-        drawn = np.where(choices > 0, 1 + (halves * choices >> np.uint64(32)), 0).tolist()
-        return [
-            int(drawn[i]) if (given := field(example, "prefix_length")) is None else checked_prefix(given, i, len(row))
-            for i, (example, row) in enumerate(zip(examples, rows, strict=True))
-        ]
+        batch = flat_rows([ended(ids, self.ending) for ids in originals], keys)
+        lengths = choose_prefixes(batch, PrefixSplit(), self.seed, self.epoch)
+        for i, (example, most) in enumerate(zip(examples, np.diff(batch.offsets).tolist(), strict=True)):
+            if (given := field(example, "prefix_length")) is not None:
+                lengths[i] = checked_prefix(given, i, most)
+        return self.layout({"input_ids": Ragged(batch.ids, batch.offsets), "labels": prefix_labels(batch, lengths)})
 
 
 def vocabulary_of(tokenizer: Any) -> Vocabulary:
@@ -264,13 +280,6 @@ def ending(vocabulary: Vocabulary, append_eos: bool) -> int | None:
 def ended(ids: IntArray, eos_id: int | None) -> IntArray:
     """The ids with `eos_id` (None for none) at their end, where it may be already."""
     return ids if eos_id is None or (len(ids) and ids[-1] == eos_id) else np.append(ids, eos_id)
-
-
-def without_prefix(ids: IntArray, length: int) -> IntArray:
-    """The ids as labels, -100 at the first `length`."""
-    labels = ids.copy()
-    labels[:length] = IGNORED
-    return labels
 
 
 def checked_prefix(length: Any, i: int, most: int) -> int:

@@ -15,6 +15,7 @@ from noisebeam.pipeline.batching import ONE_BY_ONE, Batching, Tail
 from noisebeam.pipeline.cache import ShardCache
 from noisebeam.pipeline.filtering import FilteredOrder, LengthFilter
 from noisebeam.pipeline.inputs import InputMaker
+from noisebeam.pipeline.layout import Layout, Side
 from noisebeam.pipeline.order import EpochOrder
 from noisebeam.pipeline.settings import BatchSettings
 from noisebeam.pipeline.source import RowReader, ShardSource
@@ -42,6 +43,11 @@ class ShardDataset(BatchedDataset):
     are padded to their longest row, or to a multiple of `pad_to_multiple`.
 
     A build with `--held-out` has documents that are kept from training: `held_out` gives these instead of the others.
+
+    The objective decides what a batch has (see `Layout`): for prefix and glm a four-dimensional mask, for glm two rows
+    of positions. `decoder_start_token_id` adds `decoder_input_ids` for models that do not make them of the labels;
+    `padding_side` is for causal models, and so are `position_ids`, without which GPT-2 counts padding on the left.
+
     Samples of less than `min_tokens` or more than `max_tokens` are left out. `length_warmup` cuts samples at the start
     of training.
 
@@ -73,6 +79,9 @@ class ShardDataset(BatchedDataset):
         max_tokens: int | None = None,
         length_warmup: LengthWarmup | None = None,
         pad_to_multiple: int = 1,
+        padding_side: Side = "right",
+        position_ids: bool = False,
+        decoder_start_token_id: int | None = None,
         read_ahead: int = 8,
         cache: ShardCache | None = None,
         on_error: Literal["raise", "skip"] = "raise",
@@ -102,7 +111,14 @@ class ShardDataset(BatchedDataset):
         self.on_error = on_error
         self._source = ShardSource(self.url, self.manifest, cache)
         self._inputs = InputMaker(self.vocabulary, self.recipe, self.manifest.baked, self.seed)
-        self.pad_id = self._inputs.pad_id
+        self.layout = Layout(
+            pad_id=self._inputs.pad_id,
+            objective=_objective(self.recipe, self.manifest),
+            padding_side=padding_side,
+            position_ids=position_ids,
+            decoder_start_token_id=decoder_start_token_id,
+            multiple=pad_to_multiple,
+        )
         self._check()
 
     @cached_property
@@ -119,8 +135,10 @@ class ShardDataset(BatchedDataset):
         return SampleView(self._source, self._inputs, self.epoch)
 
     def _check(self) -> None:
-        objective = _objective(self.recipe, self.manifest)
-        batching = self.settings.batching.checked(objective, self.max_tokens)
+        layout = self.layout
+        batching = self.settings.batching.checked(layout.objective, self.max_tokens)
+        if layout.extended and not batching.sample_rows:
+            raise ValueError("expected Pack, or padding_side, position_ids and decoder_start_token_id, got both")
         self.settings = replace(self.settings, batching=batching)
         if self.on_error not in ("raise", "skip"):
             raise ValueError(f"expected on_error to be 'raise' or 'skip', got {self.on_error!r}")

@@ -73,6 +73,11 @@ def flat_examples(examples: Sequence[Any], vocabulary: Vocabulary, with_sentence
             for i, (example, ids, key) in enumerate(zip(examples, rows, keys, strict=True))
         ]
         return batch_samples(samples, len(vocabulary.prefix))
+    return flat_rows(rows, keys)
+
+
+def flat_rows(rows: Sequence[IntArray], keys: Sequence[int]) -> FlatBatch:
+    """Rows of ids as a flat batch without sentences."""
     return FlatBatch(
         ids=np.concatenate(rows),
         offsets=offsets_of(np.array([len(row) for row in rows])),

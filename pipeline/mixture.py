@@ -51,7 +51,7 @@ class Mixture(BatchedDataset):
         self.deal = Deal(_counts(sizes, weights, temperature, epochs))
         default = len(self.deal) if epochs is not None else sum(sizes)
         self._samples = default if samples is None else check_number("samples", samples, 1)
-        self.pad_id = self.sets[0].pad_id
+        self.layout = self.sets[0].layout
         self.max_tokens = max(each.max_tokens for each in self.sets)
         self.chunk = min(each.chunk for each in self.sets)
 
@@ -156,6 +156,11 @@ def _check_sets(sets: Sequence[ShardDataset]) -> None:
             raise ValueError(
                 f"Mixture: expected set {i} to make batches as set 0 does, with {sets[0].settings}, "
                 f"got {each.settings}; give all sets the same batch settings"
+            )
+        if each.layout.form != sets[0].layout.form:
+            raise ValueError(
+                f"Mixture: expected set {i} to give batches of the form of set 0, {sets[0].layout}, got {each.layout}; "
+                "prefix and glm go with themselves alone, and padding side and decoder inputs must be the same"
             )
         if each.vocabulary != sets[0].vocabulary:
             raise ValueError(

@@ -18,6 +18,7 @@ from vocabularies import BART_LIKE, GPT_LIKE
 from noisebeam.pipeline.collators import (
     CausalCollator,
     DenoisingCollator,
+    GlmCollator,
     MlmCollator,
     PrefixCollator,
     SpanCollator,
@@ -227,7 +228,7 @@ def test_left_padding_with_positions():
     collator = CausalCollator(GPT_LIKE, padding_side="left", position_ids=True, pad_to_multiple_of=4)
     batch = collator([{"input_ids": [5, 6, 7, 8]}, {"input_ids": [9]}])
     assert batch["input_ids"].tolist() == [[99, 99, 99, 5, 6, 7, 8, 99], [99, 99, 99, 99, 99, 99, 9, 99]]
-    assert batch["labels"].tolist() == [[-100] * 3 + [5, 6, 7, 8, 99], [-100] * 6 + [9, 99]]
+    assert batch["labels"].tolist() == [[-100] * 4 + [6, 7, 8, 99], [-100] * 7 + [99]]
     assert batch["attention_mask"].tolist() == [[0, 0, 0, 1, 1, 1, 1, 1], [0] * 6 + [1, 1]]
     assert batch["position_ids"].tolist() == [[0, 0, 0, 0, 1, 2, 3, 4], [0] * 6 + [0, 1]]
 
@@ -268,3 +269,23 @@ def test_one_token_is_all_there_is_to_learn_and_none_is_no_error():
 def test_a_prefix_longer_than_its_example_is_an_error():
     with pytest.raises(ValueError, match="example 1: expected prefix_length from 0 to 3, got 4"):
         PrefixCollator(GPT_LIKE, seed=1)([{"input_ids": [5]}, {"input_ids": [5, 6], "prefix_length": 4}])
+
+
+# GLM
+
+
+def test_glm_gives_the_fields_of_the_recipe_with_mask_and_two_rows_of_positions():
+    examples = [{**example, "key": 1000 + i} for i, example in enumerate(make_examples(9))]
+    batch = GlmCollator(BART_LIKE, seed=17, epoch=3)(examples)
+    samples = [
+        Sample(e["key"], "", 0, {"ids": np.array(e["input_ids"]), "sentence_lengths": np.array([0])}) for e in examples
+    ]
+    expected = apply_recipe(load_recipe("glm"), batch_samples(samples, 1), BART_LIKE, seed=17, epoch=3)
+    width = int(expected["input_ids"].lengths.max())
+    assert batch["attention_mask"].shape == (9, 1, width, width)
+    for i in range(9):
+        size = int(expected["input_ids"].lengths[i])
+        assert batch["input_ids"][i, :size].tolist() == expected["input_ids"].row(i).tolist()
+        assert batch["labels"][i].tolist() == expected["labels"].row(i).tolist() + [-100] * (width - size)
+        for row, name in enumerate(("position_ids", "block_position_ids")):
+            assert batch["position_ids"][i, row, :size].tolist() == expected[name].row(i).tolist()

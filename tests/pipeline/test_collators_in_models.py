@@ -55,11 +55,10 @@ def bloom() -> BloomForCausalLM:
 
 
 @pytest.mark.parametrize("make_model", [gpt2, bloom])
-def test_the_loss_is_the_same_with_padding_on_either_side_but_for_first_tokens_after_padding(make_model: Any):
+def test_the_loss_is_the_same_with_padding_on_either_side(make_model: Any):
     model, examples = make_model(), [{"input_ids": list(range(5, 5 + size))} for size in (3, 12, 7)]
     right = CausalCollator(GPT_LIKE)(examples)
     left = CausalCollator(GPT_LIKE, padding_side="left", position_ids=make_model is gpt2)(examples)
-    left["labels"][[0, 2], [9, 5]] = -100
     with torch.no_grad():
         assert model(**left).loss.item() == pytest.approx(model(**right).loss.item(), rel=1e-5)
 

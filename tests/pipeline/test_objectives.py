@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tokenizers import ByteLevelBPETokenizer, Tokenizer
 
-from noisebeam.pipeline import ShardDataset
+from noisebeam.deploy.training.glm_model import GlmModel
+from noisebeam.pipeline import Pack, ShardDataset
 from noisebeam.pipeline.cli import main
 from noisebeam.pipeline.inspect import make_view
 from noisebeam.pipeline.verify import verify
@@ -137,3 +139,80 @@ def test_tokens_are_added_where_the_tokenizer_lacks_them(build: Build):
     assert vocabulary.size == 502
     assert [vocabulary.id_of(token) for token in ("[R]", "<|endoftext|>", "pad", "eos")] == [500, 0, 501, 0]
     assert verify(url) == []
+
+
+ADDED = ("--append-eos", "--add-tokens", "<mask>", "<sop>", "<eop>")
+
+
+def first_batch(url: str, recipe: object, **settings: object) -> dict[str, torch.Tensor]:
+    return next(iter(ShardDataset(url, recipe, batch_size=6, seed=1, **settings)))
+
+
+def test_causal_batches_are_padded_on_either_side_and_learn_the_end_though_it_is_the_padding(build: Build):
+    right, left = (first_batch(build(*ADDED), "causal", padding_side=side) for side in ("right", "left"))
+    for one, other in zip(right["input_ids"], left["input_ids"], strict=True):
+        assert one[one != 0].tolist() == other[other != 0].tolist()
+    assert torch.equal(right["labels"], right["input_ids"].masked_fill(right["attention_mask"] == 0, -100))
+    first = left["attention_mask"].argmax(1)
+    assert (first > 0).any()
+    for row, at in enumerate(first.tolist()):
+        assert left["labels"][row, : at + (at > 0)].tolist() == [-100] * (at + (at > 0))
+        assert torch.equal(left["labels"][row, at + 1 :], left["input_ids"][row, at + 1 :])
+    counted = first_batch(build(*ADDED), "causal", padding_side="left", position_ids=True)["position_ids"]
+    assert counted.max(1).values.tolist() == (left["attention_mask"].sum(1) - 1).tolist()
+
+
+def test_prefix_batches_show_the_prefix_to_all_and_learn_the_rest(build: Build):
+    batch = first_batch(build(*ADDED), "prefix-lm")
+    rows, width = batch["input_ids"].shape
+    assert (batch["attention_mask"].shape, batch["attention_mask"].dtype) == ((rows, 1, width, width), torch.bool)
+    for labels, mask, ids in zip(batch["labels"], batch["attention_mask"][:, 0], batch["input_ids"], strict=True):
+        known = (labels != -100).nonzero().flatten().tolist()
+        start, end = known[0], known[-1] + 1
+        assert known == list(range(start, end))
+        assert labels[start:end].tolist() == ids[start:end].tolist()
+        expected = torch.ones(width, width, dtype=torch.bool).tril()
+        expected[:, :start] = True
+        expected[:, end:] = False
+        assert torch.equal(mask, expected)
+
+
+def test_glm_batches_go_into_a_glm_model(build: Build):
+    batch = first_batch(build(*ADDED), GLM)
+    rows, width = batch["input_ids"].shape
+    assert batch["position_ids"].shape == (rows, 2, width)
+    for labels, mask, steps in zip(
+        batch["labels"], batch["attention_mask"][:, 0], batch["position_ids"][:, 1], strict=True
+    ):
+        part_a = int((labels != -100).long().argmax())
+        assert steps[:part_a].tolist() == [0] * part_a
+        assert mask[0].nonzero().flatten().tolist() == list(range(part_a))
+        assert mask[part_a].sum() == part_a + 1
+    loss = GlmModel(503, width=16, heads=2, layers=1, positions=128)(**batch)["loss"]
+    assert loss.item() == pytest.approx(np.log(503), rel=0.1)
+
+
+def test_decoder_inputs_are_those_that_bart_makes(build: Build, tokenizer: str):
+    from transformers.models.bart.modeling_bart import shift_tokens_right
+
+    batch = first_batch(build(tokenizer=tokenizer), "text-infilling", decoder_start_token_id=2)
+    assert torch.equal(batch["decoder_input_ids"], shift_tokens_right(batch["labels"], 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "message"),
+    [
+        ("causal", {"padding_side": "up"}, "expected padding_side left or right, got 'up'"),
+        (
+            "prefix-lm",
+            {"padding_side": "left"},
+            "padding_side left: expected an objective of causal, clean, got",
+        ),
+        ("causal", {"decoder_start_token_id": 2}, "decoder_start_token_id: expected an objective of denoising, spans"),
+        ("prefix-lm", {"position_ids": True}, "position_ids: expected an objective of causal, clean, got prefix"),
+        ("causal", {"padding_side": "left", "batching": Pack(64)}, "expected Pack, or padding_side, position_ids and"),
+    ],
+)
+def test_what_does_not_go_together_is_an_error(build: Build, recipe: str, settings: dict[str, object], message: str):
+    with pytest.raises(ValueError, match=message):
+        first_batch(build(*ADDED), recipe, **settings)

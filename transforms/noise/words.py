@@ -1,6 +1,8 @@
 """Whole words: the tokens of a word are taken together.
 
-A word begins at every token that does not continue one, and after a special token. The choice is that of BERT's
+A word begins at every token that does not continue one, and after a special token. In scripts without spaces
+between words (Chinese, Japanese, Thai, ...) each character is a word: there nothing tells where words begin, and the
+segmented words of BERT-wwm are not known. The choice is that of BERT's
 published data preparation: words in random order, each taken unless it would exceed the sample's budget.
 """
 
