@@ -12,36 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-import torch
-from torch import Tensor
-
 from noisebeam.deploy.training import models
 from noisebeam.deploy.training.corpora import TALES
 from noisebeam.deploy.training.glm_model import GlmModel, fill_blanks
 from noisebeam.deploy.training.runs import SEED, build_shards, finish, parser, tell, tokenizer_of, train
 from noisebeam.pipeline import ShardDataset
-from noisebeam.pipeline.masks import glm_mask, padding_mask, to_additive
 from noisebeam.transforms.noise import BlankInfilling
-
-
-class Glm(GlmModel):
-    """Takes (rows, tokens) of mask and positions too: part A of a row are the tokens whose place within a span is 0."""
-
-    def forward(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        position_ids: Tensor,
-        labels: Tensor | None = None,
-        block_position_ids: Tensor | None = None,
-    ) -> dict[str, Tensor]:
-        """As `GlmModel`."""
-        if block_position_ids is not None:
-            lengths = ((block_position_ids == 0) & attention_mask.bool()).sum(-1)
-            mask = glm_mask(lengths, input_ids.shape[1]) & padding_mask(attention_mask)
-            attention_mask = to_additive(mask)[:, None]
-            position_ids = torch.stack([position_ids, block_position_ids], dim=1)
-        return super().forward(input_ids, attention_mask, position_ids, labels)
 
 
 def parts_a(dataset: ShardDataset) -> Iterator[tuple[list[int], list[int]]]:
@@ -60,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shards = build_shards(options, replace(TALES, characters=8_000), "bart-base")
     dataset = ShardDataset(shards, "glm", batch_size=options.batch_size, seed=SEED)
     vocabulary = dataset.vocabulary
-    model = models.seeded(lambda: Glm(vocabulary.size, width=models.WIDTH, layers=models.LAYERS, start=models.START))
+    model = models.seeded(
+        lambda: GlmModel(vocabulary.size, width=models.WIDTH, layers=models.LAYERS, start=models.START)
+    )
     learned = train(model, dataset, options.folder, steps=options.steps, learning_rate=options.learning_rate)
     tokenizer = tokenizer_of(shards)
     mask_id, start_id, end_id = BlankInfilling().token_ids(vocabulary)

@@ -62,11 +62,11 @@ def t5(vocabulary: Vocabulary) -> T5ForConditionalGeneration:
     return seeded(lambda: T5ForConditionalGeneration(config))
 
 
-def gpt2(vocabulary: Vocabulary, kind: type[GPT2LMHeadModel] = GPT2LMHeadModel) -> GPT2LMHeadModel:
+def gpt2(vocabulary: Vocabulary) -> GPT2LMHeadModel:
     """GPT-2: learned positions."""
     start = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "initializer_range": START}
     config = GPT2Config(**_ids(vocabulary), **start, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, n_positions=POSITIONS)
-    return seeded(lambda: kind(config))
+    return seeded(lambda: GPT2LMHeadModel(config))
 
 
 def bloom(vocabulary: Vocabulary) -> BloomForCausalLM:

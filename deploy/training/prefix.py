@@ -9,10 +9,8 @@ The loss is on the rest only. At the end prefixes are completed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from torch import Tensor
 from transformers import GPT2LMHeadModel
 
 from noisebeam.deploy.training import models
@@ -21,27 +19,16 @@ from noisebeam.deploy.training.epochs import unseen
 from noisebeam.deploy.training.runs import SEED, build_shards, finish, parser, tell, tokenizer_of, train
 from noisebeam.pipeline import ShardDataset
 from noisebeam.pipeline.collate import IGNORED
-from noisebeam.pipeline.masks import padding_mask, prefix_mask, to_additive
-
-
-class PrefixGpt2(GPT2LMHeadModel):  # type: ignore[misc]
-    """GPT-2 that makes of a (rows, tokens) mask that of prefixes: as long as the labels are -100 at first."""
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor | None = None, **settings: Any) -> Any:
-        """The logits of `input_ids`, and the loss with `labels` of the same shape."""
-        if labels is not None and attention_mask.dim() == 2:
-            mask = prefix_mask((labels != IGNORED).long().argmax(-1), input_ids.shape[1])
-            attention_mask = to_additive(mask & padding_mask(attention_mask))[:, None]
-        return super().forward(input_ids, attention_mask=attention_mask, labels=labels, **settings)
+from noisebeam.pipeline.masks import prefix_mask, to_additive
 
 
 @torch.no_grad()
-def complete(model: PrefixGpt2, prefix: Sequence[int], most: int) -> list[int]:
+def complete(model: GPT2LMHeadModel, prefix: Sequence[int], most: int) -> list[int]:
     """The likeliest token at each step, up to the end of text or `most` of them."""
     ids = list(prefix)
     while len(ids) < len(prefix) + most and ids[-1] != model.config.eos_token_id:
         mask = to_additive(prefix_mask([len(prefix)], len(ids)))[:, None]
-        ids.append(int(model(torch.tensor([ids]), mask).logits[0, -1].argmax()))
+        ids.append(int(model(torch.tensor([ids]), attention_mask=mask).logits[0, -1].argmax()))
     return ids[len(prefix) :]
 
 
@@ -50,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser(__doc__, steps=500).parse_args(arguments)
     shards = build_shards(options, TALES, "gpt2", "--append-eos")
     dataset = ShardDataset(shards, "prefix-lm", batch_size=options.batch_size, seed=SEED)
-    model = models.gpt2(dataset.vocabulary, PrefixGpt2)
+    model = models.gpt2(dataset.vocabulary)
     learned = train(model, dataset, options.folder, steps=options.steps, learning_rate=options.learning_rate)
     tokenizer = tokenizer_of(shards)
     for inputs, labels in unseen(dataset, 3):
