@@ -14,7 +14,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, WorkerOptions
 from apache_beam.runners.runner import create_runner
 
-from noisebeam.pipeline.options import BuildOptions, SettingsError
+from noisebeam.pipeline.options import BuildOptions
 from noisebeam.pipeline.progress import (
     TrackProgress,
     count_dead_letters,
@@ -31,17 +31,14 @@ from noisebeam.transforms.beam import (
     SegmentSentences,
     WriteShards,
 )
-from noisebeam.transforms.finish import Failure, clear_verdict, read_failure
-from noisebeam.transforms.manifest import MANIFEST_NAME, Manifest, read_manifest
+from noisebeam.transforms.finish import Failure, read_failure
+from noisebeam.transforms.manifest import Manifest, read_manifest
 from noisebeam.transforms.noise import Recipe, check_recipe, load_recipe
 from noisebeam.transforms.plugins import CORRUPTIONS, FORMATS, SEGMENTERS, plugin_origin
 from noisebeam.transforms.segmenters import prepare_segmenter
-from noisebeam.transforms.shard_format import field_dtypes
-from noisebeam.transforms.shards import samples_per_block
-from noisebeam.transforms.storage import check_writable, exists, join, publish
-from noisebeam.transforms.tokenizer import CONFIG_FILE, TOKENIZER_FILE, LoadedTokenizer, load_tokenizer
+from noisebeam.transforms.start import check_replaceable, plan_manifest, start_output
+from noisebeam.transforms.tokenizer import LoadedTokenizer, load_tokenizer
 
-TOKENIZER_FOLDER = "tokenizer"
 SPARK, DATAFLOW = "SparkRunner", "DataflowRunner"
 
 
@@ -107,19 +104,9 @@ def prepare(options: BuildOptions) -> PreparedBuild:
     Only then is an older build in the same folder no longer a finished one.
     """
     plan = make_plan(options, ReadDocuments(options.input, options.read_options))
-    check_replaceable(options)
+    check_replaceable(options.output, options.overwrite)
     prepare_segmenter(options.segmenter_options)
-    check_writable(options.output)
-    clear_verdict(options.output)
-    return replace(plan, tokenizer=_publish_tokenizer(options.output, plan.tokenizer))
-
-
-def check_replaceable(options: BuildOptions) -> None:
-    """SettingsError if the output holds a finished build that is not to be replaced."""
-    if exists(join(options.output, MANIFEST_NAME)) and not options.overwrite:
-        raise SettingsError(
-            f"{options.output} holds a finished build: give another --output, or --overwrite to replace it"
-        )
+    return replace(plan, tokenizer=start_output(options.output, plan.tokenizer, overwrite=options.overwrite))
 
 
 def make_plan(options: BuildOptions, read: ReadDocuments) -> PreparedBuild:
@@ -211,13 +198,6 @@ def _quieten(options: PipelineOptions) -> None:
     worker.default_sdk_harness_log_level = worker.default_sdk_harness_log_level or name
 
 
-def _publish_tokenizer(output: str, tokenizer: LoadedTokenizer) -> LoadedTokenizer:
-    folder = join(output, TOKENIZER_FOLDER)
-    publish(join(folder, TOKENIZER_FILE), tokenizer.tokenizer_json.encode())
-    publish(join(folder, CONFIG_FILE), tokenizer.config_json.encode())
-    return replace(tokenizer, name=folder)
-
-
 def _plugins(options: BuildOptions, recipe: Recipe | None, read: ReadDocuments) -> dict[str, str]:
     """The packages that add something to this build, with their versions, by entry point."""
     used = {
@@ -234,22 +214,14 @@ def _header(
 ) -> Manifest:
     where = ("input", "output", "tokenizer", "overwrite", "stanza_dir", "stanza_device", "recipe", "max_bad_fraction")
     settings = {name: value for name, value in asdict(options).items() if name not in where}
-    dtypes = field_dtypes(
-        tokenizer.vocabulary.size, options.max_tokens, labels_masked=recipe is not None and recipe.masks_labels
-    )
-    return Manifest(
-        settings=settings,
-        recipe=recipe.text if recipe is not None else None,
-        plugins=plugins,
-        baked=recipe is not None,
+    return plan_manifest(
+        tokenizer,
+        recipe,
         seed=options.seed,
-        tokenizer={"name": options.tokenizer, "sha256": tokenizer.fingerprint},
-        vocabulary=tokenizer.vocabulary.to_json(),
-        fields={name: dtype.name for name, dtype in dtypes.items()},
-        samples_per_member=options.samples_per_member or samples_per_block(options.max_tokens),
         max_tokens=options.max_tokens,
-        shards=(),
-        counts={},
+        samples_per_member=options.samples_per_member,
+        settings=settings,
+        plugins=plugins,
     )
 
 

@@ -10,7 +10,7 @@ import apache_beam as beam
 from apache_beam.pipeline import PipelineVisitor
 from fsspec.core import url_to_fs
 
-from noisebeam.pipeline.build import PreparedBuild, assemble, check_replaceable, make_plan
+from noisebeam.pipeline.build import PreparedBuild, assemble, make_plan
 from noisebeam.pipeline.options import BuildOptions
 from noisebeam.pipeline.stats import evenly
 from noisebeam.transforms.beam import ReadDocuments
@@ -18,6 +18,7 @@ from noisebeam.transforms.beam.write import TOKENS_PER_SHARD
 from noisebeam.transforms.documents import Document
 from noisebeam.transforms.formats import read_documents
 from noisebeam.transforms.segmenters import prepare_segmenter
+from noisebeam.transforms.start import check_replaceable
 from noisebeam.transforms.storage import local_path
 
 _PARTS, _DOCUMENTS, _CHARACTERS = 4, 16, 20_000  # looked into: parts, documents of each, characters of each
@@ -29,7 +30,7 @@ def dry_run(options: BuildOptions) -> list[str]:
     Raises what the build would raise, in one line.
     """
     plan = make_plan(options, ReadDocuments(options.input, options.read_options))
-    check_replaceable(options)
+    check_replaceable(options.output, options.overwrite)
     check_folder(options.output)
     prepare_segmenter(options.segmenter_options)
     return [*_describe_input(plan), *_describe_output(plan), "", "steps:", *_steps(plan), "", "nothing was written"]

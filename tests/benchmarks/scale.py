@@ -4,7 +4,8 @@
 
 Runners: `direct` (one process), `direct-N` (N worker processes), `spark-N` (Spark in one process, N at a time) and
 `cluster-N` (a standalone cluster of N workers, one core each). The corpus is one file, repeated under other ids up to
-the size. Start-up is the time of a build of a single document; memory is the largest sum (PSS) of the build
+the size. Start-up is the time of a build of a single document; core seconds are those of all processes, start-up taken
+off, and say more than seconds do on a machine that has other work; memory is the largest sum (PSS) of the build
 and of all processes that it started, a cluster's master and workers included.
 """
 
@@ -14,6 +15,7 @@ import argparse
 import gzip
 import itertools
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -35,17 +37,22 @@ def main() -> None:
     arguments = parser.parse_args()
     with gzip.open(arguments.corpus, "rt", encoding="utf-8") as lines:
         documents = [json.loads(line) for line in lines]
-    print("| runner | MB | seconds | start-up | MB/s without start-up | peak memory, MB |\n|---|---|---|---|---|---|")
-    startup: dict[str, float] = {}
+    print("| runner | MB | seconds | start-up | MB/s after it | core s/MB | peak MB |\n|---|---|---|---|---|---|---|")
+    startup: dict[str, tuple[float, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for megabytes in [0, *arguments.megabytes]:
             write_corpus(Path(folder, "corpus.jsonl"), documents, megabytes * 1e6)
             for runner in arguments.runners:
-                seconds, peak = build(runner, Path(folder), arguments.tokenizer)
-                start = startup.setdefault(runner, seconds)
+                seconds, cores, peak = build(runner, Path(folder), arguments.tokenizer)
+                start, start_cores = startup.setdefault(runner, (seconds, cores))
                 if megabytes:
-                    values = (seconds, start, megabytes / max(seconds - start, 0.1), peak / 1e6)
-                    print(f"| {runner} | {megabytes:g} | {{:.1f}} | {{:.1f}} | {{:.2f}} | {{:.0f}} |".format(*values))
+                    rate, cost = megabytes / max(seconds - start, 0.1), (cores - start_cores) / megabytes
+                    values = (seconds, start, rate, cost, peak / 1e6)
+                    print(
+                        f"| {runner} | {megabytes:g} | {{:.1f}} | {{:.1f}} | {{:.2f}} | {{:.2f}} | {{:.0f}} |".format(
+                            *values
+                        )
+                    )
 
 
 def write_corpus(path: Path, documents: list[dict[str, str]], size: float) -> None:
@@ -71,11 +78,11 @@ def command(runner: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return BUILD, flags[kind]
 
 
-def build(runner: str, folder: Path, tokenizer: str) -> tuple[float, float]:
-    """Seconds and peak memory in bytes of one build of `folder/corpus.jsonl`."""
+def build(runner: str, folder: Path, tokenizer: str) -> tuple[float, float, int]:
+    """Seconds, core seconds and peak memory in bytes of one build of `folder/corpus.jsonl`."""
     before, after = command(runner)
     settings = ("--input", str(folder / "corpus.jsonl"), "--output", str(folder / "shards"), "--tokenizer", tokenizer)
-    start, peak = time.perf_counter(), 0
+    start, cores, peak = time.perf_counter(), core_seconds(), 0
     with (folder / "log").open("w+") as log:
         process = subprocess.Popen(
             [*before, *settings, "--overwrite", *after], stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -86,7 +93,13 @@ def build(runner: str, folder: Path, tokenizer: str) -> tuple[float, float]:
         if process.returncode:
             log.seek(0)
             raise SystemExit(f"{runner}: exit status {process.returncode}: {log.read()[-2000:]}")
-    return time.perf_counter() - start, peak
+    return time.perf_counter() - start, core_seconds() - cores, peak
+
+
+def core_seconds() -> float:
+    """What the processes that have ended so far have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def tree(root: int) -> list[int]:

@@ -1,0 +1,94 @@
+"""A Beam YAML pipeline of the transforms that the provider file offers writes the shards of `noisebeam build`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import noisebeam.transforms.beam
+from noisebeam.transforms.manifest import read_manifest
+
+pytest.importorskip("apache_beam.yaml.yaml_transform", reason="Beam YAML needs apache-beam[yaml]")
+pytestmark = pytest.mark.slow
+
+PROVIDER = Path(noisebeam.transforms.beam.__file__).with_name("provider.yaml")
+TEXT = "It rains today. We stay at home, and nobody minds. The cat sleeps. "
+
+PIPELINE = """
+pipeline:
+  transforms:
+    - type: ReadDocuments
+      config: {input: ["{folder}/*.jsonl"]}
+    - type: SegmentSentences
+      input: ReadDocuments.documents
+    - type: BuildWindows
+      input: SegmentSentences.sentences
+      config: {tokenizer: "{tokenizer}", max_tokens: 32}
+    - type: EncodeWindows
+      input: BuildWindows.windows
+      config: {tokenizer: "{tokenizer}"}
+    - type: ApplyNoise
+      input: EncodeWindows
+      config: {recipe: bart, tokenizer: "{tokenizer}", seed: 7}
+    - type: WriteShards
+      input:
+        samples: ApplyNoise
+        unread: ReadDocuments.dead_letters
+        unsegmented: SegmentSentences.dead_letters
+        unencoded: BuildWindows.dead_letters
+      config:
+        {output: "{output}", tokenizer: "{tokenizer}", seed: 7, recipe: bart, max_tokens: 32, num_shards: 3,
+         max_bad_fraction: 0.5}
+    - type: WriteToJson
+      input: WriteShards
+      config: {path: "{folder}/written"}
+providers:
+  - include: "{provider}"
+"""
+
+
+def run_yaml(text: str, folder: Path, **places: object) -> None:
+    """Run a pipeline as users do, in a process of its own."""
+    for name, place in {"provider": PROVIDER, "folder": folder, **places}.items():
+        text = text.replace(f"{{{name}}}", str(place))
+    (folder / "pipeline.yaml").write_text(text)
+    command = [sys.executable, "-m", "apache_beam.yaml.main", f"--yaml_pipeline_file={folder / 'pipeline.yaml'}"]
+    done = subprocess.run([*command, "--runner=FnApiRunner"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Documents of several windows, one without an id, and one bad record."""
+    records = [{"id": f"document {i}", "text": TEXT * (i % 5 + 1) + str(i)} for i in range(20)]
+    lines = [*map(json.dumps, records), json.dumps({"text": TEXT}), "no JSON"]
+    (tmp_path / "corpus.jsonl").write_text("\n".join(lines))
+    return tmp_path
+
+
+def test_a_yaml_pipeline_writes_the_shards_of_a_build(corpus: Path, tokenizer: str) -> None:
+    run_yaml(PIPELINE, corpus, tokenizer=tokenizer, output=corpus / "yaml")
+    build = (sys.executable, "-m", "noisebeam.pipeline.cli", "build", "--input", f"{corpus}/*.jsonl", "--output")
+    sizes = ("--max-tokens", "32", "--num-shards", "3", "--recipe", "bart", "--seed", "7", "--max-bad-fraction", "0.5")
+    subprocess.run([*build, f"{corpus}/build", "--tokenizer", tokenizer, *sizes], check=True, timeout=300)
+    ours, theirs = (read_manifest(str(corpus / name)) for name in ("build", "yaml"))
+    assert len(ours.shards) == 3
+    assert theirs.shards == ours.shards
+    assert theirs.counts == ours.counts
+    assert (theirs.recipe, theirs.fields) == (ours.recipe, ours.fields)
+    assert [path.read_text() for path in (corpus / "yaml/dead_letters").iterdir()] == [
+        path.read_text() for path in (corpus / "build/dead_letters").iterdir()
+    ]
+    (written,) = corpus.glob("written*")
+    row = json.loads(written.read_text())
+    assert row == {"manifest": f"{corpus}/yaml/manifest.json", "samples": ours.samples, "tokens": ours.tokens}
+
+
+def test_the_provider_names_every_transform() -> None:
+    (provider,) = yaml.safe_load(PROVIDER.read_text())
+    assert sorted(provider["transforms"]) == noisebeam.transforms.beam.__all__
