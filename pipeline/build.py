@@ -26,13 +26,16 @@ from noisebeam.pipeline.progress import (
 from noisebeam.transforms.beam import (
     ApplyNoise,
     BuildWindows,
+    CleanDocuments,
     EncodeWindows,
     ReadDocuments,
     SegmentSentences,
     WriteShards,
 )
+from noisebeam.transforms.cleaning import CleaningOptions
 from noisebeam.transforms.finish import Failure, read_failure
 from noisebeam.transforms.manifest import Manifest, read_manifest
+from noisebeam.transforms.near_duplicates import check_minhash
 from noisebeam.transforms.noise import Recipe, check_recipe, load_recipe
 from noisebeam.transforms.plugins import CORRUPTIONS, FORMATS, SEGMENTERS, plugin_origin
 from noisebeam.transforms.segmenters import prepare_segmenter
@@ -118,6 +121,8 @@ def make_plan(options: BuildOptions, read: ReadDocuments) -> PreparedBuild:
         options = replace(options, append_eos=options.append_eos or recipe.closes_documents)
     if options.append_eos:
         tokenizer.vocabulary.document_suffixes()
+    if options.near_duplicates is not None:
+        check_minhash()
     plugins = _plugins(options, recipe, read)
     return PreparedBuild(options, tokenizer, recipe, _header(options, tokenizer, recipe, plugins), read)
 
@@ -132,6 +137,9 @@ def assemble(pipeline: beam.Pipeline, prepared: PreparedBuild, progress: int | N
     read = copy(prepared.read)
     read.watch = None if progress is None else TrackProgress(progress, count_read)
     documents, unread = pipeline | "ReadDocuments" >> read
+    cleaning, counts = options.cleaning_options, None
+    if cleaning != CleaningOptions():
+        documents, counts = documents | "CleanDocuments" >> CleanDocuments(cleaning, options.lang)
     sentences, unsegmented = documents | "SegmentSentences" >> SegmentSentences(options.segmenter_options)
     sentences = track("Sentences", sentences, count_segmented)
     windows, unencoded = sentences | "BuildWindows" >> BuildWindows(tokenizer, options.window_options)
@@ -144,7 +152,7 @@ def assemble(pipeline: beam.Pipeline, prepared: PreparedBuild, progress: int | N
         for step, letters in (("Unread", unread), ("Unsegmented", unsegmented), ("Unencoded", unencoded))
     )
     return (samples, *dead_letters) | "WriteShards" >> WriteShards(
-        options.output, prepared.header, options.num_shards, options.max_bad_fraction
+        options.output, prepared.header, options.num_shards, options.max_bad_fraction, counts
     )
 
 

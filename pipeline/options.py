@@ -11,12 +11,22 @@ from typing import Any
 
 import yaml
 
+from noisebeam.transforms.cleaning import CleaningOptions
 from noisebeam.transforms.formats import ReadOptions
 from noisebeam.transforms.segmenters import SegmenterOptions
 from noisebeam.transforms.windows import WindowOptions
 
 _GROUPS = {
     "documents": ("input", "format", "encoding", "text_field", "id_field", "max_bad_fraction"),
+    "cleaning": (
+        "normalize",
+        "remove_controls",
+        "min_chars",
+        "max_chars",
+        "keep_langs",
+        "drop_duplicates",
+        "near_duplicates",
+    ),
     "sentences and windows": ("segmenter", "lang", "stanza_dir", "max_tokens", "window_sentences", "stride"),
     "samples and noise": ("tokenizer", "add_tokens", "append_eos", "recipe", "seed"),
     "output": ("output", "num_shards", "held_out", "samples_per_member", "overwrite"),
@@ -45,6 +55,19 @@ class BuildOptions:
     text_field: str = _setting("field or column that holds the text", "text", metavar="NAME")
     id_field: str = _setting("field or column of the id; without one it comes from the text", "id", metavar="NAME")
     encoding: str = _setting("encoding of text and JSON", "utf-8", metavar="NAME")
+    normalize: bool = _setting("Unicode normalisation, to NFC", False)
+    remove_controls: bool = _setting("remove control characters but tabs and line ends", False)
+    min_chars: int | None = _setting("drop documents of fewer characters", None, metavar="N")
+    max_chars: int | None = _setting("drop documents of more characters", None, metavar="N")
+    keep_langs: tuple[str, ...] = _setting(
+        "drop documents in other languages", (), nargs="+", action="extend", metavar="CODE"
+    )
+    drop_duplicates: bool = _setting("of documents with the same text keep one", False)
+    near_duplicates: float | None = _setting(
+        "of documents at least this similar keep one (0.5 to 1: shared word 5-grams; needs noisebeam[dedup])",
+        None,
+        metavar="F",
+    )
     segmenter: str = _setting("sentencex, stanza, cascade, lines, or package.module:function of your own", "sentencex")
     lang: str = _setting("language of the text, as an ISO 639-1 code", "en", metavar="CODE")
     stanza_dir: str | None = _setting("folder of Stanza's models (else STANZA_RESOURCES_DIR)", None, metavar="DIR")
@@ -82,7 +105,7 @@ class BuildOptions:
         members = self.samples_per_member
         _check("samples_per_member", members is None or 0 < members <= 65536, "1 to 65536", members)
         _check("max_bad_fraction", 0 <= self.max_bad_fraction <= 1, "0 to 1", self.max_bad_fraction)
-        _ = self.read_options, self.segmenter_options, self.window_options
+        _ = self.read_options, self.cleaning_options, self.segmenter_options, self.window_options
 
     @property
     def read_options(self) -> ReadOptions:
@@ -90,6 +113,11 @@ class BuildOptions:
         return ReadOptions(
             format=self.format, text_field=self.text_field, id_field=self.id_field, encoding=self.encoding
         )
+
+    @property
+    def cleaning_options(self) -> CleaningOptions:
+        """How documents are cleaned."""
+        return CleaningOptions(**{entry.name: getattr(self, entry.name) for entry in fields(CleaningOptions)})
 
     @property
     def segmenter_options(self) -> SegmenterOptions:
@@ -148,7 +176,7 @@ def read_options(arguments: argparse.Namespace) -> BuildOptions:
     required = [setting.name for setting in fields(BuildOptions) if setting.default is MISSING]
     if missing := [_flag(name) for name in required if name not in values]:
         raise SettingsError(f"{', '.join(missing)}: missing; give it as a flag or in the --config file")
-    for name in {"input", "add_tokens"} & values.keys():
+    for name in {"input", "add_tokens", "keep_langs"} & values.keys():
         values[name] = (values[name],) if isinstance(values[name], str) else tuple(values[name])
     return BuildOptions(**values)
 

@@ -7,6 +7,15 @@ from collections.abc import Iterator, Mapping
 
 from noisebeam.pipeline.build import BuildResult, Distribution
 from noisebeam.pipeline.stats import padding_estimate, read_lengths
+from noisebeam.transforms.cleaning import (
+    DUPLICATES,
+    NEAR_DUPLICATES,
+    NORMALIZED,
+    OTHER_LANGUAGE,
+    TOO_LONG,
+    TOO_SHORT,
+    WITHOUT_CONTROLS,
+)
 from noisebeam.transforms.finish import DEAD_LETTERS_FOLDER, FAILURE_NAME, Failure
 from noisebeam.transforms.manifest import MANIFEST_NAME, Manifest
 
@@ -16,7 +25,16 @@ _SIZES = {
     "sentences a sample": "sample-sentences",
     "tokens a sample": "sample-tokens",
 }
-_STEPS = ("read", "segment", "encode", "noise", "write")
+_CLEANED = {
+    NORMALIZED: "documents brought to NFC",
+    WITHOUT_CONTROLS: "documents freed of control characters",
+    TOO_SHORT: "too short documents dropped",
+    TOO_LONG: "too long documents dropped",
+    OTHER_LANGUAGE: "documents in other languages dropped",
+    DUPLICATES: "documents with the text of another dropped",
+    NEAR_DUPLICATES: "documents with nearly the text of another dropped",
+}
+_STEPS = ("read", "minhash", "segment", "encode", "noise", "write")
 _SHARDS = 16  # whose indexes are read for an estimate
 
 
@@ -53,6 +71,7 @@ def describe(manifest: Manifest, sentences_cut: int = 0) -> list[str]:
     ]
     if counts["duplicate_documents"]:
         lines.append(f"{counts['duplicate_documents']:,} identical documents dropped")
+    lines += [f"{counts[name]:,} {words}" for name, words in _CLEANED.items() if counts.get(name)]
     if counts["dead_letters"]:
         lines.append(f"{counts['dead_letters']:,} bad records in {DEAD_LETTERS_FOLDER}/")
     if sentences_cut:

@@ -57,10 +57,14 @@ def finish_build(
     shards: Sequence[ShardInfo],
     dead_letters: Sequence[DeadLetterPart],
     max_bad_fraction: float,
+    counted: Iterable[tuple[str, int]] = (),
 ) -> Manifest | Failure:
-    """Write the manifest, `header` with shards and counts, and remove files of older builds; or else `failure.json`."""
+    """Write the manifest, `header` with shards and counts, and remove files of older builds; or else `failure.json`.
+
+    `counted` are more counts, by name.
+    """
     shards = sorted(shards, key=lambda shard: shard.name)
-    counts = _counts(shards, dead_letters)
+    counts = {**_counts(shards, dead_letters), **dict(counted)}
     reason = _reason_to_fail(counts, dead_letters, max_bad_fraction)
     if reason is None:
         manifest = replace(header, shards=tuple(shards), counts=counts)
@@ -100,7 +104,10 @@ def _reason_to_fail(
     if bad_files := sorted(bad for part in dead_letters for bad in part.bad_files):
         more = f"; and {len(bad_files) - _NAMED_FILES} more" if len(bad_files) > _NAMED_FILES else ""
         return f"input cannot be read to its end: {'; '.join(bad_files[:_NAMED_FILES])}{more}"
-    good, bad = counts["documents"] + counts["duplicate_documents"], counts["dead_letters"]
+    dropped = sum(number for name, number in counts.items() if name.startswith("dropped_"))
+    good, bad = counts["documents"] + counts["duplicate_documents"] + dropped, counts["dead_letters"]
+    if good and good == dropped:
+        return f"no document is left: cleaning dropped all {dropped:,}; drop less"
     if not good:
         return f"no document was read well ({bad:,} bad records); see {DEAD_LETTERS_FOLDER}/"
     if bad > max_bad_fraction * (good + bad):

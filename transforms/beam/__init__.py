@@ -1,6 +1,7 @@
 """The PTransforms: each wires a pure function of this package into a Beam pipeline, and can be used alone.
 
     documents, dead_letters = pipeline | ReadDocuments(["corpus/*.jsonl.gz"])
+    documents, counts = documents | CleanDocuments(CleaningOptions(normalize=True, drop_duplicates=True))
     sentences, more = documents | SegmentSentences()
     windows, more_still = sentences | BuildWindows(tokenizer="facebook/bart-base")
     samples = windows | EncodeWindows(tokenizer="facebook/bart-base")
@@ -8,11 +9,20 @@
     noised | WriteShards("shards", ...)
 
 Those that can meet a bad record give two outputs, the good ones and dead letters: the record, whole, with its source
-and the reason. Nothing is dropped silently.
+and the reason. What CleanDocuments is asked to leave out, it counts. Nothing is dropped silently.
 """
 
+from noisebeam.transforms.beam.clean import CleanDocuments
 from noisebeam.transforms.beam.encode import ApplyNoise, BuildWindows, EncodeWindows
 from noisebeam.transforms.beam.read import ReadDocuments, SegmentSentences
 from noisebeam.transforms.beam.write import WriteShards
 
-__all__ = ["ApplyNoise", "BuildWindows", "EncodeWindows", "ReadDocuments", "SegmentSentences", "WriteShards"]
+__all__ = [
+    "ApplyNoise",
+    "BuildWindows",
+    "CleanDocuments",
+    "EncodeWindows",
+    "ReadDocuments",
+    "SegmentSentences",
+    "WriteShards",
+]

@@ -30,18 +30,28 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
     Output is one element: the Manifest, or the Failure if more than `max_bad_fraction` of all records are bad or a file
     could not be read to its end; then there is no manifest, and `failure.json` says why.
 
+    `counts` is a collection of pairs of a name and a number, such as CleanDocuments gives, for the manifest.
+
     `header` is the manifest without counts and shards. `num_shards` is worked out from the number of tokens where it
     is not given. A sample's shard and place are hashes of the header's seed and its key: every attempt of every runner
     writes the same files. Where the header's settings have a share `held_out`, so many documents go to shards of their
     own, the last ones.
     """
 
-    def __init__(self, output: str, header: Manifest, num_shards: int | None = None, max_bad_fraction: float = 0.01):
+    def __init__(
+        self,
+        output: str,
+        header: Manifest,
+        num_shards: int | None = None,
+        max_bad_fraction: float = 0.01,
+        counts: Any = None,
+    ) -> None:
         super().__init__()
         self.output = output
         self.header = header
         self.num_shards = num_shards
         self.max_bad_fraction = max_bad_fraction
+        self.counts = counts
 
     def expand(self, inputs: Any) -> Any:
         samples, *dead_letters = inputs if isinstance(inputs, tuple) else (inputs,)
@@ -76,6 +86,7 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
                 AsList(shards),
                 AsList(parts) if parts else [],
                 self.max_bad_fraction,
+                AsList(self.counts) if self.counts is not None else [],
             ).with_output_types(Manifest | Failure)
         )
 

@@ -1,0 +1,181 @@
+"""Cleaning documents, and leaving out those that are there already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
+
+from noisebeam.transforms.beam.common import counter, timed
+from noisebeam.transforms.cleaning import DUPLICATES, NEAR_DUPLICATES, CleaningOptions, clean_document
+from noisebeam.transforms.documents import Document
+from noisebeam.transforms.near_duplicates import Entry, buckets, check_minhash, minhash, near_duplicates, signature
+
+_COUNTS = "counts"
+_SEEN = 100_000  # texts of a bundle to remember
+
+Place = tuple[bytes, str, int]  # a document's key, and where it was read
+
+
+class CleanDocuments(beam.PTransform):  # type: ignore[misc]
+    """Clean documents: gives `(documents, counts)`.
+
+    What `options` filter out is in neither: `counts` are pairs of a name and a number, how many documents were mended
+    or dropped, for WriteShards to put into the manifest. Beam's counters have the same names, with dashes. `lang` is
+    the language of documents that name none.
+
+    Of documents that are the same or nearly so, the one whose key, a hash of its id and text, is smallest is kept.
+    State is bounded: groups are read as they come from the shuffle, whatever their size. Documents themselves go
+    through one shuffle; for near duplicates come about 2 KB for each.
+    """
+
+    def __init__(self, options: CleaningOptions, lang: str = "en") -> None:
+        super().__init__()
+        self.options = options
+        self.lang = lang
+        if options.near_duplicates is not None:
+            check_minhash()
+
+    def expand(self, documents: Any) -> tuple[Any, Any]:
+        cleaned = documents | "Clean" >> beam.ParDo(_Clean(self.options, self.lang)).with_outputs(
+            _COUNTS, main="documents"
+        )
+        documents, done = cleaned.documents, [cleaned[_COUNTS]]
+        if self.options.compares:
+            documents, dropped = documents | "DropDuplicates" >> _DropDuplicates(self.options.near_duplicates)
+            done += dropped
+        return documents, done | beam.Flatten() | beam.combiners.Count.PerElement()
+
+    def display_data(self) -> dict[str, Any]:
+        return {name: str(value) for name, value in vars(self.options).items() if value}
+
+
+class _DropDuplicates(beam.PTransform):  # type: ignore[misc]
+    def __init__(self, threshold: float | None) -> None:
+        super().__init__()
+        self.threshold = threshold
+
+    def expand(self, documents: Any) -> tuple[Any, list[Any]]:
+        new = documents | "DropSeen" >> beam.ParDo(_DropSeen()).with_outputs(_COUNTS, main="documents")
+        losers = [
+            new.documents
+            | "ByText" >> beam.Map(_by_text).with_output_types(tuple[bytes, bytes])
+            | "GroupTexts" >> beam.GroupByKey()
+            | "SameTexts" >> beam.FlatMap(_same_texts).with_output_types(tuple[bytes, str])
+        ]
+        if self.threshold is not None:
+            losers.append(
+                new.documents
+                | "ByBand" >> beam.FlatMap(_by_band, self.threshold).with_output_types(tuple[bytes, Entry])
+                | "GroupBands" >> beam.GroupByKey()
+                | "NearTexts" >> beam.FlatMap(_near_texts, self.threshold).with_output_types(tuple[bytes, str])
+            )
+        keyed = new.documents | "ByKey" >> beam.Map(_by_key).with_output_types(tuple[bytes, Document])
+        kept = (
+            {"documents": keyed, "reasons": losers | beam.Flatten()}
+            | "Join" >> beam.CoGroupByKey()
+            | "Keep" >> beam.ParDo(_Keep()).with_outputs(_COUNTS, main="documents")
+        )
+        return kept.documents, [new[_COUNTS], kept[_COUNTS]]
+
+
+def _done(name: str) -> TaggedOutput:
+    counter(name.replace("_", "-")).inc()
+    return TaggedOutput(_COUNTS, name)
+
+
+@beam.typehints.with_input_types(Document)
+@beam.typehints.with_output_types(Document)
+class _Clean(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, options: CleaningOptions, lang: str) -> None:
+        self._options, self._lang = options, lang
+
+    def process(self, document: Document) -> Iterator[Any]:
+        cleaned, done = clean_document(document, self._options, self._lang)
+        yield from map(_done, done)
+        if cleaned is not None:
+            yield cleaned
+
+
+@beam.typehints.with_input_types(Document)
+@beam.typehints.with_output_types(Document)
+class _DropSeen(beam.DoFn):  # type: ignore[misc]
+    """Drop what the bundle has seen already, so that a text that is there a million times overflows no group.
+
+    Only documents that would lose later anyway: however bundles fall, the same ones are kept and counted.
+    """
+
+    def start_bundle(self) -> None:
+        self._seen: dict[bytes, Place] = {}
+
+    def process(self, document: Document) -> Iterator[Any]:
+        text, place = _text_digest(document), _place(document)
+        first = self._seen.get(text)
+        if first is not None and first < place:
+            yield _done(DUPLICATES)
+            return
+        if len(self._seen) >= _SEEN:
+            self._seen.clear()
+        self._seen[text] = place
+        yield document
+
+
+@beam.typehints.with_output_types(Document)
+class _Keep(beam.DoFn):  # type: ignore[misc]
+    """Keep one document of each key, the one that was read first, unless there is a reason to drop them all."""
+
+    def process(self, joined: tuple[bytes, dict[str, Iterable[Any]]]) -> Iterator[Any]:
+        _, groups = joined
+        reason = min(groups["reasons"], default=None)
+        first: Document | None = None
+        for document in groups["documents"]:
+            if reason is not None:
+                yield _done(reason)
+            elif first is None:
+                first = document
+            else:
+                yield _done(DUPLICATES)
+                first = min(first, document, key=_place)
+        if first is not None:
+            yield first
+
+
+def _key(document: Document) -> bytes:
+    return blake2b(document.id.encode() + b"\0" + document.text.encode(), digest_size=16).digest()
+
+
+def _text_digest(document: Document) -> bytes:
+    return blake2b(document.text.encode(), digest_size=16).digest()
+
+
+def _place(document: Document) -> Place:
+    return _key(document), document.source, -1 if document.position is None else document.position
+
+
+def _by_key(document: Document) -> tuple[bytes, Document]:
+    return _key(document), document
+
+
+def _by_text(document: Document) -> tuple[bytes, bytes]:
+    return _text_digest(document), _key(document)
+
+
+def _same_texts(group: tuple[bytes, Iterable[bytes]]) -> Iterator[tuple[bytes, str]]:
+    _, keys = group
+    first = min(keys)
+    return ((key, DUPLICATES) for key in keys if key != first)
+
+
+def _by_band(document: Document, threshold: float) -> Iterator[tuple[bytes, Entry]]:
+    with timed("minhash"):
+        values = minhash(document.text)
+    entry = _key(document), signature(values)
+    return ((bucket, entry) for bucket in buckets(values, threshold))
+
+
+def _near_texts(group: tuple[bytes, Iterable[Entry]], threshold: float) -> Iterator[tuple[bytes, str]]:
+    _, entries = group
+    return ((key, NEAR_DUPLICATES) for key in near_duplicates(entries, threshold))
