@@ -1,11 +1,11 @@
 """Causal language modelling with GPT-2 or BLOOM: each token is predicted from those before it.
 
-    python -m noisebeam.deploy.training.causal [--model bloom | --packed 128]
+    python -m noisebeam.deploy.training.causal [--model bloom] [--padding left | --packed 128]
     torchrun --nproc-per-node 2 -m noisebeam.deploy.training.causal
 
-Each document ends in an end of text. Samples are padded, or packed into rows of so many tokens, where each sees itself
-alone. At the end prompts of different lengths go on, in one batch padded on the left: once with the likeliest token at
-each step, once with tokens drawn.
+Each document ends in an end of text. Samples are padded on a side, or packed into rows of so many tokens, where each
+sees itself alone. At the end prompts of different lengths go on, in one batch padded on the left: once with the
+likeliest token at each step, once with tokens drawn.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made = parser(__doc__, steps=400)
     made.add_argument("--model", choices=tuple(MODELS), default="gpt2", help="default gpt2")
     made.add_argument("--packed", type=int, metavar="N", help="tokens of a row of packed samples (GPT-2 only)")
+    made.add_argument("--padding", choices=("right", "left"), default="right", help="side of it (default right)")
     options = made.parse_args(arguments)
     if options.packed and options.model != "gpt2":
         made.error(
@@ -35,7 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     shards = build_shards(options, TALES, "gpt2", "--append-eos")
     batching = Pack(options.packed) if options.packed else OneByOne()
-    dataset = ShardDataset(shards, "causal", batch_size=options.batch_size, seed=SEED, batching=batching)
+    dataset = ShardDataset(
+        shards,
+        "causal",
+        batch_size=options.batch_size,
+        seed=SEED,
+        batching=batching,
+        padding_side=options.padding,
+        position_ids=options.padding == "left" and options.model == "gpt2",  # BLOOM takes none
+    )
     model = MODELS[options.model](dataset.vocabulary)
     learned = train(model, dataset, options.folder, steps=options.steps, learning_rate=options.learning_rate)
     tokenizer = tokenizer_of(shards)

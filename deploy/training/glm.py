@@ -32,8 +32,8 @@ def parts_a(dataset: ShardDataset) -> Iterator[tuple[list[int], list[int]]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train, fill blanks; exit status 1 if the loss did not fall clearly below the baseline."""
-    options = parser(__doc__, steps=450, batch_size=8).parse_args(arguments)
-    shards = build_shards(options, replace(TALES, characters=8_000), "bart-base")
+    options = parser(__doc__, steps=600, batch_size=8).parse_args(arguments)
+    shards = build_shards(options, replace(TALES, characters=8_000), "bert-base-uncased")
     dataset = ShardDataset(shards, "glm", batch_size=options.batch_size, seed=SEED)
     vocabulary = dataset.vocabulary
     model = models.seeded(
