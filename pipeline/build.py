@@ -15,6 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.runner import create_runner
 
 from noisebeam.pipeline.options import BuildOptions
+from noisebeam.pipeline.probe import TooManyBadRecordsError, probe_input
 from noisebeam.pipeline.progress import (
     TrackProgress,
     count_dead_letters,
@@ -33,7 +34,7 @@ from noisebeam.transforms.beam import (
     WriteShards,
 )
 from noisebeam.transforms.cleaning import CleaningOptions
-from noisebeam.transforms.finish import Failure, read_failure
+from noisebeam.transforms.finish import Failure, fail_build, read_failure
 from noisebeam.transforms.manifest import Manifest, read_manifest
 from noisebeam.transforms.near_duplicates import check_minhash
 from noisebeam.transforms.noise import Recipe, check_recipe, load_recipe
@@ -70,7 +71,8 @@ def build(options: BuildOptions, beam_flags: Sequence[str] = (), quiet: bool = F
 
     Unless `quiet`, show on standard error how far a build on this machine is.
 
-    Raises ValueError or OSError, in one line, if the settings, the input, the tokenizer or the output are not right.
+    Raises ValueError or OSError, in one line, if the settings, the input, the tokenizer or the output are not right,
+    and TooManyBadRecordsError if a look at the input shows mostly bad records.
     """
     began = time.monotonic()
     beam_options = PipelineOptions(list(beam_flags))
@@ -109,7 +111,11 @@ def prepare(options: BuildOptions) -> PreparedBuild:
     plan = make_plan(options, ReadDocuments(options.input, options.read_options))
     check_replaceable(options.output, options.overwrite)
     prepare_segmenter(options.segmenter_options)
-    return replace(plan, tokenizer=start_output(options.output, plan.tokenizer, overwrite=options.overwrite))
+    tokenizer = start_output(options.output, plan.tokenizer, overwrite=options.overwrite)
+    if reason := probe_input(plan.read.parts, plan.read.options).reason_to_stop(options.max_bad_fraction):
+        fail_build(options.output, Failure(reason, bad_files=False, counts={}))
+        raise TooManyBadRecordsError(reason)
+    return replace(plan, tokenizer=tokenizer)
 
 
 def make_plan(options: BuildOptions, read: ReadDocuments) -> PreparedBuild:

@@ -34,7 +34,7 @@ class DeadLetterPart:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a build that ran to its end did not finish."""
+    """Why a build did not finish."""
 
     reason: str
     bad_files: bool  # the input itself is at fault, not the share of bad records in it
@@ -72,9 +72,14 @@ def finish_build(
         write_manifest(url, manifest)
         _sweep(url, shards, dead_letters)
         return manifest
-    failure = Failure(reason, any(part.bad_files for part in dead_letters), counts)
-    publish(join(url, FAILURE_NAME), json.dumps(asdict(failure), indent=1, sort_keys=True).encode())
+    failure = fail_build(url, Failure(reason, any(part.bad_files for part in dead_letters), counts))
     _sweep(url, shards, dead_letters)
+    return failure
+
+
+def fail_build(url: str, failure: Failure) -> Failure:
+    """Write down in the folder `url` why its build did not finish."""
+    publish(join(url, FAILURE_NAME), json.dumps(asdict(failure), indent=1, sort_keys=True).encode())
     return failure
 
 
