@@ -112,8 +112,13 @@ def decode(record: bytes, encoding: str) -> str:
     try:
         return record.decode(encoding)
     except UnicodeDecodeError as error:
-        found = f"0x{record[error.start]:02x} at byte {error.start} ({error.reason})"
-        raise BadRecordError(f"expected {encoding.upper()}, got {found}") from error
+        raise BadRecordError(describe_undecodable(error, encoding)) from error
+
+
+def describe_undecodable(error: UnicodeDecodeError, encoding: str = "utf-8") -> str:
+    """What was expected and what came."""
+    found = f"0x{error.object[error.start]:02x} at byte {error.start} ({error.reason})"
+    return f"expected {encoding.upper()}, got {found}"
 
 
 def _encode(name: str, value: str) -> bytes:

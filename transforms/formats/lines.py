@@ -144,8 +144,9 @@ def _to_utf8(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
         for block in blocks:
             yield decoder.decode(block).encode("utf-8", "surrogatepass")
         decoder.decode(b"", final=True)
-    except UnicodeDecodeError as error:
-        raise DamagedFileError(f"expected {encoding.upper()}, got something else: {error.reason}") from error
+    except UnicodeError as error:  # one without a reason where a byte order mark is missing
+        reason = getattr(error, "reason", str(error))
+        raise DamagedFileError(f"expected {encoding.upper()}, got something else: {reason}") from error
 
 
 def _split(blocks: Iterable[bytes], position: int, longest: int) -> Iterator[Record]:

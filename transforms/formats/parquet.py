@@ -11,11 +11,20 @@ from typing import Any
 from fsspec.core import url_to_fs
 
 from noisebeam.transforms.compression import DamagedFileError
-from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, document_of_fields
+from noisebeam.transforms.documents import (
+    BadRecordError,
+    DeadLetter,
+    Document,
+    describe_undecodable,
+    document_of_fields,
+)
 from noisebeam.transforms.files import FilePart
 from noisebeam.transforms.formats.options import ReadOptions
 
 _ROWS = 256  # made Python objects of at a time
+_UNFIT = (ValueError, OverflowError)  # of Arrow, for values that Python's types do not hold
+
+Fields = dict[str, object]
 
 
 def read_parquet(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
@@ -31,7 +40,7 @@ def read_parquet(part: FilePart, options: ReadOptions) -> Iterator[Document | De
         groups = range(part.start, file.num_row_groups if part.end is None else part.end)
         number = sum(file.metadata.row_group(group).num_rows for group in range(part.start))
         for batch in file.iter_batches(_ROWS, row_groups=list(groups), columns=columns):
-            for row, fields in enumerate(batch.to_pylist()):
+            for row, fields in enumerate(_rows(batch)):
                 yield _read_row(file, part.url, number + row, fields, options)
             number += len(batch)
 
@@ -53,10 +62,32 @@ def split_parquet(url: str, options: ReadOptions, part_bytes: int) -> list[FileP
     return [FilePart(url, start, end) for start, end in zip(starts, ends, strict=True)]
 
 
+def _rows(batch: Any) -> Iterator[Fields | BadRecordError]:
+    """The rows of a batch; in the place of one whose values are none of Python's, such as strings that are no UTF-8,
+    what is wrong with it."""
+    try:
+        yield from batch.to_pylist()
+    except _UNFIT:
+        for row in range(len(batch)):
+            yield _row(batch.slice(row, 1))
+
+
+def _row(batch: Any) -> Fields | BadRecordError:
+    try:
+        (fields,) = batch.to_pylist()
+        return dict(fields)
+    except UnicodeDecodeError as error:
+        return BadRecordError(describe_undecodable(error))
+    except _UNFIT as error:
+        return BadRecordError(f"expected a text and an id, got values that cannot be read: {error}")
+
+
 def _read_row(
-    file: Any, url: str, number: int, fields: dict[str, object], options: ReadOptions
+    file: Any, url: str, number: int, fields: Fields | BadRecordError, options: ReadOptions
 ) -> Document | DeadLetter:
     try:
+        if isinstance(fields, BadRecordError):
+            raise fields
         document = document_of_fields(fields, options.text_field, options.id_field)
         return replace(document, source=url, position=number)
     except BadRecordError as error:
@@ -68,8 +99,21 @@ def _whole_row(file: Any, number: int) -> bytes:
     group = 0
     while number >= (rows := file.metadata.row_group(group).num_rows):
         number, group = number - rows, group + 1
-    (fields,) = file.read_row_group(group).slice(number, 1).to_pylist()
+    row = file.read_row_group(group).slice(number, 1)
+    fields = {name: _plain(column) for name, column in zip(row.column_names, row.columns, strict=True)}
     return json.dumps(fields, default=repr).encode("utf-8", "surrogatepass")
+
+
+def _plain(column: Any) -> object:
+    """The one value of a column; where that is none of Python's, its bytes, or what Arrow writes for it."""
+    import pyarrow
+
+    for kind in (column.type, pyarrow.binary(), pyarrow.string()):
+        try:
+            return column.cast(kind)[0].as_py()
+        except (*_UNFIT, pyarrow.ArrowException):
+            continue
+    return f"{column.type} that cannot be read"
 
 
 @contextmanager

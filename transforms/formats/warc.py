@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from contextlib import redirect_stderr
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -58,22 +58,33 @@ class _Page(NamedTuple):
 
 def _pages(url: str, longest: int) -> Iterator[_Page]:
     from warcio.archiveiterator import ArchiveIterator
-    from warcio.exceptions import ArchiveLoadFailed
 
-    errors, page = 0, None
     archive = ArchiveIterator(_Stream(read_blocks(url)))
+    records = iter(archive)
+    while True:
+        errors = archive.err_count
+        with _telling_damage():
+            record = next(records, None)
+            if record is None:
+                return
+            page = _page(record, longest)
+            start = archive.get_record_offset()  # reads to the record's end
+        if page is not None:
+            stray = archive.err_count > errors
+            problem = "expected a blank line after the record, got more: its Content-Length is wrong"
+            page = page._replace(problem=problem if stray else page.problem)
+            yield page._replace(start=start, end=start + archive.get_record_length())
+
+
+@contextmanager
+def _telling_damage() -> Iterator[None]:
+    """`DamagedFileError` for whatever warcio raises where an archive is damaged, and nothing printed."""
     try:
-        with redirect_stderr(io.StringIO()):  # warcio prints what is told below
-            for record in archive:
-                page = _page(record, longest)
-                start = archive.get_record_offset()  # reads to the record's end
-                if page is not None:
-                    stray = archive.err_count > errors
-                    problem = "expected a blank line after the record, got more: its Content-Length is wrong"
-                    page = page._replace(problem=problem if stray else page.problem)
-                    yield page._replace(start=start, end=start + archive.get_record_length())
-                errors = archive.err_count
-    except ArchiveLoadFailed as error:
+        with redirect_stderr(io.StringIO()):
+            yield
+    except (DamagedFileError, OSError, ImportError, MemoryError):
+        raise
+    except Exception as error:
         raise DamagedFileError(f"expected a WARC record, got something else: {' '.join(str(error).split())}") from error
 
 

@@ -92,3 +92,9 @@ def test_a_record_over_the_limit_is_not_held_and_the_next_is_read() -> None:
     (letter,) = read(b"long " * 20, ReadOptions(max_record_bytes=30), ".txt")
     assert isinstance(letter, DeadLetter)
     assert letter.record == b"long " * 6
+
+
+def test_a_file_of_wide_characters_without_its_mark_is_damaged() -> None:
+    (letter,) = read("a".encode("utf-16-le"), ReadOptions(encoding="utf-16"))
+    assert isinstance(letter, DeadLetter)
+    assert letter.reason.startswith("expected UTF-16, got something else: UTF-16 stream does not start with BOM; ")

@@ -118,3 +118,26 @@ def test_a_row_has_no_bytes_of_its_own_so_its_record_is_id_and_text(tmp_path: Pa
     document = read(write(tmp_path / "a.parquet", COLUMNS))[0]
     assert isinstance(document, Document)
     assert record_of(document) == b'{"id": "1", "text": "One."}'
+
+
+def test_values_that_python_cannot_hold_are_dead_letters_among_good_rows(tmp_path: Path) -> None:
+    texts = pa.array([b"Good.", b"b\xff", b"Good.", b"Good.", b""], pa.binary())
+    columns = {
+        "id": ["1", "2", "3", "4", "5"],
+        "text": pa.Array.from_buffers(pa.string(), 5, texts.buffers()),
+        "date": pa.array([0, 0, 2**62, 0, 2**62], pa.timestamp("ms")),  # far beyond the year 9999
+    }
+    found = read(write(tmp_path / "a.parquet", columns, row_group_size=5))
+    assert [record.id for record in found if isinstance(record, Document)] == ["1", "3", "4"]
+    bad, empty = (record for record in found if isinstance(record, DeadLetter))
+    assert (bad.position, bad.reason) == (1, "expected UTF-8, got 0xff at byte 1 (invalid start byte)")
+    assert json.loads(bad.record or b"")["text"] == "b'b\\xff'"
+    assert empty.position == 4
+    assert json.loads(empty.record or b"")["id"] == "5"
+
+
+def test_an_id_that_python_cannot_hold_is_a_dead_letter(tmp_path: Path) -> None:
+    columns = {"id": pa.array([2**62], pa.timestamp("ms")), "text": ["Text."]}
+    (letter,) = read(write(tmp_path / "a.parquet", columns))
+    assert isinstance(letter, DeadLetter)
+    assert letter.reason.startswith("expected a text and an id, got values that cannot be read: ")

@@ -133,3 +133,17 @@ def test_a_record_over_the_limit_is_not_held(tmp_path: Path) -> None:
     letter = read(tmp_path / "a.warc", archive(), ReadOptions(max_record_bytes=12))[1]
     assert isinstance(letter, DeadLetter)
     assert letter.reason == "expected a record of at most 12 bytes, got a longer one"
+
+
+def test_a_file_that_ends_within_the_headers_of_a_record_gives_what_comes_before(tmp_path: Path) -> None:
+    whole = archive(texts=1)
+    end = whole.index(b"WARC-Type: response") + len(b"WARC-Type: response\r\n")
+    for cut in (whole[:end], whole[:end] + b"\r\n"):
+        assert [record for record in read(tmp_path / "a.warc", cut) if isinstance(record, Document)] == []
+    rest = whole[whole.index(b"WARC/1.0", end) :]
+    found = read(tmp_path / "b.warc", rest + whole[:end])
+    assert [record.id for record in found if isinstance(record, Document)] == ["urn:uuid:conversion-0"]
+    damage = found[-1]
+    assert isinstance(damage, DeadLetter)
+    assert damage.record is None
+    assert damage.reason.startswith("expected a WARC record, got something else: ")
