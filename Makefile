@@ -17,7 +17,7 @@ $(VENV)/.python:
 # The folders stand here because a strict editable install has to be made again when a module is added.
 $(VENV)/.ready: $(VENV)/.python pyproject.toml deploy/constraints.txt $(PACKAGES)
 	$$(command -v uv || echo $(BIN)/uv) pip install --quiet --python $(BIN)/python -c deploy/constraints.txt \
-		--config-settings editable_mode=strict -e '.[beam,dedup,yaml,stanza,train,s3,warc,dataflow,dev]'
+		--config-settings editable_mode=strict -e '.[beam,dedup,lang,yaml,stanza,train,s3,warc,dataflow,dev]'
 	@touch $@
 
 demo: setup

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -28,6 +29,7 @@ from noisebeam.transforms.beam import (
     ApplyNoise,
     BuildWindows,
     CleanDocuments,
+    DetectLanguages,
     EncodeWindows,
     ReadDocuments,
     SegmentSentences,
@@ -35,11 +37,12 @@ from noisebeam.transforms.beam import (
 )
 from noisebeam.transforms.cleaning import CleaningOptions
 from noisebeam.transforms.finish import Failure, fail_build, read_failure
+from noisebeam.transforms.language_detection import check_detector
 from noisebeam.transforms.manifest import Manifest, read_manifest
 from noisebeam.transforms.near_duplicates import check_minhash
 from noisebeam.transforms.noise import Recipe, check_recipe, load_recipe
 from noisebeam.transforms.plugins import CORRUPTIONS, FORMATS, SEGMENTERS, plugin_origin
-from noisebeam.transforms.segmenters import prepare_segmenter
+from noisebeam.transforms.segmenters import language_note, prepare_segmenter
 from noisebeam.transforms.start import check_replaceable, plan_manifest, start_output
 from noisebeam.transforms.tokenizer import LoadedTokenizer, load_tokenizer
 
@@ -81,6 +84,8 @@ def build(options: BuildOptions, beam_flags: Sequence[str] = (), quiet: bool = F
         stack.enter_context(_runner_ready(options, beam_options))
         pipeline = beam.Pipeline(runner=_runner(beam_options), options=beam_options)
         prepared = prepare(options)
+        if (note := language_note(options.segmenter_options)) and not quiet:
+            print(f"noisebeam: {note}", file=sys.stderr)
         progress = None
         if is_local(beam_options):
             progress = stack.enter_context(show_progress(prepared.read.spreads_documents, quiet))
@@ -129,6 +134,8 @@ def make_plan(options: BuildOptions, read: ReadDocuments) -> PreparedBuild:
         tokenizer.vocabulary.document_suffixes()
     if options.near_duplicates is not None:
         check_minhash()
+    if options.detects_languages:
+        check_detector()
     plugins = _plugins(options, recipe, read)
     return PreparedBuild(options, tokenizer, recipe, _header(options, tokenizer, recipe, plugins), read)
 
@@ -143,6 +150,8 @@ def assemble(pipeline: beam.Pipeline, prepared: PreparedBuild, progress: int | N
     read = copy(prepared.read)
     read.watch = None if progress is None else TrackProgress(progress, count_read)
     documents, unread = pipeline | "ReadDocuments" >> read
+    if options.detects_languages:
+        documents |= "DetectLanguages" >> DetectLanguages()
     cleaning, counts = options.cleaning_options, None
     if cleaning != CleaningOptions():
         documents, counts = documents | "CleanDocuments" >> CleanDocuments(cleaning, options.lang)

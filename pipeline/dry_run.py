@@ -17,7 +17,7 @@ from noisebeam.transforms.beam import ReadDocuments
 from noisebeam.transforms.beam.write import TOKENS_PER_SHARD
 from noisebeam.transforms.documents import Document
 from noisebeam.transforms.formats import read_documents
-from noisebeam.transforms.segmenters import prepare_segmenter
+from noisebeam.transforms.segmenters import language_note, prepare_segmenter
 from noisebeam.transforms.start import check_replaceable
 from noisebeam.transforms.storage import local_path
 
@@ -72,6 +72,8 @@ def _describe_output(plan: PreparedBuild) -> Iterator[str]:
     options, vocabulary = plan.options, plan.tokenizer.vocabulary
     yield f"tokenizer: {plan.tokenizer.name}, {vocabulary.size:,} ids"
     yield f"recipe: {plan.recipe.name if plan.recipe else 'none, clean samples'}, seed {options.seed}"
+    if note := language_note(options.segmenter_options):
+        yield note
     yield f"windows: {options.max_tokens:,} tokens at most, special ones counted"
     yield f"output: {options.output}"
 

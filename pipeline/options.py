@@ -17,7 +17,7 @@ from noisebeam.transforms.segmenters import SegmenterOptions
 from noisebeam.transforms.windows import WindowOptions
 
 _GROUPS = {
-    "documents": ("input", "format", "encoding", "text_field", "id_field", "max_bad_fraction"),
+    "documents": ("input", "format", "encoding", "text_field", "id_field", "lang_field", "max_bad_fraction"),
     "cleaning": (
         "normalize",
         "remove_controls",
@@ -54,6 +54,9 @@ class BuildOptions:
     format: str = _setting("jsonl, text (a file a document), paragraphs, parquet, warc, or auto: by file name", "auto")
     text_field: str = _setting("field or column that holds the text", "text", metavar="NAME")
     id_field: str = _setting("field or column of the id; without one it comes from the text", "id", metavar="NAME")
+    lang_field: str | None = _setting(
+        "field or column of the language's code; --lang where it has none", None, metavar="NAME"
+    )
     encoding: str = _setting("encoding of text and JSON", "utf-8", metavar="NAME")
     normalize: bool = _setting("Unicode normalisation, to NFC", False)
     remove_controls: bool = _setting("remove control characters but tabs and line ends", False)
@@ -69,7 +72,12 @@ class BuildOptions:
         metavar="F",
     )
     segmenter: str = _setting("sentencex, stanza, cascade, lines, or package.module:function of your own", "sentencex")
-    lang: str = _setting("language of the text, as an ISO 639-1 code", "en", metavar="CODE")
+    lang: str = _setting(
+        "language of the text, as an ISO 639 code, or auto: detected for each document (needs noisebeam[lang]); "
+        "what cannot be told goes as English",
+        "en",
+        metavar="CODE",
+    )
     stanza_dir: str | None = _setting("folder of Stanza's models (else STANZA_RESOURCES_DIR)", None, metavar="DIR")
     stanza_device: str = _setting("where Stanza's model runs: cpu, cuda or cuda:N", "cpu", metavar="NAME")
     max_tokens: int = _setting("largest window, in tokens, special ones counted", 512, metavar="N")
@@ -111,8 +119,17 @@ class BuildOptions:
     def read_options(self) -> ReadOptions:
         """How files are read."""
         return ReadOptions(
-            format=self.format, text_field=self.text_field, id_field=self.id_field, encoding=self.encoding
+            format=self.format,
+            text_field=self.text_field,
+            id_field=self.id_field,
+            lang_field=self.lang_field,
+            encoding=self.encoding,
         )
+
+    @property
+    def detects_languages(self) -> bool:
+        """Whether the language of a document that names none is to be told from its text."""
+        return self.lang == "auto"
 
     @property
     def cleaning_options(self) -> CleaningOptions:
@@ -123,7 +140,10 @@ class BuildOptions:
     def segmenter_options(self) -> SegmenterOptions:
         """How sentences are found."""
         return SegmenterOptions(
-            name=self.segmenter, lang=self.lang, stanza_dir=self.stanza_dir, stanza_device=self.stanza_device
+            name=self.segmenter,
+            lang="en" if self.detects_languages else self.lang,
+            stanza_dir=self.stanza_dir,
+            stanza_device=self.stanza_device,
         )
 
     @property

@@ -34,7 +34,9 @@ _CLEANED = {
     DUPLICATES: "documents with the text of another dropped",
     NEAR_DUPLICATES: "documents with nearly the text of another dropped",
 }
-_STEPS = ("read", "minhash", "segment", "encode", "noise", "write")
+_STEPS = ("read", "detect", "minhash", "segment", "encode", "noise", "write")
+_IN = "documents-in-"
+_LANGUAGES = 12  # to name
 _SHARDS = 16  # whose indexes are read for an estimate
 
 
@@ -49,6 +51,7 @@ def print_result(output: str, result: BuildResult, quiet: bool = False) -> int:
     if not quiet:
         lines = [
             *describe(result.outcome, result.metrics.get("sentences-cut", 0)),
+            *describe_languages(result.outcome, result.metrics),
             *_describe_sizes(result.distributions),
             *describe_padding(output, result.outcome),
             *_describe_time(result),
@@ -77,6 +80,22 @@ def describe(manifest: Manifest, sentences_cut: int = 0) -> list[str]:
     if sentences_cut:
         lines.append(f"{sentences_cut:,} sentences longer than a window were cut")
     return lines
+
+
+def describe_languages(manifest: Manifest, metrics: Mapping[str, int]) -> Iterator[str]:
+    """How many documents there are in each language, where there are several; how many name none or fell back."""
+    found = {name.removeprefix(_IN): number for name, number in metrics.items() if name.startswith(_IN)}
+    if len(found) > 1:
+        ordered = sorted(found.items(), key=lambda entry: (-entry[1], entry[0]))
+        more = f" and {len(ordered) - _LANGUAGES} more" if len(ordered) > _LANGUAGES else ""
+        yield "languages: " + ", ".join(f"{code} {number:,}" for code, number in ordered[:_LANGUAGES]) + more
+    unnamed = metrics.get("documents-without-language")
+    if unnamed and manifest.settings["lang_field"] is not None:
+        yield f"{unnamed:,} documents name no language: taken as {manifest.settings['lang']!r}"
+    if fallen := metrics.get("documents-by-fallback"):
+        name = manifest.settings["segmenter"]
+        means = "the rules of English were" if name == "sentencex" else "sentencex was"
+        yield f"{fallen:,} documents in languages that {name} does not know, or in none: {means} used"
 
 
 def _describe_sizes(distributions: Mapping[str, Distribution]) -> Iterator[str]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from noisebeam.transforms.languages import language_code
 
 
 class BadRecordError(ValueError):
@@ -80,8 +82,13 @@ def make_document(identifier: str | None, text: str) -> Document:
     return Document(identifier, text)
 
 
-def document_of_fields(fields: dict[str, object], text_field: str, id_field: str) -> Document:
-    """The document of a record with named fields; the id may be absent or null, and an integer."""
+def document_of_fields(
+    fields: dict[str, object], text_field: str, id_field: str, lang_field: str | None = None
+) -> Document:
+    """The document of a record with named fields; the id may be absent or null, and an integer.
+
+    So may the language: what is not the form of a language's code counts as none.
+    """
     if text_field not in fields:
         names = ", ".join(repr(name)[:40] for name in list(fields)[:8]) or "none"
         raise BadRecordError(f"expected a text in field {text_field!r}, got the fields: {names}")
@@ -92,7 +99,8 @@ def document_of_fields(fields: dict[str, object], text_field: str, id_field: str
         identifier = str(identifier)
     if not isinstance(identifier, str | None):
         raise BadRecordError(f"expected a string or an integer in field {id_field!r}, got {kind_of(identifier)}")
-    return make_document(identifier, text)
+    lang = None if lang_field is None else fields.get(lang_field)
+    return replace(make_document(identifier, text), lang=language_code(lang) if isinstance(lang, str) else None)
 
 
 def kind_of(value: object) -> str:

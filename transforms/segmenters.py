@@ -14,8 +14,9 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from noisebeam.transforms.cascade_segmenter import CascadeSegmenter
+from noisebeam.transforms.languages import language_code
 from noisebeam.transforms.plugins import SEGMENTERS, load_plugin, plugin_names, plugin_origin
-from noisebeam.transforms.sentencex_segmenter import SentencexSegmenter
+from noisebeam.transforms.sentencex_segmenter import SentencexSegmenter, rules_for
 from noisebeam.transforms.spans import SegmenterError, Spans, find_broken_law, spans_between
 from noisebeam.transforms.stanza_files import load_stanza, prepare_stanza
 from noisebeam.transforms.stanza_segmenter import StanzaSegmenter
@@ -26,6 +27,7 @@ __all__ = [
     "SegmenterError",
     "SegmenterOptions",
     "Spans",
+    "language_note",
     "load_segmenter",
     "prepare_segmenter",
 ]
@@ -55,9 +57,10 @@ class SegmenterOptions:
 
     `name` is "sentencex", "stanza", "cascade", "lines", "package.module:factory" (a callable of no arguments that
     returns your own `Segmenter`), or the name that a package gives to such a factory (see `plugins`). `lang` is the
-    language of texts that do not say theirs; Stanza uses the model of `lang` for all. `stanza_dir` is the folder of
-    Stanza's models: None for the environment's STANZA_RESOURCES_DIR, else Stanza's own. `stanza_device` is where its
-    model runs: "cpu", "cuda" or "cuda:1".
+    language of texts that do not say theirs, and that of Stanza's model: texts in other languages go to sentencex. It
+    uses the rules of English for languages that it does not know. `stanza_dir` is the folder of Stanza's models: None
+    for the environment's STANZA_RESOURCES_DIR, else Stanza's own. `stanza_device` is where its model runs: "cpu",
+    "cuda" or "cuda:1".
     """
 
     name: str = "sentencex"
@@ -68,7 +71,7 @@ class SegmenterOptions:
     def __post_init__(self) -> None:
         if not _OWN_NAME.fullmatch(self.name) and self.name not in (known := (*_NAMES, *plugin_names(SEGMENTERS))):
             raise ValueError(f"segmenter: expected {', '.join(known)} or package.module:factory, got {self.name!r}")
-        if not re.fullmatch(r"[A-Za-z]{2,12}([-_][A-Za-z0-9]+)*", self.lang):
+        if language_code(self.lang) is None:
             raise ValueError(f"lang: expected a language code such as 'en' or 'zh-hans', got {self.lang!r}")
         for setting, default in (("stanza_dir", None), ("stanza_device", "cpu")):
             if getattr(self, setting) != default and self.name not in _NEURAL:
@@ -77,10 +80,20 @@ class SegmenterOptions:
                 )
         if not re.fullmatch(_DEVICES, self.stanza_device):
             raise ValueError(f"stanza_device: expected cpu, cuda or cuda:N, got {self.stanza_device!r}")
-        if self.name == "cascade" and self.lang.lower() not in ("en", "english"):
+        if self.name == "cascade" and language_code(self.lang) != "en":
             raise ValueError(
                 f"lang: segmenter 'cascade' has rules for English only, got {self.lang!r}; use stanza or sentencex"
             )
+
+    def falls_back(self, lang: str | None) -> bool:
+        """Whether texts in this language are segmented in another way than asked for, because there is none for it.
+
+        >>> SegmenterOptions().falls_back("tlh"), SegmenterOptions(name="stanza").falls_back("de")
+        (True, True)
+        """
+        if self.name in _NEURAL:
+            return language_code(lang or self.lang) != language_code(self.lang)
+        return self.name == "sentencex" and rules_for(lang or self.lang) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +103,23 @@ class LineSegmenter:
     def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
         """The spans of each text."""
         return [spans_between(text, (match.end() for match in _LINE_END.finditer(text))) for text in texts]
+
+
+@dataclass(frozen=True, slots=True)
+class OneLanguageSegmenter:
+    """A segmenter of one language for the texts in it, and sentencex for those in others."""
+
+    options: SegmenterOptions
+    segmenter: Segmenter
+
+    def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
+        """The spans of each text."""
+        results: dict[int, Spans] = {}
+        for is_other, segmenter in ((False, self.segmenter), (True, SentencexSegmenter())):
+            chosen = [i for i, lang in enumerate(langs) if self.options.falls_back(lang) == is_other]
+            found = segmenter.segment([texts[i] for i in chosen], [langs[i] for i in chosen])
+            results.update(zip(chosen, found, strict=True))
+        return [results[i] for i in range(len(texts))]
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -121,8 +151,10 @@ def _load(options: SegmenterOptions) -> Segmenter:
     if options.name == "lines":
         return LineSegmenter()
     if options.name in _NEURAL:
-        model = load_stanza(options.lang, options.stanza_dir, options.stanza_device)
-        return StanzaSegmenter(model) if options.name == "stanza" else CascadeSegmenter(model)
+        model = load_stanza(_model_lang(options), options.stanza_dir, options.stanza_device)
+        return OneLanguageSegmenter(
+            options, StanzaSegmenter(model) if options.name == "stanza" else CascadeSegmenter(model)
+        )
     factory = _own_factory(options.name) if ":" in options.name else load_plugin(SEGMENTERS, options.name)
     name = f"segmenter {options.name!r}" + (
         f" of {origin}" if (origin := plugin_origin(SEGMENTERS, options.name)) else ""
@@ -136,6 +168,11 @@ def _load(options: SegmenterOptions) -> Segmenter:
     if not callable(getattr(segmenter, "segment", None)):
         raise SegmenterError(f"{name}: expected an object with segment(texts, langs), got {segmenter!r}")
     return cast(Segmenter, segmenter)
+
+
+def _model_lang(options: SegmenterOptions) -> str:
+    """As Stanza names it, which has models of scripts too, such as "zh-hans"."""
+    return "en" if options.name == "cascade" else options.lang
 
 
 def _own_factory(name: str) -> object:
@@ -155,6 +192,18 @@ def prepare_segmenter(options: SegmenterOptions) -> None:
     A Stanza model that is not in its folder is fetched into it.
     """
     if options.name in _NEURAL:
-        prepare_stanza(options.lang, options.stanza_dir)
+        prepare_stanza(_model_lang(options), options.stanza_dir)
     elif options.name not in _NAMES:
         load_segmenter(options)
+
+
+def language_note(options: SegmenterOptions) -> str | None:
+    """What is used for a language that sentencex has no rules of its own for, in one line.
+
+    >>> language_note(SegmenterOptions(lang="sv"))
+    "lang: sentencex has no rules of its own for 'sv'; it uses those of 'en'"
+    """
+    rules = rules_for(options.lang) or "en"
+    if options.name != "sentencex" or rules == language_code(options.lang):
+        return None
+    return f"lang: sentencex has no rules of its own for {options.lang!r}; it uses those of {rules!r}"

@@ -29,7 +29,7 @@ _IS_SPACE = np.isin(np.arange(0x3002), _SPACES)  # as Stanza sees it; the last s
 
 
 class StanzaSegmenter:
-    """Sentence spans by the model of a Stanza tokenizer; the languages of single texts are not looked at."""
+    """Sentence spans by the model of a Stanza tokenizer, for texts in its language."""
 
     def __init__(self, model: TokenizerModel) -> None:
         self._model = model

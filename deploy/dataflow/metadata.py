@@ -20,7 +20,7 @@ _BY_NAME = {
     "tokenizer": r"^\S+$",
     "format": r"^[\w.:-]+$",
     "segmenter": r"^[\w.:-]+$",
-    "lang": r"^[A-Za-z]{2,12}([-_][A-Za-z0-9]+)*$",
+    "lang": r"^(auto|[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*)$",
 }
 _BY_TYPE = {
     "bool": ("BOOLEAN", r"^(true|false)$"),

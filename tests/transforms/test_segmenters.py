@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from noisebeam.transforms.segmenters import (
     CheckedSegmenter,
     LineSegmenter,
+    OneLanguageSegmenter,
     Segmenter,
     SegmenterError,
     SegmenterOptions,
     Spans,
+    language_note,
     load_segmenter,
     prepare_segmenter,
 )
@@ -127,6 +129,8 @@ def test_a_module_that_is_not_there_is_an_error_before_the_build() -> None:
             "^segmenter: expected sentencex, stanza, cascade, lines or package.module:factory, got 'spacy'$",
         ),
         ({"lang": ""}, "^lang: expected a language code such as 'en' or 'zh-hans', got ''$"),
+        ({"lang": "klingon"}, "^lang: expected a language code such as 'en' or 'zh-hans', got 'klingon'$"),
+        ({"lang": "jp"}, "^lang: expected a language code such as 'en' or 'zh-hans', got 'jp'$"),
         ({"lang": "en us"}, "^lang: expected a language code such as 'en' or 'zh-hans', got 'en us'$"),
         ({"stanza_dir": "x"}, "^stanza_dir: expected only with segmenters stanza and cascade, got it with 's"),
         ({"name": "stanza", "stanza_device": "gpu"}, "^stanza_device: expected cpu, cuda or cuda:N, got 'gpu'$"),
@@ -140,6 +144,44 @@ def test_a_module_that_is_not_there_is_an_error_before_the_build() -> None:
 def test_nonsensical_options_are_refused(settings: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SegmenterOptions(**settings)
+
+
+def test_texts_in_other_languages_than_the_model_s_go_to_sentencex() -> None:
+    options = SegmenterOptions(name="stanza", lang="zh-hans")
+    segmenter = OneLanguageSegmenter(options, HalfSegmenter())
+    texts, langs = ["One. Two.", "一。二。", "Ein. Zwei.", "三。四。"], ["en", "zh", "de", None]
+    spans = [found.tolist() for found in segmenter.segment(texts, langs)]
+    assert spans == [[[0, 4], [5, 9]], [[0, 2], [2, 4]], [[0, 4], [5, 10]], [[0, 2], [2, 4]]]
+    assert [options.falls_back(lang) for lang in langs] == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "lang", "fallen"),
+    [
+        ("sentencex", ["tlh", "sv", "und"], True),
+        ("sentencex", ["en", "zh-Hant", "bar", "eng_Latn", None], False),
+        ("cascade", ["de", "zh", "und"], True),
+        ("cascade", ["en-GB", None], False),
+        ("lines", ["tlh", None], False),
+    ],
+)
+def test_what_falls_back(name: str, lang: list[str | None], fallen: bool) -> None:
+    options = SegmenterOptions(name=name)
+    assert {options.falls_back(code) for code in lang} == {fallen}
+
+
+@pytest.mark.parametrize(
+    ("name", "lang", "note"),
+    [
+        ("sentencex", "en", None),
+        ("sentencex", "zh-Hans", None),
+        ("sentencex", "bar", "lang: sentencex has no rules of its own for 'bar'; it uses those of 'de'"),
+        ("sentencex", "tlh", "lang: sentencex has no rules of its own for 'tlh'; it uses those of 'en'"),
+        ("lines", "tlh", None),
+    ],
+)
+def test_what_is_used_for_a_language_without_rules_is_told(name: str, lang: str, note: str | None) -> None:
+    assert language_note(SegmenterOptions(name=name, lang=lang)) == note
 
 
 def test_options_travel_to_workers() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisebeam.transforms.sentencex_segmenter import SentencexSegmenter
+from noisebeam.transforms.sentencex_segmenter import _RULES_FOR, SentencexSegmenter, rules_for
 from noisebeam.transforms.spans import find_broken_law
 
 languages = st.sampled_from(["en", "zh", "ja", "ar", "th", "hi", "de", "xx", "zh-Hans", "pt_BR", ""])
@@ -43,6 +43,31 @@ texts = st.one_of(st.text(), st.lists(pieces).map("".join))
 def sentences(text: str, lang: str | None = "en") -> list[str]:
     (spans,) = SentencexSegmenter().segment([text], [lang])
     return [text[start:end] for start, end in spans.tolist()]
+
+
+# Abbreviations that tell the rules of any two languages apart, but for three pairs.
+ABBREVIATIONS = "ا.د б.р дм d.å o.ä ff sq বি al ca co gr Δρ બી बी ಬಿ ഡോ ਬੀ బి r.-v"
+ALIKE = {"zh": "en", "mr": "hi", "my": "ja"}
+
+
+def rules(lang: str) -> list[int]:
+    text = "\n\n".join(f"Xy {word}. Qq zz" for word in ABBREVIATIONS.split()) + "\n\nA։ B"
+    (spans,) = SentencexSegmenter().segment([text], [lang])
+    return [start for start, _ in spans.tolist()]
+
+
+def test_related_languages_are_those_of_sentencex() -> None:
+    found = {lang: rules(lang) for lang in _RULES_FOR}
+    assert [lang for lang in found if found[lang] != rules(_RULES_FOR[lang])] == []
+    own = sorted(set(_RULES_FOR.values()))
+    alike = [(a, b) for a in own for b in own if a < b and found[a] == found[b]]
+    assert sorted(alike) == sorted((min(pair), max(pair)) for pair in ALIKE.items())
+
+
+@pytest.mark.parametrize("lang", ["sv", "ko", "th", "tr", "tlh", "und"])
+def test_a_language_without_rules_or_relatives_has_those_of_english(lang: str) -> None:
+    assert rules_for(lang) is None
+    assert rules(lang) == rules("en")
 
 
 @given(texts, languages)

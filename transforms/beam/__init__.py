@@ -1,6 +1,7 @@
 """The PTransforms: each wires a pure function of this package into a Beam pipeline, and can be used alone.
 
     documents, dead_letters = pipeline | ReadDocuments(["corpus/*.jsonl.gz"])
+    documents = documents | DetectLanguages()
     documents, counts = documents | CleanDocuments(CleaningOptions(normalize=True, drop_duplicates=True))
     sentences, more = documents | SegmentSentences()
     windows, more_still = sentences | BuildWindows(tokenizer="facebook/bart-base")
@@ -14,13 +15,14 @@ and the reason. What CleanDocuments is asked to leave out, it counts. Nothing is
 
 from noisebeam.transforms.beam.clean import CleanDocuments
 from noisebeam.transforms.beam.encode import ApplyNoise, BuildWindows, EncodeWindows
-from noisebeam.transforms.beam.read import ReadDocuments, SegmentSentences
+from noisebeam.transforms.beam.read import DetectLanguages, ReadDocuments, SegmentSentences
 from noisebeam.transforms.beam.write import WriteShards
 
 __all__ = [
     "ApplyNoise",
     "BuildWindows",
     "CleanDocuments",
+    "DetectLanguages",
     "EncodeWindows",
     "ReadDocuments",
     "SegmentSentences",

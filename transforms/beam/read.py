@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
@@ -22,6 +24,8 @@ from noisebeam.transforms.beam.common import (
 from noisebeam.transforms.documents import DeadLetter, Document
 from noisebeam.transforms.files import FilePart, expand_inputs
 from noisebeam.transforms.formats import ReadOptions, read_documents, split_inputs
+from noisebeam.transforms.language_detection import check_detector, detect_language
+from noisebeam.transforms.languages import UNDETERMINED, language_code
 from noisebeam.transforms.segmenters import Segmenter, SegmenterOptions, Spans, load_segmenter
 
 SegmentedDocument = tuple[Document, Spans]
@@ -72,11 +76,25 @@ class ReadDocuments(beam.PTransform):  # type: ignore[misc]
         return {"patterns": ", ".join(self.patterns), "format": self.options.format, "parts": len(self.parts)}
 
 
+class DetectLanguages(beam.PTransform):  # type: ignore[misc]
+    """Give documents that name no language the one that `detect_language` finds, or "und"."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        check_detector()
+
+    def expand(self, documents: Any) -> Any:
+        return documents | "Detect" >> beam.Map(_with_language).with_output_types(Document)
+
+
 class SegmentSentences(beam.PTransform):  # type: ignore[misc]
     """Find the sentences of documents: gives `(segmented, dead_letters)`.
 
     A segmented document is a pair of the document and its sentences' spans, int64 of shape (sentences, 2). Documents go
-    to the segmenter in batches of about 64,000 characters; it is loaded once per worker process.
+    to the segmenter in batches of about 64,000 characters; it is loaded once per worker process. Counters say how many
+    documents there are in each language (`documents-in-en`), how many of them name none (`documents-without-language`),
+    and how many are not segmented as asked for, as the segmenter does not know their language
+    (`documents-by-fallback`).
     """
 
     def __init__(self, options: SegmenterOptions = SegmenterOptions()) -> None:  # noqa: B008
@@ -93,6 +111,13 @@ class SegmentSentences(beam.PTransform):  # type: ignore[misc]
 
     def display_data(self) -> dict[str, Any]:
         return {"segmenter": self.options.name, "lang": self.options.lang}
+
+
+def _with_language(document: Document) -> Document:
+    if document.lang is not None:
+        return document
+    with timed("detect"):
+        return replace(document, lang=detect_language(document.text))
 
 
 def _characters(document: Document) -> int:
@@ -133,6 +158,7 @@ class _Segment(beam.DoFn):  # type: ignore[misc]
         texts, langs = [document.text for document in documents], [document.lang for document in documents]
         with timed("segment"):
             found = self._segmenter.segment(texts, langs)
+        self._count(langs)
         for document, spans in zip(documents, found, strict=True):
             if len(spans):
                 sentences.inc(len(spans))
@@ -140,3 +166,12 @@ class _Segment(beam.DoFn):  # type: ignore[misc]
                 yield document, np.asarray(spans, dtype=np.int64)
             else:
                 yield rejected(document, f"segmenter {self._options.name!r} found no sentence in the text")
+
+    def _count(self, langs: Sequence[str | None]) -> None:
+        for lang, number in Counter(langs).items():
+            code = language_code(lang or self._options.lang) or UNDETERMINED
+            counter(f"documents-in-{code}").inc(number)
+            if lang is None:
+                counter("documents-without-language").inc(number)
+            if self._options.falls_back(lang):
+                counter("documents-by-fallback").inc(number)

@@ -54,11 +54,20 @@ class ReadDocuments(beam.PTransform):  # type: ignore[misc]
       format: jsonl, text, paragraphs, parquet, warc, or auto, which goes by the names of the files.
       text_field: Field that holds the text.
       id_field: Field that holds the id; without one it comes from the text.
+      lang_field: Field that holds the code of the language, if there is one.
     """
 
-    def __init__(self, input: list[str], format: str = "auto", text_field: str = "text", id_field: str = "id") -> None:
+    def __init__(
+        self,
+        input: list[str],
+        format: str = "auto",
+        text_field: str = "text",
+        id_field: str = "id",
+        lang_field: str | None = None,
+    ) -> None:
         super().__init__()
-        self._read = plain.ReadDocuments(input, ReadOptions(format=format, text_field=text_field, id_field=id_field))
+        options = ReadOptions(format=format, text_field=text_field, id_field=id_field, lang_field=lang_field)
+        self._read = plain.ReadDocuments(input, options)
 
     def expand(self, pipeline: Any) -> dict[str, Any]:
         documents, letters = pipeline | "Read" >> self._read

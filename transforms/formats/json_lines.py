@@ -30,4 +30,4 @@ def _parse(content: str, options: ReadOptions) -> Document:
         raise BadRecordError(f"expected JSON, got something else: {error}") from error
     if not isinstance(value, dict):
         raise BadRecordError(f"expected a JSON object, got {kind_of(value)}")
-    return document_of_fields(value, options.text_field, options.id_field)
+    return document_of_fields(value, options.text_field, options.id_field, options.lang_field)

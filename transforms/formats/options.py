@@ -19,6 +19,7 @@ ENDINGS = {
     ".wet": "warc",
 }
 NAMES = ("auto", "jsonl", "text", "paragraphs", "parquet", "warc")
+_WITHOUT_FIELDS = ("text", "paragraphs", "warc")
 MAX_RECORD_BYTES = 2**30
 
 
@@ -30,6 +31,7 @@ class ReadOptions:
     "warc" (web archives, and the WET files made of them), the name of a format that another package adds (`plugins`),
     or "auto": by the file's name, which ends in `.NAME` for the format NAME of another package. `text_field` and
     `id_field` name the fields of a JSON record or the columns of a parquet file; the id may be absent or null.
+    `lang_field` names the one with a language's code, such as "en", "zh-Hans" or "deu_Latn", if there is one.
     `encoding` is that of JSON and text, by Python's name for it; a byte order mark is dropped. A record of more than
     `max_record_bytes` is not read whole: it becomes a dead letter with its beginning, which bounds the memory.
     """
@@ -37,6 +39,7 @@ class ReadOptions:
     format: str = "auto"
     text_field: str = "text"
     id_field: str = "id"
+    lang_field: str | None = None
     encoding: str = "utf-8"
     max_record_bytes: int = MAX_RECORD_BYTES
 
@@ -44,11 +47,14 @@ class ReadOptions:
         if self.format not in NAMES and self.format not in plugin_names(FORMATS):
             known = ", ".join((*NAMES, *plugin_names(FORMATS)))
             raise ValueError(f"format: expected one of {known}, got {self.format!r}")
-        for name, value in (("text_field", self.text_field), ("id_field", self.id_field)):
-            if not isinstance(value, str) or not value:
+        for name in ("text_field", "id_field", "lang_field"):
+            value = getattr(self, name)
+            if value == "" or not (isinstance(value, str) or (name == "lang_field" and value is None)):
                 raise ValueError(f"{name}: expected the name of a field, got {value!r}")
         if self.text_field == self.id_field:
             raise ValueError(f"id_field: expected another field than text_field, got {self.id_field!r} for both")
+        if self.lang_field is not None and self.format in _WITHOUT_FIELDS:
+            raise ValueError(f"lang_field: expected only where records have fields, got it with {self.format!r}")
         _check_encoding(self.encoding)
         if self.max_record_bytes < 1:
             raise ValueError(f"max_record_bytes: expected at least 1, got {self.max_record_bytes}")

@@ -28,15 +28,16 @@ Fields = dict[str, object]
 
 
 def read_parquet(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
-    """A document for each row; of the columns only those with text and id are read.
+    """A document for each row; of the columns only those with text, id and language are read.
 
     `start` and `end` of the part number row groups.
     """
     with _open(part.url) as file:
         names = file.schema_arrow.names
-        columns = [name for name in (options.text_field, options.id_field) if name in names]
-        if options.text_field not in names:
-            raise DamagedFileError(f"expected a column {options.text_field!r}, got {', '.join(names)}")
+        columns = [name for name in (options.text_field, options.id_field, options.lang_field) if name in names]
+        for name in (options.text_field, options.lang_field):
+            if name is not None and name not in names:
+                raise DamagedFileError(f"expected a column {name!r}, got {', '.join(names)}")
         groups = range(part.start, file.num_row_groups if part.end is None else part.end)
         number = sum(file.metadata.row_group(group).num_rows for group in range(part.start))
         for batch in file.iter_batches(_ROWS, row_groups=list(groups), columns=columns):
@@ -88,7 +89,7 @@ def _read_row(
     try:
         if isinstance(fields, BadRecordError):
             raise fields
-        document = document_of_fields(fields, options.text_field, options.id_field)
+        document = document_of_fields(fields, options.text_field, options.id_field, options.lang_field)
         return replace(document, source=url, position=number)
     except BadRecordError as error:
         return DeadLetter(url, number, str(error), _whole_row(file, number))

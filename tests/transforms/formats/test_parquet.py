@@ -56,6 +56,15 @@ def test_columns_are_selectable_and_of_any_type_of_string(tmp_path: Path) -> Non
     ]
 
 
+def test_a_column_names_the_language(tmp_path: Path) -> None:
+    columns = {"id": ["1", "2"], "text": ["One.", "Zwei."], "lang": ["eng", None]}
+    url = write(tmp_path / "a.parquet", columns)
+    assert read(url, ReadOptions(lang_field="lang")) == [Document("1", "One.", "en"), Document("2", "Zwei.")]
+    (letter,) = read(url, ReadOptions(lang_field="language"))
+    assert isinstance(letter, DeadLetter)
+    assert letter.reason.startswith("expected a column 'language', got id, text, lang; ")
+
+
 @pytest.mark.parametrize("part_bytes", [1, 300, 10**9])
 def test_parts_of_row_groups_hold_every_row_once(tmp_path: Path, part_bytes: int) -> None:
     url = write(tmp_path / "a.parquet", {"text": [f"Text {i}." for i in range(1000)]}, row_group_size=70)

@@ -42,6 +42,16 @@ def test_fields_are_selectable() -> None:
     assert read(b'{"name": "x", "body": "One.", "text": 3}', options=options) == [Document("x", "One.")]
 
 
+@pytest.mark.parametrize(
+    ("value", "lang"),
+    [('"zho_Hans"', "zh"), ('"de"', "de"), ('"tlh"', "tlh"), ('"Deutsch"', None), ("null", None), ("7", None)],
+)
+def test_a_field_names_the_language(value: str, lang: str | None) -> None:
+    record = f'{{"id": 1, "text": "One.", "language": {value}}}'.encode()
+    assert read(record, options=ReadOptions(lang_field="language")) == [Document("1", "One.", lang)]
+    assert read(record) == [Document("1", "One.")]
+
+
 @pytest.mark.parametrize("record", [b'{"text": "One."}', b'{"id": null, "text": "One."}'])
 def test_a_missing_id_is_a_hash_of_the_text(record: bytes) -> None:
     assert read(record) == [Document("dcc47be7abc04d47807ee464d18fba2d", "One.")]
@@ -263,6 +273,8 @@ def test_a_name_that_tells_no_format_is_an_error(name: str) -> None:
     [
         ({"format": "csv"}, "^format: expected one of auto, jsonl, text, paragraphs, parquet, warc, got 'csv'$"),
         ({"text_field": ""}, "^text_field: expected the name of a field, got ''$"),
+        ({"lang_field": ""}, "^lang_field: expected the name of a field, got ''$"),
+        ({"lang_field": "l", "format": "warc"}, "^lang_field: expected only where records have fields, got it with 'w"),
         ({"id_field": "text"}, "^id_field: expected another field than text_field, got 'text' for both$"),
     ],
 )
