@@ -20,15 +20,12 @@ PYTHON = (sys.executable, "-m")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m")
 NOT_LEARNED = "expected a loss below 0.8 of the entropy at the end, got more; train for more --steps"
 
-# Each script with what its last part shows.
+# Each script with what its last part shows; the tests below run mlm, t5 and causal as they are.
 SCRIPTS = [
-    ("mlm", "was: "),
     ("mlm --lang zh --whole-words", "was: "),
     ("bart", "restored "),
     ("bart --recipe token-masking", "restored "),
-    ("t5", "filled "),
     ("t5 --recipe ul2", "filled "),
-    ("causal", "sampled "),
     ("causal --padding left", "sampled "),
     ("causal --model bloom --padding left", "sampled "),
     ("causal --packed 128", "sampled "),
@@ -59,7 +56,7 @@ def figures(output: str) -> tuple[float, float, float]:
 def test_a_script_builds_trains_and_shows_what_the_model_makes(
     script: str, shown: str, shared: Path, tmp_path: Path
 ) -> None:
-    output, errors = run(f"{script} --steps 30", tmp_path, shared)
+    output, errors = run(f"{script} --steps 20", tmp_path, shared)
     start, end, baseline = figures(output)
     assert 0 < baseline < start
     assert end < start
