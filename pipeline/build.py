@@ -88,7 +88,8 @@ def build(options: BuildOptions, beam_flags: Sequence[str] = (), quiet: bool = F
             print(f"noisebeam: {note}", file=sys.stderr)
         progress = None
         if is_local(beam_options):
-            progress = stack.enter_context(show_progress(prepared.read.spreads_documents, quiet))
+            read_first = prepared.read.spreads_documents and not options.cleaning_options.drops
+            progress = stack.enter_context(show_progress(read_first, quiet))
         assemble(pipeline, prepared, progress)
         result = pipeline.run()
         if not _wait(result, beam_options):

@@ -46,6 +46,11 @@ class CleaningOptions:
         _check("keep_langs", all(self.keep_langs), "language codes", self.keep_langs)
 
     @property
+    def drops(self) -> bool:
+        """Whether documents may be left out."""
+        return self.compares or bool(self.keep_langs) or (self.min_chars, self.max_chars) != (None, None)
+
+    @property
     def compares(self) -> bool:
         """Whether documents are compared with each other."""
         return self.drop_duplicates or self.near_duplicates is not None

@@ -24,8 +24,11 @@ pipeline:
   transforms:
     - type: ReadDocuments
       config: {input: ["{folder}/*.jsonl"]}
-    - type: SegmentSentences
+    - type: CleanDocuments
       input: ReadDocuments.documents
+      config: {normalize: true, drop_duplicates: true}
+    - type: SegmentSentences
+      input: CleanDocuments.documents
     - type: BuildWindows
       input: SegmentSentences.sentences
       config: {tokenizer: "{tokenizer}", max_tokens: 32}
@@ -38,7 +41,9 @@ pipeline:
     - type: WriteShards
       input:
         samples: ApplyNoise
+        counts: CleanDocuments.counts
         unread: ReadDocuments.dead_letters
+        uncleaned: CleanDocuments.dead_letters
         unsegmented: SegmentSentences.dead_letters
         unencoded: BuildWindows.dead_letters
       config:
@@ -64,9 +69,10 @@ def run_yaml(text: str, folder: Path, **places: object) -> None:
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    """Documents of several windows, one without an id, and one bad record."""
+    """Documents of several windows, a copy of one, one without an id, and one bad record."""
     records = [{"id": f"document {i}", "text": TEXT * (i % 5 + 1) + str(i)} for i in range(20)]
-    lines = [*map(json.dumps, records), json.dumps({"text": TEXT}), "no JSON"]
+    copy = {"id": "a copy", "text": records[0]["text"]}
+    lines = [*map(json.dumps, [*records, copy]), json.dumps({"text": TEXT}), "no JSON"]
     (tmp_path / "corpus.jsonl").write_text("\n".join(lines))
     return tmp_path
 
@@ -75,11 +81,13 @@ def test_a_yaml_pipeline_writes_the_shards_of_a_build(corpus: Path, tokenizer: s
     run_yaml(PIPELINE, corpus, tokenizer=tokenizer, output=corpus / "yaml")
     build = (sys.executable, "-m", "noisebeam.pipeline.cli", "build", "--input", f"{corpus}/*.jsonl", "--output")
     sizes = ("--max-tokens", "32", "--num-shards", "3", "--recipe", "bart", "--seed", "7", "--max-bad-fraction", "0.5")
-    subprocess.run([*build, f"{corpus}/build", "--tokenizer", tokenizer, *sizes], check=True, timeout=300)
+    cleaning = ("--normalize", "--drop-duplicates")
+    subprocess.run([*build, f"{corpus}/build", "--tokenizer", tokenizer, *sizes, *cleaning], check=True, timeout=300)
     ours, theirs = (read_manifest(str(corpus / name)) for name in ("build", "yaml"))
     assert len(ours.shards) == 3
     assert theirs.shards == ours.shards
     assert theirs.counts == ours.counts
+    assert ours.counts["dropped_duplicates"] == 1
     assert (theirs.recipe, theirs.fields) == (ours.recipe, ours.fields)
     assert [path.read_text() for path in (corpus / "yaml/dead_letters").iterdir()] == [
         path.read_text() for path in (corpus / "build/dead_letters").iterdir()

@@ -6,6 +6,7 @@ Transforms that can meet a bad record have two outputs, the second of which is `
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from apache_beam.typehints.row_type import RowTypeConstraint
 import noisebeam.transforms.beam as plain
 from noisebeam.transforms.beam.common import DEAD_LETTERS, dead_letter
 from noisebeam.transforms.beam.read import SegmentedDocument
+from noisebeam.transforms.cleaning import CleaningOptions
 from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, make_document
 from noisebeam.transforms.finish import Failure
 from noisebeam.transforms.formats import ReadOptions
@@ -43,6 +45,7 @@ _WINDOW = [
 ]
 _SAMPLE = [("key", int), ("document", str), ("window", int), ("fields", Fields)]
 _LETTER = [*_PLACE, ("reason", str), ("record", bytes | None)]
+_COUNT = [("name", str), ("number", int)]
 _WRITTEN = [("manifest", str), ("samples", int), ("tokens", int)]
 
 
@@ -72,6 +75,53 @@ class ReadDocuments(beam.PTransform):  # type: ignore[misc]
     def expand(self, pipeline: Any) -> dict[str, Any]:
         documents, letters = pipeline | "Read" >> self._read
         return {"documents": documents | "Rows" >> _map(_document_row, _DOCUMENT), DEAD_LETTERS: letters | _letters()}
+
+
+class CleanDocuments(beam.PTransform):  # type: ignore[misc]
+    """Mend documents, and drop those not wanted: outputs `documents`, `counts` of what was done, and `dead_letters`.
+
+    Args:
+      normalize: Bring the text to Unicode's form NFC.
+      remove_controls: Remove control characters but tabs and line ends.
+      min_chars: Drop documents of fewer characters.
+      max_chars: Drop documents of more characters.
+      keep_langs: Drop documents in other languages.
+      drop_duplicates: Of documents with the same text keep one.
+      near_duplicates: Of documents at least this similar (0.5 to 1) keep one.
+      lang: Language of documents that do not say theirs.
+    """
+
+    def __init__(
+        self,
+        normalize: bool = False,
+        remove_controls: bool = False,
+        min_chars: int | None = None,
+        max_chars: int | None = None,
+        keep_langs: list[str] | None = None,
+        drop_duplicates: bool = False,
+        near_duplicates: float | None = None,
+        lang: str = "en",
+    ) -> None:
+        super().__init__()
+        options = CleaningOptions(
+            normalize=normalize,
+            remove_controls=remove_controls,
+            min_chars=min_chars,
+            max_chars=max_chars,
+            keep_langs=tuple(keep_langs or ()),
+            drop_duplicates=drop_duplicates,
+            near_duplicates=near_duplicates,
+        )
+        self._clean = plain.CleanDocuments(options, lang)
+
+    def expand(self, rows: Any) -> dict[str, Any]:
+        documents = rows | "Documents" >> beam.ParDo(_ToDocuments()).with_outputs(DEAD_LETTERS, main="documents")
+        cleaned, counts = documents.documents | "Clean" >> self._clean
+        return {
+            "documents": cleaned | "Rows" >> _map(_document_row, _DOCUMENT),
+            "counts": counts | "CountRows" >> _map(_count_row, _COUNT),
+            DEAD_LETTERS: documents[DEAD_LETTERS] | _letters(),
+        }
 
 
 class SegmentSentences(beam.PTransform):  # type: ignore[misc]
@@ -156,8 +206,8 @@ class ApplyNoise(beam.PTransform):  # type: ignore[misc]
 class WriteShards(beam.PTransform):  # type: ignore[misc]
     """Write samples to shards, and last of all the manifest; the output tells where it is.
 
-    Inputs are samples, or `samples` and any number of others with dead letters. A build with too many bad records
-    fails.
+    Inputs are samples, or `samples`, the `counts` of CleanDocuments, and any number of others with dead letters. A
+    build with too many bad records fails.
 
     Args:
       output: Folder or fsspec URL to write to.
@@ -192,11 +242,16 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
         collections = dict(inputs) if isinstance(inputs, Mapping) else {"samples": inputs}
         start_output(self._output, self._tokenizer, overwrite=self._overwrite)
         samples = collections.pop("samples") | "Samples" >> _samples()
+        write = copy(self._write)
+        if "counts" in collections:
+            write.counts = collections.pop("counts") | "Counts" >> beam.Map(_count_of).with_output_types(
+                tuple[str, int]
+            )
         letters = [
             rows | f"Letters-{name}" >> beam.Map(_letter_of).with_output_types(DeadLetter)
             for name, rows in collections.items()
         ]
-        return (samples, *letters) | "Write" >> self._write | "Row" >> _map(_written_row, _WRITTEN, self._output)
+        return (samples, *letters) | "Write" >> write | "Row" >> _map(_written_row, _WRITTEN, self._output)
 
 
 def _map(function: Any, fields: list[tuple[str, Any]], *arguments: Any) -> Any:
@@ -267,6 +322,15 @@ def _letter_row(letter: DeadLetter) -> beam.Row:
 
 def _letter_of(row: Any) -> DeadLetter:
     return DeadLetter(row.source, row.position, row.reason, row.record)
+
+
+def _count_row(counted: tuple[str, int]) -> beam.Row:
+    name, number = counted
+    return beam.Row(name=name, number=number)
+
+
+def _count_of(row: Any) -> tuple[str, int]:
+    return row.name, row.number
 
 
 def _written_row(outcome: Manifest | Failure, output: str) -> beam.Row:

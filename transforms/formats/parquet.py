@@ -128,7 +128,7 @@ def _open(url: str) -> Iterator[Any]:
         try:
             with ParquetFile(source, page_checksum_verification=True) as file:
                 yield file
-        except pyarrow.ArrowException as error:
+        except (pyarrow.ArrowException, UnicodeDecodeError) as error:  # the latter: a name that is no UTF-8
             raise DamagedFileError(f"the parquet file is corrupt: {' '.join(str(error).split())}") from error
         except OSError as error:  # pyarrow's own have no errno
             if type(error) is not OSError or error.errno is not None:

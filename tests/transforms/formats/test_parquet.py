@@ -150,3 +150,12 @@ def test_an_id_that_python_cannot_hold_is_a_dead_letter(tmp_path: Path) -> None:
     (letter,) = read(write(tmp_path / "a.parquet", columns))
     assert isinstance(letter, DeadLetter)
     assert letter.reason.startswith("expected a text and an id, got values that cannot be read: ")
+
+
+def test_a_column_whose_name_is_no_utf_8_is_damage(tmp_path: Path) -> None:
+    path = Path(write(tmp_path / "a.parquet", {"text": ["One."], "column": ["x"]}))
+    path.write_bytes(path.read_bytes().replace(b"column", b"colum\xff"))
+    (letter,) = read(str(path))
+    assert isinstance(letter, DeadLetter)
+    assert letter.reason.startswith("the parquet file is corrupt: 'utf-8' codec can't decode byte 0xff")
+    assert split_inputs([str(path)], ReadOptions()) == [FilePart(str(path))]
