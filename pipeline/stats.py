@@ -14,9 +14,9 @@ import numpy as np
 import yaml
 from fsspec.core import url_to_fs
 
+from noisebeam.pipeline.best_fit import best_fit
 from noisebeam.pipeline.cache import ShardCache
 from noisebeam.pipeline.histograms import Bars, histogram, summarise
-from noisebeam.pipeline.packing import best_fit
 from noisebeam.pipeline.source import read_index
 from noisebeam.transforms.manifest import Manifest, read_manifest
 from noisebeam.transforms.noise import Recipe, apply_recipe, check_recipe, load_recipe

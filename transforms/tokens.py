@@ -80,6 +80,7 @@ class Encoder:
     def __init__(self, loaded: LoadedTokenizer) -> None:
         self.vocabulary = loaded.vocabulary
         self._prefix = np.array(self.vocabulary.prefix, dtype=np.int32)
+        self._dtype = np.min_scalar_type(self.vocabulary.size)
         self._tokenizer = loaded.tokenizer
         self._clean = CleanCuts(self._tokenizer)
         self._heads: dict[tuple[str, str, str], _Head] = {}
@@ -120,18 +121,16 @@ class Encoder:
         rest = ids.values[begin + kept : ids.offsets[last]]
         end = np.array(self.vocabulary.suffix if suffix is None else suffix, dtype=np.int32)
         units = self._movable(encoded, first, last)
-        fields: dict[str, Array] = {
-            "ids": np.concatenate([self._prefix, first_head, rest, end]),
-            "sentence_lengths": np.add.reduceat(lengths, units),
-        }
+        tokens = np.concatenate([self._prefix, first_head, rest, end], dtype=self._dtype, casting="unsafe")
+        fields: dict[str, Array] = {"ids": tokens, "sentence_lengths": _narrow(np.add.reduceat(lengths, units))}
         if self.has_alternatives:
             rows = [ids.values[begin : begin + kept]]
             rows += [heads.values[heads.offsets[first + i] : heads.offsets[first + i + 1]] for i in units[1:]]
             head_lengths = encoded.head_lengths[first + units]
             head_lengths[0] = len(first_head)
-            fields["head_lengths"] = head_lengths
-            fields["alternative_lengths"] = np.array([len(row) for row in rows], dtype=np.int64)
-            fields["alternatives"] = np.concatenate(rows)
+            fields["head_lengths"] = _narrow(head_lengths)
+            fields["alternative_lengths"] = _narrow(np.array([len(row) for row in rows]))
+            fields["alternatives"] = np.concatenate(rows, dtype=self._dtype, casting="unsafe")
         return fields
 
     # One sentence after the other -----------------------------------------------------------------------------------
@@ -298,6 +297,11 @@ class Encoder:
 def load_encoder(name: str, fingerprint: str) -> Encoder:
     """The encoder of a tokenizer, made once per process."""
     return Encoder(load_once(name, fingerprint))
+
+
+def _narrow(lengths: Array) -> Array:
+    """The same numbers in the smallest dtype that holds them: samples travel between workers."""
+    return lengths.astype(np.min_scalar_type(lengths.max()))
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int] | None:

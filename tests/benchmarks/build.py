@@ -1,9 +1,10 @@
 """Build throughput against bare tokenisation: the same text, the same cores, one run.
 
-    python tests/benchmarks/build.py CORPUS.jsonl.gz TOKENIZER [--copies 2] [--recipe bart] [--workers 2]
+    python tests/benchmarks/build.py CORPUS.jsonl.gz TOKENIZER [--copies 2] [--recipe bart] [--workers 2] [--spark]
 
 Times `tokenizers.encode_batch` over the texts (already in memory), on one thread and on as many as there are workers,
-and `noisebeam build` as whole commands, start-up included: in one process, and in worker processes.
+and `noisebeam build` as whole commands, start-up included: in one process, and in worker processes. With `--spark` on
+Spark's `local[workers]` too: the start-up of Java and Spark, timed with one document, is told and taken off.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=2, help="how often to repeat the corpus, with other ids")
     parser.add_argument("--recipe", help="noise to bake in")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--spark", action="store_true", help="build on Spark as well")
     arguments = parser.parse_args()
     with gzip.open(arguments.corpus, "rt", encoding="utf-8") as lines:
         documents = [json.loads(line) for line in lines]
@@ -43,11 +45,17 @@ def main() -> None:
         for name, flags in (("build, 1 process", ()), (f"build, {arguments.workers} processes", parallel)):
             recipe = ("--recipe", arguments.recipe) if arguments.recipe else ()
             seconds[name] = time_build(Path(folder), arguments.tokenizer, (*flags, *recipe))
+        if arguments.spark:
+            spark = ("--runner=SparkRunner", f"--spark_master_url=local[{arguments.workers}]", *recipe)
+            start_up = time_start_up(arguments.tokenizer, documents[0], spark)
+            seconds[f"build, Spark without {start_up:.1f} s"] = (
+                time_build(Path(folder), arguments.tokenizer, spark) - start_up
+            )
     print(f"{megabytes:.1f} MB of text, {len(texts):,} documents")
     for name, value in seconds.items():
         ratios = [seconds[f"encode_batch, {threads} threads"] / value for threads in (1, arguments.workers)]
         print(
-            f"{name:28} {value:7.1f} s {megabytes / value:6.2f} MB/s   ratio to encode_batch: "
+            f"{name:32} {value:7.1f} s {megabytes / value:6.2f} MB/s   ratio to encode_batch: "
             + " / ".join(
                 f"{ratio:.2f} ({threads} threads)"
                 for ratio, threads in zip(ratios, (1, arguments.workers), strict=True)
@@ -84,6 +92,13 @@ def time_build(folder: Path, tokenizer: str, flags: tuple[str, ...]) -> float:
     start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - start
+
+
+def time_start_up(tokenizer: str, document: dict[str, str], flags: tuple[str, ...]) -> float:
+    """Seconds that the build of one document takes."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_files(Path(folder), [document], copies=1)
+        return time_build(Path(folder), tokenizer, flags)
 
 
 def write_files(folder: Path, documents: list[dict[str, str]], copies: int) -> None:

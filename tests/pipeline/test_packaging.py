@@ -31,6 +31,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
+@pytest.mark.parametrize("module", ["build", "cli", "inspect", "report", "stats", "verify"])
+def test_the_commands_need_no_torch(module: str) -> None:
+    code = f"import sys; sys.modules['torch'] = None; import noisebeam.pipeline.{module}"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.slow
 def test_a_wheel_with_the_beam_extra_builds_beside_the_users_own_modules(
     wheel: Path, tmp_path: Path, corpus: Path, tokenizer: str

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisebeam.pipeline.packing import best_fit
+from noisebeam.pipeline.best_fit import best_fit
 
 
 def rows_of(lengths, capacity) -> list[list[int]]:
