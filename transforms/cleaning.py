@@ -10,6 +10,7 @@ import unicodedata
 from dataclasses import dataclass, replace
 
 from noisebeam.transforms.documents import Document
+from noisebeam.transforms.languages import language_code
 
 NORMALIZED, WITHOUT_CONTROLS = "normalized_documents", "documents_without_controls"
 TOO_SHORT, TOO_LONG, OTHER_LANGUAGE = "dropped_short", "dropped_long", "dropped_languages"
@@ -43,7 +44,8 @@ class CleaningOptions:
         _check("max_chars", self.max_chars is None or self.max_chars >= least, f"at least {least}", self.max_chars)
         near = self.near_duplicates
         _check("near_duplicates", near is None or 0.5 <= near <= 1, "a similarity from 0.5 to 1", near)
-        _check("keep_langs", all(self.keep_langs), "language codes", self.keep_langs)
+        is_right = all(language_code(code) == code for code in self.keep_langs)
+        _check("keep_langs", is_right, "codes of languages such as 'en' or 'zh'", self.keep_langs)
 
     @property
     def drops(self) -> bool:
@@ -89,13 +91,13 @@ def clean_document(document: Document, options: CleaningOptions, lang: str = "en
     if options.remove_controls and (without := remove_controls(text)) != text:
         text = without
         done.append(WITHOUT_CONTROLS)
-    reason = _reason_to_drop(text, document.lang or lang, options)
+    reason = _reason_to_drop(text, language_code(document.lang or lang), options)
     if reason:
         return None, [*done, reason]
     return (replace(document, text=text) if done else document), done
 
 
-def _reason_to_drop(text: str, lang: str, options: CleaningOptions) -> str:
+def _reason_to_drop(text: str, lang: str | None, options: CleaningOptions) -> str:
     if len(text) < (options.min_chars or 1) or text.isspace():
         return TOO_SHORT
     if options.max_chars is not None and len(text) > options.max_chars:

@@ -55,7 +55,9 @@ def test_what_is_done_to_a_text(text: str, options: dict[str, Any], left: str | 
 
 
 @pytest.mark.parametrize(
-    ("lang", "kept"), [("de", True), ("fr", True), ("zh", False), (None, False)], ids=lambda value: str(value)
+    ("lang", "kept"),
+    [("de", True), ("fr-CA", True), ("zh", False), ("klingon", False), (None, False)],
+    ids=lambda value: str(value),
 )
 def test_only_the_languages_asked_for_are_kept(lang: str | None, kept: bool) -> None:
     text, done = clean("Text.", lang, keep_langs=("de", "fr"))
@@ -81,7 +83,8 @@ def test_a_cleaned_document_keeps_its_id_language_and_place() -> None:
         ({"min_chars": 10, "max_chars": 9}, "^max_chars: expected at least 10, got 9$"),
         ({"near_duplicates": 0.4}, "^near_duplicates: expected a similarity from 0.5 to 1, got 0.4$"),
         ({"near_duplicates": 80}, "^near_duplicates: expected a similarity from 0.5 to 1, got 80$"),
-        ({"keep_langs": ("",)}, r"^keep_langs: expected language codes, got \(''"),
+        ({"keep_langs": ("",)}, r"^keep_langs: expected codes of languages such as 'en' or 'zh', got \(''"),
+        ({"keep_langs": ("en", "zh-Hans")}, r"^keep_langs: .* got \('en', 'zh-Hans'\)$"),
     ],
 )
 def test_nonsensical_options_are_refused(options: dict[str, Any], error: str) -> None:
