@@ -112,3 +112,14 @@ def test_a_build_whose_documents_are_all_dropped_fails_and_says_so(
     assert build(tokenizer, corpus, tmp_path / "out", "--keep-langs", "de", "fr") == 1
     assert "no document is left: cleaning dropped all 3; drop less" in capsys.readouterr().err
     assert not (tmp_path / "out/manifest.json").exists()
+
+
+def test_languages_are_kept_by_what_is_detected(tokenizer: str, tmp_path: Path) -> None:
+    texts = {
+        "en": "The cat sleeps on the mat, and nobody in the house minds.",
+        "de": "Die Katze schläft auf der Matte, und niemand im Haus stört sich daran.",
+        "zh": "猫在垫子上睡觉，家里没有人介意。",
+    }
+    corpus = write(tmp_path / "a.jsonl", list(texts.items()))
+    manifest = built(tokenizer, corpus, tmp_path / "out", "--lang", "auto", "--keep-langs", "en", "zh")
+    assert (manifest.counts["documents"], manifest.counts["dropped_languages"]) == (2, 1)
