@@ -15,6 +15,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, WorkerOptions
 from apache_beam.runners.runner import create_runner
 
+from noisebeam.pipeline.identity import identity
 from noisebeam.pipeline.options import BuildOptions
 from noisebeam.pipeline.probe import TooManyBadRecordsError, probe_input
 from noisebeam.pipeline.progress import (
@@ -42,6 +43,7 @@ from noisebeam.transforms.manifest import Manifest, read_manifest
 from noisebeam.transforms.near_duplicates import check_minhash
 from noisebeam.transforms.noise import Recipe, check_recipe, load_recipe
 from noisebeam.transforms.plugins import CORRUPTIONS, FORMATS, SEGMENTERS, plugin_origin
+from noisebeam.transforms.resume import Begun, find_begun
 from noisebeam.transforms.segmenters import language_note, prepare_segmenter
 from noisebeam.transforms.start import check_replaceable, plan_manifest, start_output
 from noisebeam.transforms.tokenizer import LoadedTokenizer, load_tokenizer
@@ -107,12 +109,14 @@ class PreparedBuild:
     recipe: Recipe | None
     header: Manifest
     read: ReadDocuments
+    begun: Begun = field(default_factory=Begun)
 
 
 def prepare(options: BuildOptions) -> PreparedBuild:
     """Check everything that can be checked before a worker starts, and put the tokenizer where the workers find it.
 
-    Only then is an older build in the same folder no longer a finished one.
+    Only then is an older build in the same folder no longer a finished one. Shards that this very build has finished
+    there, before it was killed, are not made again.
     """
     plan = make_plan(options, ReadDocuments(options.input, options.read_options))
     check_replaceable(options.output, options.overwrite)
@@ -121,7 +125,8 @@ def prepare(options: BuildOptions) -> PreparedBuild:
     if reason := probe_input(plan.read.parts, plan.read.options).reason_to_stop(options.max_bad_fraction):
         fail_build(options.output, Failure(reason, bad_files=False, counts={}))
         raise TooManyBadRecordsError(reason)
-    return replace(plan, tokenizer=tokenizer)
+    begun = find_begun(options.output, identity(options, plan.header, plan.read))
+    return replace(plan, tokenizer=tokenizer, begun=begun)
 
 
 def make_plan(options: BuildOptions, read: ReadDocuments) -> PreparedBuild:
@@ -168,7 +173,7 @@ def assemble(pipeline: beam.Pipeline, prepared: PreparedBuild, progress: int | N
         for step, letters in (("Unread", unread), ("Unsegmented", unsegmented), ("Unencoded", unencoded))
     )
     return (samples, *dead_letters) | "WriteShards" >> WriteShards(
-        options.output, prepared.header, options.num_shards, options.max_bad_fraction, counts
+        options.output, prepared.header, options.num_shards, options.max_bad_fraction, counts, prepared.begun
     )
 
 

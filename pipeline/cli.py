@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ examples:
 Flags that are not listed here go to Beam: --runner, --direct_num_workers and all others.
 Exit status: 0 all well; 1 too many bad records; 2 wrong settings or unreadable input.
 """
+
+_BEAM_STEP = re.compile(r" \[while running '[^']*'\]")  # what Beam adds to the error of a worker
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -56,7 +59,7 @@ def _tell(known: argparse.Namespace, status: int, message: str) -> int:
     """Print the error being handled in one line, or raise it if asked to be verbose."""
     if known.verbose:
         raise
-    print(f"noisebeam: {message}", file=sys.stderr)
+    print(f"noisebeam: {_BEAM_STEP.sub('', message)}", file=sys.stderr)
     return status
 
 

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-import yaml
 
 from noisebeam.pipeline.batched import BatchedDataset, Epoch
 from noisebeam.pipeline.batching import ONE_BY_ONE, Batching, Tail
@@ -25,6 +24,7 @@ from noisebeam.transforms.manifest import Manifest, read_manifest
 from noisebeam.transforms.noise import Recipe, check_recipe, load_recipe
 from noisebeam.transforms.samples import IntArray, Ragged, Sample
 from noisebeam.transforms.vocabulary import Vocabulary
+from noisebeam.transforms.yaml_text import load_yaml
 
 _CHUNK = 2**20  # tokens that are read and noised together
 
@@ -244,5 +244,5 @@ def _objective(recipe: Recipe | None, manifest: Manifest) -> str:
     if recipe is not None:
         return recipe.objective
     if manifest.baked and manifest.recipe is not None:
-        return str(yaml.safe_load(manifest.recipe)["objective"])
+        return str(load_yaml(manifest.recipe)["objective"])
     return "clean"

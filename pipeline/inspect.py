@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 from rich.console import Console
 
 from noisebeam.pipeline import mask_pictures as draw
@@ -24,6 +23,7 @@ from noisebeam.transforms.samples import Array, FlatBatch, batch_samples
 from noisebeam.transforms.storage import join
 from noisebeam.transforms.tokenizer import load_tokenizer
 from noisebeam.transforms.vocabulary import Vocabulary
+from noisebeam.transforms.yaml_text import load_yaml
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _recipes(manifest: Manifest, names: Sequence[str]) -> list[Recipe]:
     if manifest.recipe is None:
         return []
     try:
-        return [load_recipe(yaml.safe_load(manifest.recipe))]
+        return [load_recipe(load_yaml(manifest.recipe))]
     except ValueError as error:
         packages = ", ".join(sorted(set(manifest.plugins.values())))
         raise ValueError(f"{error}{packages and f'; this build used {packages}: install what is missing'}") from error

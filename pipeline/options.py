@@ -9,12 +9,11 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from noisebeam.transforms.cleaning import CleaningOptions
 from noisebeam.transforms.formats import ReadOptions
 from noisebeam.transforms.segmenters import SegmenterOptions
 from noisebeam.transforms.windows import WindowOptions
+from noisebeam.transforms.yaml_text import load_yaml
 
 _GROUPS = {
     "documents": ("input", "format", "encoding", "text_field", "id_field", "lang_field", "max_bad_fraction"),
@@ -203,11 +202,13 @@ def read_options(arguments: argparse.Namespace) -> BuildOptions:
 
 def _read_config(path: str) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"--config {path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise SettingsError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from error
+    try:
+        values = load_yaml(text)
+    except ValueError as error:
+        raise SettingsError(f"--config {path}: not YAML: {error}") from error
     if not isinstance(values, Mapping):
         raise SettingsError(f"--config {path}: expected settings by name, got {type(values).__name__}")
     settings = {setting.name: setting for setting in fields(BuildOptions)}

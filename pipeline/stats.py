@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import yaml
 from fsspec.core import url_to_fs
 
 from noisebeam.pipeline.best_fit import best_fit
@@ -28,6 +27,7 @@ from noisebeam.transforms.shard_reader import Block, ShardError, parse_block, pa
 from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import join
 from noisebeam.transforms.vocabulary import Vocabulary
+from noisebeam.transforms.yaml_text import load_yaml
 
 BATCH_SIZES = (8, 32, 128)
 _BLOCKS = 4  # of each shard looked into
@@ -199,7 +199,7 @@ def _blocks(url: str, info: ShardInfo, index: ShardIndex) -> Iterator[Block]:
 def _recipe(manifest: Manifest, name: str | None) -> Recipe | None:
     if name is not None:
         return load_recipe(name)
-    return load_recipe(yaml.safe_load(manifest.recipe)) if manifest.recipe is not None else None
+    return load_recipe(load_yaml(manifest.recipe)) if manifest.recipe is not None else None
 
 
 def _totals(manifest: Manifest) -> dict[str, str]:

@@ -17,10 +17,13 @@ from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import exists, join, list_names, publish, read_bytes, remove
 
 DEAD_LETTERS_FOLDER = "dead_letters"
+TOKENIZER_FOLDER = "tokenizer"
 FAILURE_NAME = "failure.json"
 
 _NAMED_FILES = 3
-_OURS = re.compile(r"(shard|dead-letters)-\d+-of-\d+\.(tar|index\.npz|jsonl)|\..*\.[0-9a-f]{32}\.tmp")
+_OURS = re.compile(
+    r"(shard|dead-letters)-\d+-of-\d+\.(tar|index\.npz|json|jsonl)|\.writable-[0-9a-f]{32}|\..*\.[0-9a-f]{32}\.tmp"
+)
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,12 @@ def finish_build(
     if reason is None:
         manifest = replace(header, shards=tuple(shards), counts=counts)
         remove(join(url, FAILURE_NAME))
-        write_manifest(url, manifest)
         _sweep(url, shards, dead_letters)
+        write_manifest(url, manifest)
         return manifest
-    failure = fail_build(url, Failure(reason, any(part.bad_files for part in dead_letters), counts))
+    failure = Failure(reason, any(part.bad_files for part in dead_letters), counts)
     _sweep(url, shards, dead_letters)
-    return failure
+    return fail_build(url, failure)
 
 
 def fail_build(url: str, failure: Failure) -> Failure:
@@ -124,11 +127,16 @@ def _reason_to_fail(
 
 
 def _sweep(url: str, shards: Sequence[ShardInfo], dead_letters: Sequence[DeadLetterPart]) -> None:
-    """Remove what older builds into the same folder left, and killed writers: shards, dead letters, temporary files."""
+    """Remove what older builds into the same folder left, and killed writers: shards, dead letters, temporary files.
+
+    The records of this build's shards go too. All that before the manifest comes, so that a folder which has one is
+    clean.
+    """
     shard_files = {name for shard in shards for name in (shard.name, shard.index_name)}
     for folder, kept in (
         (url, shard_files),
         (join(url, DEAD_LETTERS_FOLDER), {part.name for part in dead_letters}),
+        (join(url, TOKENIZER_FOLDER), set()),
     ):
         for name in list_names(folder):
             if _OURS.fullmatch(name) and name not in kept:

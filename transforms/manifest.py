@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
-import yaml
 
 from noisebeam.transforms.shards import SAMPLES_PER_MEMBER, ShardInfo
 from noisebeam.transforms.storage import join, publish, read_bytes
+from noisebeam.transforms.yaml_text import load_yaml
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
+
+_MOST_BYTES = 2**29  # more than the manifest of 999,999 shards has
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_INTEGERS = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 
 
 class ManifestError(ValueError):
@@ -48,7 +53,7 @@ class Manifest:
     @property
     def recipe_name(self) -> str | None:
         """The name of the recipe that was applied, or None."""
-        return None if self.recipe is None else yaml.safe_load(self.recipe).get("name")
+        return None if self.recipe is None else load_yaml(self.recipe).get("name")
 
     @property
     def samples(self) -> int:
@@ -85,12 +90,34 @@ class Manifest:
         try:
             values["shards"] = tuple(ShardInfo.from_json(shard) for shard in values["shards"])
             manifest = cls(**values)
-        except (KeyError, TypeError, AttributeError) as error:
+            _check_types(manifest)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ManifestError(f"expected the entries of a manifest, got others: {error}; build again") from error
         for shard in manifest.shards:
-            check_name(shard.name)
-            check_name(shard.index_name)
+            _check_shard(shard)
         return manifest
+
+
+def _check_types(manifest: Manifest) -> None:
+    if unknown := [dtype for dtype in manifest.fields.values() if dtype not in _INTEGERS]:
+        raise ValueError(f"fields of dtype {unknown[0]!r}")
+    if manifest.recipe is not None and not isinstance(load_yaml(manifest.recipe), Mapping):
+        raise ValueError("a recipe that is not a mapping")
+
+
+def _check_shard(shard: ShardInfo) -> None:
+    """ManifestError unless a shard lies in the folder, its checksums are checksums, and its counts are counts."""
+    for name, value in shard.to_json().items():
+        if name in ("name", "index_name"):
+            check_name(value)
+        elif name in ("sha256", "index_sha256"):
+            if not (isinstance(value, str) and _SHA256.fullmatch(value)):
+                raise ManifestError(f"expected 64 hex digits as {name} of {shard.name}, got {value!r:.80}; build again")
+        elif name == "held_out":
+            if not isinstance(value, bool):
+                raise ManifestError(f"expected true or false as held_out of {shard.name}, got {value!r:.80}")
+        elif not (type(value) is int and 0 <= value < 2**63):
+            raise ManifestError(f"expected a count as {name} of {shard.name}, got {value!r:.80}; build again")
 
 
 def check_name(name: str) -> None:
@@ -110,7 +137,9 @@ def write_manifest(url: str, manifest: Manifest) -> None:
 def read_manifest(url: str) -> Manifest:
     """The manifest of the build in the folder `url`; ManifestError names the folder and what is wrong."""
     try:
-        data = read_bytes(join(url, MANIFEST_NAME))
+        data = read_bytes(join(url, MANIFEST_NAME), _MOST_BYTES)
+    except ValueError as error:
+        raise ManifestError(f"cannot read {join(url, MANIFEST_NAME)}: {error}; build again") from error
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ManifestError(
             f"{url} has no {MANIFEST_NAME}: it is no data set, or an unfinished build; run the build (again) to its end"
@@ -126,6 +155,8 @@ def _object(text: str | bytes) -> dict[str, Any]:
         values = json.loads(text)
     except ValueError as error:
         raise ManifestError(f"expected JSON, got something else: {error}; build again") from error
+    except RecursionError as error:
+        raise ManifestError("expected JSON, got too many nested brackets; build again") from error
     if not isinstance(values, dict):
         raise ManifestError(f"expected a JSON object, got {type(values).__name__}; build again")
     return values

@@ -14,10 +14,11 @@ Every byte is a function of the arrays: no time, no owner, no header that depend
 from __future__ import annotations
 
 import io
+import math
 import tarfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -26,6 +27,8 @@ from noisebeam.transforms.samples import Array, IntArray
 KEYS, WINDOWS, DOCUMENTS = "keys", "windows", "documents.json"
 NPY_HEADER = 128  # bytes: what numpy writes for any flat array
 TAR_HEADER = 512  # bytes
+
+_MOST = 2**56  # of any number in an index: sums of a few do not overflow
 
 
 def field_dtypes(vocabulary_size: int, max_tokens: int, labels_masked: bool) -> dict[str, np.dtype[np.generic]]:
@@ -148,12 +151,43 @@ class ShardIndex:
     def from_bytes(cls, data: bytes) -> ShardIndex:
         """The inverse of `to_bytes`; ValueError if `data` is not an index."""
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                values = {name: arrays[name] for name in arrays.files}
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                values = {entry.name: _stored_array(archive, f"{entry.name}.npy") for entry in fields(cls)}
             names, dtypes = (tuple(str(text) for text in values.pop(name)) for name in ("names", "dtypes"))
-            return cls(names, dtypes, **values)
-        except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+            index = cls(names, dtypes, **values)
+            index._check()
+        except (ValueError, KeyError, TypeError, EOFError, OSError, RuntimeError, zipfile.BadZipFile) as error:
             raise ValueError(f"not a shard index: {error}") from error
+        return index
+
+    def _check(self) -> None:
+        """ValueError if the arrays cannot be those of a shard, whatever its bytes are."""
+        shape, blocks = (len(self.samples), len(self.names)), (len(self.samples),)
+        arrays = (self.positions, self.counts, self.samples, self.checksums, self.lengths)
+        shapes = [array.shape for array in arrays]
+        if shapes != [shape, shape, blocks, blocks, (len(self.lengths),)] or len(self.dtypes) != len(self.names):
+            raise ValueError(f"arrays of shapes {', '.join(map(str, shapes))} do not go together")
+        for array in arrays:
+            if array.dtype.kind not in "iu" or np.any(array < 0) or np.any(array > _MOST):
+                raise ValueError(f"expected integers from 0 to {_MOST}, got others")
+        if any(np.dtype(dtype).kind not in "iu" for dtype in self.dtypes):
+            raise ValueError(f"expected dtypes of integers, got {', '.join(self.dtypes)}")
+        if np.any(self.positions[:, :1] < TAR_HEADER + NPY_HEADER) or sum(self.samples.tolist()) != len(self.lengths):
+            raise ValueError("expected blocks after their headers, and a length for each sample, got others")
+
+
+def _stored_array(archive: zipfile.ZipFile, name: str) -> Array:
+    """An array of an uncompressed `.npz`. It takes no more memory than the archive, whatever its header claims."""
+    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{name} is compressed")
+    content = io.BytesIO(archive.read(name))
+    if np.lib.format.read_magic(content) != (1, 0):
+        raise ValueError(f"{name} is not an array of format 1.0")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(content)
+    data = content.read()
+    if dtype.kind not in "iuU" or math.prod(shape) * dtype.itemsize != len(data):
+        raise ValueError(f"{name} claims the shape {shape} of {dtype} in {len(data)} bytes")
+    return np.frombuffer(data, dtype).reshape(shape)
 
 
 def _npz_bytes(arrays: Mapping[str, Array]) -> bytes:

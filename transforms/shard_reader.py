@@ -49,7 +49,10 @@ class Block:
     @cached_property
     def documents(self) -> list[str]:
         """The document ids of the samples."""
-        return [str(document) for document in json.loads(self.arrays[DOCUMENTS].tobytes())]
+        try:
+            return [str(document) for document in json.loads(self.arrays[DOCUMENTS].tobytes())]
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ShardError(f"expected a JSON list of document ids, got something else: {error}") from error
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -124,7 +127,8 @@ class ShardReader:
     def block(self, i: int) -> Block:
         """Block `i`, from 0, checked against its checksum."""
         start, end = self.index.extent(i)
-        data = os.pread(self._file.fileno(), end - start, start)
+        there = max(0, os.fstat(self._file.fileno()).st_size - start)
+        data = os.pread(self._file.fileno(), max(0, min(end - start, there)), start)
         if len(data) != end - start:
             raise ShardError(
                 f"shard {self.path} is truncated: expected {end - start} bytes of block {i} at byte {start}, "
@@ -136,7 +140,12 @@ class ShardReader:
                 f"shard {self.path} is damaged in block {i}: expected CRC-32 {self.index.checksums[i]:08x} of bytes "
                 f"{start} to {end}, got {checksum:08x}; build or copy it again"
             )
-        return parse_block(data, start, self.index, i)
+        try:
+            return parse_block(data, start, self.index, i)
+        except ValueError as error:
+            raise ShardError(
+                f"shard {self.path} is not what its index tells in block {i}: {error}; build or copy it again"
+            ) from error
 
     def locate(self, sample: int) -> tuple[int, int]:
         """The block of a sample, and its place in the block."""

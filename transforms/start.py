@@ -9,15 +9,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from noisebeam.transforms.finish import clear_verdict
+from noisebeam.transforms.finish import TOKENIZER_FOLDER, clear_verdict
 from noisebeam.transforms.manifest import MANIFEST_NAME, Manifest
 from noisebeam.transforms.noise import Recipe
 from noisebeam.transforms.shard_format import field_dtypes
 from noisebeam.transforms.shards import samples_per_block
 from noisebeam.transforms.storage import check_writable, exists, join, publish
 from noisebeam.transforms.tokenizer import CONFIG_FILE, TOKENIZER_FILE, LoadedTokenizer
-
-TOKENIZER_FOLDER = "tokenizer"
 
 
 def plan_manifest(

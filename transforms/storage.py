@@ -38,11 +38,18 @@ def local_path(url: str) -> str | None:
 
 
 def publish(url: str, data: bytes) -> None:
-    """Write `data` to `url`, making its folders. Nobody ever sees a part of it.
+    """Write `data` to `url`, making its folders. Nobody ever sees a part of it; OSError in one line if that fails.
 
     On a local file system the bytes go to a temporary name in the same folder, to the disk, and then take the name in
     one step. An object store shows an object when its upload is complete.
     """
+    try:
+        _write(url, data)
+    except Exception as error:  # each store raises errors of its own kind
+        raise OSError(f"cannot write {url}: {_reason(error)}; mend that, and run the same command again") from error
+
+
+def _write(url: str, data: bytes) -> None:
     fs, path = url_to_fs(url)
     if _is_local(fs):
         _replace(path, data)
@@ -52,10 +59,18 @@ def publish(url: str, data: bytes) -> None:
         fs.pipe_file(path, data)
 
 
-def read_bytes(url: str) -> bytes:
-    """The whole content of a file; FileNotFoundError if there is none."""
+def read_bytes(url: str, most: int | None = None) -> bytes:
+    """The whole content of a file; FileNotFoundError if there is none, ValueError if it has more than `most` bytes."""
     fs, path = url_to_fs(url)
+    if most is not None and (found := fs.size(path) or 0) > most:
+        raise ValueError(f"expected {most:,} bytes at most, got {found:,}")
     return bytes(fs.cat_file(path))
+
+
+def size(url: str) -> int:
+    """The bytes of a file; FileNotFoundError if there is none."""
+    fs, path = url_to_fs(url)
+    return int(fs.size(path))
 
 
 def exists(url: str) -> bool:
@@ -86,11 +101,18 @@ def check_writable(url: str) -> None:
     """Write and remove a small file in the folder `url`; OSError in one line if that fails."""
     probe = join(url, f".writable-{uuid4().hex}")
     try:
-        publish(probe, b"")
+        _write(probe, b"")
         remove(probe)
     except Exception as error:  # each store raises errors of its own kind
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise OSError(f"cannot write to {url}: {reason}; give an output folder that you may write to") from error
+        raise OSError(
+            f"cannot write to {url}: {_reason(error)}; give an output folder that you may write to"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _is_local(fs: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from noisebeam.transforms.finish import DeadLetterPart, Failure, finish_build, w
 from noisebeam.transforms.held_out import held_out_shards, shards_of
 from noisebeam.transforms.keys import text_key
 from noisebeam.transforms.manifest import Manifest
+from noisebeam.transforms.resume import Begun, record_shard
 from noisebeam.transforms.samples import Sample
 from noisebeam.transforms.shards import ShardInfo, write_shard
 
@@ -35,7 +36,8 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
     `header` is the manifest without counts and shards. `num_shards` is worked out from the number of tokens where it
     is not given. A sample's shard and place are hashes of the header's seed and its key: every attempt of every runner
     writes the same files. Where the header's settings have a share `held_out`, so many documents go to shards of their
-    own, the last ones.
+    own, the last ones. The shards of `begun` are not written again; where it has an identity, those that are written
+    leave a record of it.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
         num_shards: int | None = None,
         max_bad_fraction: float = 0.01,
         counts: Any = None,
+        begun: Begun = Begun(),  # noqa: B008
     ) -> None:
         super().__init__()
         self.output = output
@@ -52,14 +55,16 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
         self.num_shards = num_shards
         self.max_bad_fraction = max_bad_fraction
         self.counts = counts
+        self.begun = begun
 
     def expand(self, inputs: Any) -> Any:
         samples, *dead_letters = inputs if isinstance(inputs, tuple) else (inputs,)
         held_out = self.header.settings.get("held_out", 0.0)
         least = 2 if held_out else 1
+        known = self.num_shards or self.begun.num_shards
         num_shards = (
-            max(self.num_shards, least)
-            if self.num_shards
+            max(known, least)
+            if known
             else AsSingleton(
                 samples
                 | "CountTokens" >> beam.Map(lambda sample: len(sample.fields["ids"])).with_output_types(int)
@@ -70,9 +75,14 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
         shards = (
             samples
             | "AssignShards"
-            >> beam.Map(_assign, self.header.seed, num_shards, held_out).with_output_types(tuple[int, Sample])
+            >> beam.FlatMap(_assign, self.header.seed, num_shards, held_out, self.begun.numbers).with_output_types(
+                tuple[int, Sample]
+            )
             | "GroupShards" >> beam.GroupByKey()
-            | "WriteShards" >> beam.Map(_write_shard, num_shards, self.output, self.header).with_output_types(ShardInfo)
+            | "WriteShards"
+            >> beam.Map(_write_shard, num_shards, self.output, self.header, self.begun.identity).with_output_types(
+                ShardInfo
+            )
         )
         parts = dead_letters and (dead_letters | beam.Flatten() | _WriteDeadLetters(self.output))
         pipeline = samples.pipeline
@@ -81,8 +91,9 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
             | "Finish" >> beam.Create([self.output], reshuffle=False)
             | "WriteManifest"
             >> beam.Map(
-                finish_build,
+                _finish,
                 self.header,
+                self.begun.shards,
                 AsList(shards),
                 AsList(parts) if parts else [],
                 self.max_bad_fraction,
@@ -118,8 +129,12 @@ def _shares(total: int, size: int, least: int = 1) -> int:
     return max(least, -(-total // size))
 
 
-def _assign(sample: Sample, seed: int, num_shards: int, held_out: float) -> tuple[int, Sample]:
-    return int(shards_of([sample.key], [sample.document], seed, num_shards, held_out)[0]), sample
+def _assign(
+    sample: Sample, seed: int, num_shards: int, held_out: float, finished: frozenset[int]
+) -> Iterator[tuple[int, Sample]]:
+    shard = int(shards_of([sample.key], [sample.document], seed, num_shards, held_out)[0])
+    if shard not in finished:
+        yield shard, sample
 
 
 def _assign_part(letter: DeadLetter, parts: int) -> tuple[int, DeadLetter]:
@@ -131,7 +146,9 @@ def _write_part(keyed: tuple[int, Iterable[DeadLetter]], parts: int, output: str
     return write_dead_letters(output, letters, part, parts)
 
 
-def _write_shard(keyed: tuple[int, Iterable[Sample]], num_shards: int, output: str, header: Manifest) -> ShardInfo:
+def _write_shard(
+    keyed: tuple[int, Iterable[Sample]], num_shards: int, output: str, header: Manifest, identity: str | None
+) -> ShardInfo:
     index, samples = keyed
     with timed("write"):
         info = write_shard(
@@ -143,7 +160,20 @@ def _write_shard(keyed: tuple[int, Iterable[Sample]], num_shards: int, output: s
             dtypes={name: np.dtype(dtype) for name, dtype in header.fields.items()},
             samples_per_member=header.samples_per_member,
         )
+        kept = held_out_shards(num_shards, header.settings.get("held_out", 0.0))
+        info = replace(info, held_out=index >= num_shards - kept)
+        if identity is not None:
+            record_shard(output, identity, info)
     counter("shards").inc()
     counter("shard-bytes").inc(info.bytes)
-    kept = held_out_shards(num_shards, header.settings.get("held_out", 0.0))
-    return replace(info, held_out=index >= num_shards - kept)
+    return info
+
+
+def _finish(
+    output: str,
+    header: Manifest,
+    finished: Sequence[ShardInfo],
+    written: Sequence[ShardInfo],
+    *others: Any,
+) -> Manifest | Failure:
+    return finish_build(output, header, [*finished, *written], *others)

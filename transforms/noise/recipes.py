@@ -50,6 +50,7 @@ from noisebeam.transforms.noise.span_corruption import Denoiser, SpanCorruption
 from noisebeam.transforms.plugins import CORRUPTIONS as CORRUPTION_PLUGINS
 from noisebeam.transforms.plugins import plugin_names
 from noisebeam.transforms.vocabulary import Vocabulary
+from noisebeam.transforms.yaml_text import load_yaml
 
 Corruption = (
     TokenMasking
@@ -198,11 +199,13 @@ def _settings(corruption: Corruption) -> dict[str, Any]:
 
 def _from_file(path: Path) -> Recipe:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"recipe {str(path)!r} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"recipe {str(path)!r} is not YAML: {' '.join(str(error).split())}") from error
+    try:
+        values = load_yaml(text)
+    except ValueError as error:
+        raise ValueError(f"recipe {str(path)!r} is not YAML: {error}") from error
     if not isinstance(values, Mapping):
         raise ValueError(f"recipe {str(path)!r}: expected a mapping with the key corruptions, not {values!r:.60}")
     return _from_mapping(values, path.stem)
