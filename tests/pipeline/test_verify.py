@@ -135,7 +135,7 @@ def test_a_sample_that_occurs_twice_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(
         shards, "_ordered", lambda samples, seed: ordered([*samples], seed) + ordered([*samples], seed)[-1:]
     )
-    differences = verify(write_set(str(tmp_path), make_samples()))
+    differences = verify(write_set(str(tmp_path), 2 * make_samples()))
     assert f"{FIRST}: samples are not in the order of their keys, or not unique" in differences
 
 
