@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from marked_builds import checksums
 
 from noisebeam.pipeline.cli import main
+
+DYING_BUILDS = Path(__file__).parents[1] / "support/dying_builds.py"
 
 
 def settings(corpus: Path, tokenizer: str, *more: str) -> list[str]:
@@ -21,6 +29,35 @@ def few(corpus: Path, tmp_path: Path) -> Path:
     lines = (corpus / "corpus.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "few.jsonl").write_text("".join([*lines[:3], "not JSON\n"]), encoding="utf-8")
     return tmp_path / "few.jsonl"
+
+
+@pytest.mark.slow
+def test_a_build_killed_at_any_change_of_a_file_is_completed(few: Path, tokenizer: str, tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    flags = settings(few, tokenizer, "--recipe", "bart", "--max-bad-fraction", "0.5")
+    done = subprocess.run(
+        [sys.executable, str(DYING_BUILDS), str(tmp_path / "out"), *flags],
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp"), "TOKENIZERS_PARALLELISM": "false"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=True,
+    )
+    *killed, lived = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert lived["status"] == 0
+    assert {build["status"] for build in killed} == {signal.SIGKILL}
+    changes = {re.sub(r"\.?[0-9a-f]{32}", "", build["about"]) for build in killed}
+    assert {re.sub(r"\d+-of", "-of", change) for change in changes} >= {
+        "open /.shard--of-00003.tar.tmp",
+        "os.rename /.shard--of-00003.json.tmp",
+        "os.remove /shard--of-00003.json",
+    }
+    assert all(build["kept"] == build["recorded"] for build in (*killed, lived))
+    assert max(build["kept"] for build in (*killed, lived)) == 3
+    assert main(["build", "--output", str(tmp_path / "undisturbed"), *flags]) == 0
+    assert checksums(tmp_path / "out") == checksums(tmp_path / "undisturbed")
+    left = list((tmp_path / "tmp").rglob("*"))
+    assert all(path.name.startswith("beam-pipeline-temp") and path.is_dir() for path in left)  # empty ones, of Beam
 
 
 def test_a_build_that_lost_its_output_goes_on_where_it_was(
