@@ -13,9 +13,6 @@ import yaml
 import noisebeam.transforms.beam
 from noisebeam.transforms.manifest import read_manifest
 
-pytest.importorskip("apache_beam.yaml.yaml_transform", reason="Beam YAML needs apache-beam[yaml]")
-pytestmark = pytest.mark.slow
-
 PROVIDER = Path(noisebeam.transforms.beam.__file__).with_name("provider.yaml")
 TEXT = "It rains today. We stay at home, and nobody minds. The cat sleeps. "
 
@@ -24,8 +21,10 @@ pipeline:
   transforms:
     - type: ReadDocuments
       config: {input: ["{folder}/*.jsonl"]}
-    - type: CleanDocuments
+    - type: DetectLanguages
       input: ReadDocuments.documents
+    - type: CleanDocuments
+      input: DetectLanguages.documents
       config: {normalize: true, drop_duplicates: true}
     - type: SegmentSentences
       input: CleanDocuments.documents
@@ -43,6 +42,7 @@ pipeline:
         samples: ApplyNoise
         counts: CleanDocuments.counts
         unread: ReadDocuments.dead_letters
+        undetected: DetectLanguages.dead_letters
         uncleaned: CleanDocuments.dead_letters
         unsegmented: SegmentSentences.dead_letters
         unencoded: BuildWindows.dead_letters
@@ -77,11 +77,13 @@ def corpus(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_yaml_pipeline_writes_the_shards_of_a_build(corpus: Path, tokenizer: str) -> None:
+    pytest.importorskip("apache_beam.yaml.yaml_transform", reason="Beam YAML needs apache-beam[yaml]")
     run_yaml(PIPELINE, corpus, tokenizer=tokenizer, output=corpus / "yaml")
     build = (sys.executable, "-m", "noisebeam.pipeline.cli", "build", "--input", f"{corpus}/*.jsonl", "--output")
     sizes = ("--max-tokens", "32", "--num-shards", "3", "--recipe", "bart", "--seed", "7", "--max-bad-fraction", "0.5")
-    cleaning = ("--normalize", "--drop-duplicates")
+    cleaning = ("--lang", "auto", "--normalize", "--drop-duplicates")
     subprocess.run([*build, f"{corpus}/build", "--tokenizer", tokenizer, *sizes, *cleaning], check=True, timeout=300)
     ours, theirs = (read_manifest(str(corpus / name)) for name in ("build", "yaml"))
     assert len(ours.shards) == 3

@@ -5,9 +5,8 @@ Documents are rows of `id`, `text`, `lang`, `source` and `position`, of which on
 Transforms that can meet a bad record have two outputs, the second of which is `dead_letters`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from copy import copy
-from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
@@ -15,38 +14,38 @@ import numpy as np
 from apache_beam.typehints.row_type import RowTypeConstraint
 
 import noisebeam.transforms.beam as plain
-from noisebeam.transforms.beam.common import DEAD_LETTERS, dead_letter
-from noisebeam.transforms.beam.read import SegmentedDocument
+from noisebeam.transforms.beam.common import DEAD_LETTERS
+from noisebeam.transforms.beam.row_values import (
+    COUNT_FIELDS,
+    DOCUMENT_FIELDS,
+    LETTER_FIELDS,
+    SAMPLE_FIELDS,
+    SEGMENTED_FIELDS,
+    WINDOW_FIELDS,
+    WRITTEN_FIELDS,
+    ToDocuments,
+    count_of,
+    count_row,
+    document_row,
+    letter_of,
+    letter_row,
+    sample_of,
+    sample_row,
+    segmented_of,
+    segmented_row,
+    window_of,
+    window_row,
+    written_row,
+)
 from noisebeam.transforms.cleaning import CleaningOptions
-from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, make_document
-from noisebeam.transforms.finish import Failure
+from noisebeam.transforms.documents import DeadLetter, Document
 from noisebeam.transforms.formats import ReadOptions
-from noisebeam.transforms.manifest import MANIFEST_NAME, Manifest
 from noisebeam.transforms.noise import load_recipe
-from noisebeam.transforms.samples import Array, Sample
+from noisebeam.transforms.samples import Sample
 from noisebeam.transforms.segmenters import SegmenterOptions
 from noisebeam.transforms.start import plan_manifest, start_output
-from noisebeam.transforms.storage import join
 from noisebeam.transforms.tokenizer import load_tokenizer
 from noisebeam.transforms.windows import Window, WindowOptions
-
-Fields = Mapping[str, Sequence[int]]
-_PLACE = [("source", str), ("position", int | None)]
-_SPANS = [("starts", Sequence[int]), ("ends", Sequence[int])]
-_DOCUMENT = [("id", str), ("text", str), ("lang", str | None), *_PLACE]
-_SEGMENTED = [*_DOCUMENT, *_SPANS]
-_WINDOW = [
-    ("document", str),
-    ("document_key", int),
-    ("window", int),
-    ("text", str),
-    *_SPANS,
-    ("fields", Fields | None),
-]
-_SAMPLE = [("key", int), ("document", str), ("window", int), ("fields", Fields)]
-_LETTER = [*_PLACE, ("reason", str), ("record", bytes | None)]
-_COUNT = [("name", str), ("number", int)]
-_WRITTEN = [("manifest", str), ("samples", int), ("tokens", int)]
 
 
 class ReadDocuments(beam.PTransform):  # type: ignore[misc]
@@ -74,7 +73,22 @@ class ReadDocuments(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, pipeline: Any) -> dict[str, Any]:
         documents, letters = pipeline | "Read" >> self._read
-        return {"documents": documents | "Rows" >> _map(_document_row, _DOCUMENT), DEAD_LETTERS: letters | _letters()}
+        return {
+            "documents": documents | "Rows" >> _map(document_row, DOCUMENT_FIELDS),
+            DEAD_LETTERS: letters | _letters(),
+        }
+
+
+class DetectLanguages(beam.PTransform):  # type: ignore[misc]
+    """Give documents that name no language the one that is found, or "und": outputs `documents` and `dead_letters`."""
+
+    def expand(self, rows: Any) -> dict[str, Any]:
+        documents = rows | "Documents" >> beam.ParDo(ToDocuments()).with_outputs(DEAD_LETTERS, main="documents")
+        detected = documents.documents | "Detect" >> plain.DetectLanguages()
+        return {
+            "documents": detected | "Rows" >> _map(document_row, DOCUMENT_FIELDS),
+            DEAD_LETTERS: documents[DEAD_LETTERS] | _letters(),
+        }
 
 
 class CleanDocuments(beam.PTransform):  # type: ignore[misc]
@@ -115,11 +129,11 @@ class CleanDocuments(beam.PTransform):  # type: ignore[misc]
         self._clean = plain.CleanDocuments(options, lang)
 
     def expand(self, rows: Any) -> dict[str, Any]:
-        documents = rows | "Documents" >> beam.ParDo(_ToDocuments()).with_outputs(DEAD_LETTERS, main="documents")
+        documents = rows | "Documents" >> beam.ParDo(ToDocuments()).with_outputs(DEAD_LETTERS, main="documents")
         cleaned, counts = documents.documents | "Clean" >> self._clean
         return {
-            "documents": cleaned | "Rows" >> _map(_document_row, _DOCUMENT),
-            "counts": counts | "CountRows" >> _map(_count_row, _COUNT),
+            "documents": cleaned | "Rows" >> _map(document_row, DOCUMENT_FIELDS),
+            "counts": counts | "CountRows" >> _map(count_row, COUNT_FIELDS),
             DEAD_LETTERS: documents[DEAD_LETTERS] | _letters(),
         }
 
@@ -137,10 +151,13 @@ class SegmentSentences(beam.PTransform):  # type: ignore[misc]
         self._segment = plain.SegmentSentences(SegmenterOptions(name=segmenter, lang=lang))
 
     def expand(self, rows: Any) -> dict[str, Any]:
-        documents = rows | "Documents" >> beam.ParDo(_ToDocuments()).with_outputs(DEAD_LETTERS, main="documents")
+        documents = rows | "Documents" >> beam.ParDo(ToDocuments()).with_outputs(DEAD_LETTERS, main="documents")
         segmented, letters = documents.documents | "Segment" >> self._segment
         bad = (documents[DEAD_LETTERS], letters) | beam.Flatten()
-        return {"sentences": segmented | "Rows" >> _map(_segmented_row, _SEGMENTED), DEAD_LETTERS: bad | _letters()}
+        return {
+            "sentences": segmented | "Rows" >> _map(segmented_row, SEGMENTED_FIELDS),
+            DEAD_LETTERS: bad | _letters(),
+        }
 
 
 class BuildWindows(beam.PTransform):  # type: ignore[misc]
@@ -164,9 +181,9 @@ class BuildWindows(beam.PTransform):  # type: ignore[misc]
         self._build = plain.BuildWindows(tokenizer, WindowOptions(max_tokens, window_sentences, stride))
 
     def expand(self, rows: Any) -> dict[str, Any]:
-        segmented = rows | "Sentences" >> beam.Map(_segmented_of).with_output_types(tuple[Document, np.ndarray])
+        segmented = rows | "Sentences" >> beam.Map(segmented_of).with_output_types(tuple[Document, np.ndarray])
         windows, letters = segmented | "Build" >> self._build
-        return {"windows": windows | "Rows" >> _map(_window_row, _WINDOW), DEAD_LETTERS: letters | _letters()}
+        return {"windows": windows | "Rows" >> _map(window_row, WINDOW_FIELDS), DEAD_LETTERS: letters | _letters()}
 
 
 class EncodeWindows(beam.PTransform):  # type: ignore[misc]
@@ -181,8 +198,8 @@ class EncodeWindows(beam.PTransform):  # type: ignore[misc]
         self._encode = plain.EncodeWindows(tokenizer)
 
     def expand(self, rows: Any) -> Any:
-        windows = rows | "Windows" >> beam.Map(_window_of).with_output_types(Window)
-        return windows | "Encode" >> self._encode | "Rows" >> _map(_sample_row, _SAMPLE)
+        windows = rows | "Windows" >> beam.Map(window_of).with_output_types(Window)
+        return windows | "Encode" >> self._encode | "Rows" >> _map(sample_row, SAMPLE_FIELDS)
 
 
 class ApplyNoise(beam.PTransform):  # type: ignore[misc]
@@ -200,7 +217,7 @@ class ApplyNoise(beam.PTransform):  # type: ignore[misc]
         self._apply = plain.ApplyNoise(recipe, tokenizer, seed, epoch)
 
     def expand(self, rows: Any) -> Any:
-        return rows | "Samples" >> _samples() | "Apply" >> self._apply | "Rows" >> _map(_sample_row, _SAMPLE)
+        return rows | "Samples" >> _samples() | "Apply" >> self._apply | "Rows" >> _map(sample_row, SAMPLE_FIELDS)
 
 
 class WriteShards(beam.PTransform):  # type: ignore[misc]
@@ -244,14 +261,12 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
         samples = collections.pop("samples") | "Samples" >> _samples()
         write = copy(self._write)
         if "counts" in collections:
-            write.counts = collections.pop("counts") | "Counts" >> beam.Map(_count_of).with_output_types(
-                tuple[str, int]
-            )
+            write.counts = collections.pop("counts") | "Counts" >> beam.Map(count_of).with_output_types(tuple[str, int])
         letters = [
-            rows | f"Letters-{name}" >> beam.Map(_letter_of).with_output_types(DeadLetter)
+            rows | f"Letters-{name}" >> beam.Map(letter_of).with_output_types(DeadLetter)
             for name, rows in collections.items()
         ]
-        return (samples, *letters) | "Write" >> write | "Row" >> _map(_written_row, _WRITTEN, self._output)
+        return (samples, *letters) | "Write" >> write | "Row" >> _map(written_row, WRITTEN_FIELDS, self._output)
 
 
 def _map(function: Any, fields: list[tuple[str, Any]], *arguments: Any) -> Any:
@@ -259,102 +274,8 @@ def _map(function: Any, fields: list[tuple[str, Any]], *arguments: Any) -> Any:
 
 
 def _letters() -> Any:
-    return "DeadLetterRows" >> _map(_letter_row, _LETTER)
+    return "DeadLetterRows" >> _map(letter_row, LETTER_FIELDS)
 
 
 def _samples() -> Any:
-    return beam.Map(_sample_of).with_output_types(Sample)
-
-
-class _ToDocuments(beam.DoFn):  # type: ignore[misc]
-    def process(self, row: Any) -> Iterator[Any]:
-        source, position = getattr(row, "source", ""), getattr(row, "position", None)
-        try:
-            document = make_document(getattr(row, "id", None), row.text)
-            yield replace(document, lang=getattr(row, "lang", None), source=source, position=position)
-        except BadRecordError as error:
-            yield dead_letter(DeadLetter(source, position, str(error), row.text.encode("utf-8", "surrogatepass")))
-
-
-def _document_row(document: Document) -> beam.Row:
-    return beam.Row(**{name: getattr(document, name) for name, _ in _DOCUMENT})
-
-
-def _segmented_row(segmented: Any) -> beam.Row:
-    document, spans = segmented
-    return beam.Row(**_document_row(document).as_dict(), starts=spans[:, 0].tolist(), ends=spans[:, 1].tolist())
-
-
-def _segmented_of(row: Any) -> SegmentedDocument:
-    return Document(row.id, row.text, row.lang, row.source, row.position), _spans(row)
-
-
-def _window_row(window: Window) -> beam.Row:
-    return beam.Row(
-        document=window.document,
-        document_key=_signed(window.document_key),
-        window=window.index,
-        text=window.text,
-        starts=window.sentences[:, 0].tolist(),
-        ends=window.sentences[:, 1].tolist(),
-        fields=None if window.fields is None else _lists(window.fields),
-    )
-
-
-def _window_of(row: Any) -> Window:
-    fields = getattr(row, "fields", None)
-    arrays = None if fields is None else _arrays(fields)
-    return Window(row.document, row.document_key % 2**64, row.window, row.text, _spans(row), arrays)
-
-
-def _sample_row(sample: Sample) -> beam.Row:
-    key, fields = _signed(sample.key), _lists(sample.fields)
-    return beam.Row(key=key, document=sample.document, window=sample.window, fields=fields)
-
-
-def _sample_of(row: Any) -> Sample:
-    return Sample(row.key % 2**64, row.document, row.window, _arrays(row.fields))
-
-
-def _letter_row(letter: DeadLetter) -> beam.Row:
-    return beam.Row(**{name: getattr(letter, name) for name, _ in _LETTER})
-
-
-def _letter_of(row: Any) -> DeadLetter:
-    return DeadLetter(row.source, row.position, row.reason, row.record)
-
-
-def _count_row(counted: tuple[str, int]) -> beam.Row:
-    name, number = counted
-    return beam.Row(name=name, number=number)
-
-
-def _count_of(row: Any) -> tuple[str, int]:
-    return row.name, row.number
-
-
-def _written_row(outcome: Manifest | Failure, output: str) -> beam.Row:
-    if isinstance(outcome, Failure):
-        raise RuntimeError(outcome.reason)
-    return beam.Row(manifest=join(output, MANIFEST_NAME), samples=outcome.samples, tokens=outcome.tokens)
-
-
-def _spans(row: Any) -> Array:
-    return np.stack([np.asarray(row.starts, np.int64), np.asarray(row.ends, np.int64)], axis=1)
-
-
-def _lists(fields: Mapping[str, Array]) -> dict[str, list[int]]:
-    return {name: values.tolist() for name, values in fields.items()}
-
-
-def _arrays(fields: Fields) -> dict[str, Array]:
-    return {name: np.asarray(values, dtype=np.int64) for name, values in fields.items()}
-
-
-def _signed(key: int) -> int:
-    """Schemas have no unsigned numbers of 64 bits.
-
-    >>> _signed(2**64 - 1) % 2**64 == 2**64 - 1
-    True
-    """
-    return key - 2**64 if key >= 2**63 else key
+    return beam.Map(sample_of).with_output_types(Sample)
