@@ -61,7 +61,7 @@ def _write(url: str, data: bytes) -> None:
 
 def read_bytes(url: str, most: int | None = None) -> bytes:
     """The whole content of a file; FileNotFoundError if there is none, ValueError if it has more than `most` bytes."""
-    fs, path = url_to_fs(url)
+    fs, path = _fresh(url)
     if most is not None and (found := fs.size(path) or 0) > most:
         raise ValueError(f"expected {most:,} bytes at most, got {found:,}")
     return bytes(fs.cat_file(path))
@@ -69,20 +69,19 @@ def read_bytes(url: str, most: int | None = None) -> bytes:
 
 def size(url: str) -> int:
     """The bytes of a file; FileNotFoundError if there is none."""
-    fs, path = url_to_fs(url)
+    fs, path = _fresh(url)
     return int(fs.size(path))
 
 
 def exists(url: str) -> bool:
     """Whether there is a file or folder at `url`."""
-    fs, path = url_to_fs(url)
+    fs, path = _fresh(url)
     return bool(fs.exists(path))
 
 
 def list_names(url: str) -> list[str]:
     """The sorted names of the files directly in the folder `url`; empty if there is no such folder."""
-    fs, path = url_to_fs(url)
-    fs.invalidate_cache()
+    fs, path = _fresh(url)
     try:
         entries = fs.ls(path, detail=True)
     except (FileNotFoundError, NotADirectoryError):
@@ -107,6 +106,13 @@ def check_writable(url: str) -> None:
         raise OSError(
             f"cannot write to {url}: {_reason(error)}; give an output folder that you may write to"
         ) from error
+
+
+def _fresh(url: str) -> tuple[Any, str]:
+    """The file system of a URL, and the path in it; what it remembers of folders may be of before a build ended."""
+    fs, path = url_to_fs(url)
+    fs.invalidate_cache()
+    return fs, path
 
 
 def _reason(error: Exception) -> str:

@@ -17,6 +17,7 @@ import pytest
 
 from noisebeam.pipeline.cli import main
 from noisebeam.pipeline.verify import verify
+from noisebeam.transforms import storage
 from noisebeam.transforms.manifest import read_manifest
 
 pytestmark = pytest.mark.slow
@@ -65,6 +66,18 @@ def wait_for(url: str) -> None:
         except OSError:
             time.sleep(0.1)
     raise TimeoutError(f"no server at {url}")
+
+
+def test_what_another_process_writes_is_seen(bucket: str) -> None:
+    import s3fs
+
+    folder = f"{bucket}/shared"
+    storage.publish(f"{folder}/before", b"")
+    assert storage.list_names(folder) == ["before"]
+    s3fs.S3FileSystem(skip_instance_cache=True).pipe_file(f"{folder}/after", b"new")
+    assert storage.exists(f"{folder}/after")
+    assert storage.size(f"{folder}/after") == 3
+    assert storage.read_bytes(f"{folder}/after", most=3) == b"new"
 
 
 def test_a_build_from_and_to_s3_writes_the_bytes_of_a_local_one(
