@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from noisebeam.pipeline.options import BuildOptions, add_arguments, check_beam_flags, read_options
+from noisebeam.transforms.errors import one_line
 
 _EXAMPLES = """\
 examples:
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(known.run(known, rest))
     except (ValueError, OSError, IndexError) as error:
-        return _tell(known, 2, " ".join(str(error).split()))
+        return _tell(known, 2, one_line(error))
     except Exception as error:  # of a worker, say: the last line of what Beam makes of it is the error itself
         lines = [line for line in str(error).splitlines() if line.strip()]
         return _tell(known, 1, lines[-1] if lines else type(error).__name__)

@@ -11,6 +11,7 @@ from fsspec.core import url_to_fs
 
 from noisebeam.pipeline.options import BuildOptions
 from noisebeam.transforms.beam import ReadDocuments
+from noisebeam.transforms.files import for_each
 from noisebeam.transforms.manifest import Manifest
 
 _PACKAGES = ("noisebeam", "numpy", "py3langid", "sentencex", "stanza", "tokenizers")
@@ -22,12 +23,13 @@ def identity(options: BuildOptions, header: Manifest, read: ReadDocuments) -> st
 
     Input files are known by what their storage says of them: size, time of change, etag. They are not read.
     """
+    files = sorted({part.url for part in read.parts})
     known = {
         "options": {name: value for name, value in asdict(options).items() if name not in _NO_MATTER},
         "header": header.to_json(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "parts": [asdict(part) for part in read.parts],
-        "files": {url: _state(url) for url in sorted({part.url for part in read.parts})},
+        "files": dict(zip(files, for_each(files, _state), strict=True)),
     }
     return sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 

@@ -165,10 +165,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     titles = {name: title for title, names in _GROUPS.items() for name in names}
     for setting in fields(BuildOptions):
         group = groups[titles.get(setting.name, _OTHERS)]
-        group.add_argument(_flag(setting.name), dest=setting.name, **_argument(setting))
+        group.add_argument(flag_of(setting.name), dest=setting.name, **_argument(setting))
 
 
-def _flag(name: str) -> str:
+def flag_of(name: str) -> str:
+    """The flag of a setting: `--max-tokens` of `max_tokens`."""
     return "--" + name.replace("_", "-")
 
 
@@ -193,7 +194,7 @@ def read_options(arguments: argparse.Namespace) -> BuildOptions:
         if given is not None:
             values[setting.name] = given
     required = [setting.name for setting in fields(BuildOptions) if setting.default is MISSING]
-    if missing := [_flag(name) for name in required if name not in values]:
+    if missing := [flag_of(name) for name in required if name not in values]:
         raise SettingsError(f"{', '.join(missing)}: missing; give it as a flag or in the --config file")
     for name in {"input", "add_tokens", "keep_langs"} & values.keys():
         values[name] = (values[name],) if isinstance(values[name], str) else tuple(values[name])
@@ -242,7 +243,7 @@ def _suggest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
 
 def check_beam_flags(unknown_to_beam: Sequence[str], known_to_beam: Sequence[str]) -> None:
     """Other flags than ours go to Beam; SettingsError for the first that Beam does not know either."""
-    known = [_flag(setting.name) for setting in fields(BuildOptions)] + ["--config", *known_to_beam]
+    known = [flag_of(setting.name) for setting in fields(BuildOptions)] + ["--config", *known_to_beam]
     for flag in unknown_to_beam:
         name = flag.split("=")[0]
         if not name.startswith("-"):

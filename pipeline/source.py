@@ -19,6 +19,7 @@ from noisebeam.pipeline.gather import Column, Part, RowMatrix, gather
 from noisebeam.pipeline.order import EpochOrder
 from noisebeam.transforms.manifest import Manifest
 from noisebeam.transforms.samples import Array, IntArray, Mask, Ragged, Sample, offsets_of
+from noisebeam.transforms.shard_format import ShardIndex
 from noisebeam.transforms.shard_reader import Block, ShardError, ShardReader, parse_index
 from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import join, local_path, read_bytes
@@ -103,7 +104,7 @@ class ShardSource:
             lengths = self._lengths.get(shard)
         if lengths is None:
             info = self.manifest.shards[shard]
-            lengths = parse_index(read_index(self.url, info, self._cache), join(self.url, info.index_name)).lengths
+            lengths = read_index(self.url, info, self._cache).lengths
             with self._lock:
                 self._lengths.put(shard, lengths)
         return lengths
@@ -140,7 +141,7 @@ class ShardSource:
 def open_shard(url: str, info: ShardInfo, cache: ShardCache) -> ShardReader:
     """A shard of the data set at `url`, held against what its manifest says."""
     name = join(url, info.name)
-    index = parse_index(read_index(url, info, cache), join(url, info.index_name))
+    index = read_index(url, info, cache)
     here = local_path(name)
     path = here or cache.fetch(name, info)
     try:
@@ -151,14 +152,14 @@ def open_shard(url: str, info: ShardInfo, cache: ShardCache) -> ShardReader:
         return open_shard(url, info, cache)  # another reader had made room in the cache meanwhile
 
 
-def read_index(url: str, info: ShardInfo, cache: ShardCache) -> bytes:
-    """The bytes of a shard's index; ShardError if it is missing or not the one of the manifest."""
+def read_index(url: str, info: ShardInfo, cache: ShardCache) -> ShardIndex:
+    """The index of a shard; ShardError if it is missing or not the one of the manifest."""
     name = join(url, info.index_name)
     index = cache.repeat(lambda: read_bytes(name), f"the index {name}")
     digest = sha256(index).hexdigest()
     if digest != info.index_sha256:
         raise ShardError(f"the index {name} is damaged: expected sha256 {info.index_sha256}, got {digest}")
-    return index
+    return parse_index(index, name)
 
 
 Choose = Callable[[tuple[str, ...]], Iterable[str]]  # the fields to read, of those that the shards have

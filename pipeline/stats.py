@@ -23,7 +23,7 @@ from noisebeam.transforms.noise.masking import IGNORED
 from noisebeam.transforms.noise.ordinary import is_special
 from noisebeam.transforms.samples import Array, IntArray, Ragged
 from noisebeam.transforms.shard_format import ShardIndex
-from noisebeam.transforms.shard_reader import Block, ShardError, parse_block, parse_index
+from noisebeam.transforms.shard_reader import Block, ShardError, parse_block
 from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import join
 from noisebeam.transforms.vocabulary import Vocabulary
@@ -81,7 +81,7 @@ def _some_shards(manifest: Manifest, most: int) -> list[ShardInfo]:
 
 
 def _index(url: str, info: ShardInfo) -> ShardIndex:
-    return parse_index(read_index(url, info, ShardCache()), join(url, info.index_name))
+    return read_index(url, info, ShardCache())
 
 
 def evenly(count: int, most: int) -> list[int]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from noisebeam.transforms.errors import one_line
 from noisebeam.transforms.finish import DEAD_LETTERS_FOLDER
 from noisebeam.transforms.held_out import shards_of
 from noisebeam.transforms.manifest import Manifest, read_manifest
@@ -19,11 +20,10 @@ from noisebeam.transforms.samples import Array
 from noisebeam.transforms.shard_fields import LENGTHS
 from noisebeam.transforms.shard_format import DOCUMENTS, KEYS, WINDOWS, ShardIndex, block_key, npy_bytes
 from noisebeam.transforms.shard_reader import Block, ShardError, parse_block, parse_index
-from noisebeam.transforms.shards import ShardInfo, order_in_shard
+from noisebeam.transforms.shards import ShardInfo, order_in_shard, shard_number
 from noisebeam.transforms.storage import join, list_names, read_bytes
 
 _SHARD_FILE = re.compile(r"shard-.*|\..*\.tmp|\.writable-.*")
-_SHARD_NUMBER = re.compile(r"shard-(\d+)-of-(\d+)\.tar")
 _COUNTED = ("samples", "documents", "tokens", "duplicate_samples", "duplicate_documents")
 
 
@@ -96,7 +96,7 @@ def _shard(url: str, manifest: Manifest, info: ShardInfo) -> Iterator[str]:
     except ShardError as error:
         yield str(error)
     except (ValueError, IndexError, KeyError) as error:  # bytes that are no such arrays
-        yield f"cannot be read as its index tells: {' '.join(str(error).split())}"
+        yield f"cannot be read as its index tells: {one_line(error)}"
 
 
 def _read(url: str, name: str) -> bytes:
@@ -125,8 +125,7 @@ def _tar(tar: bytes, index: ShardIndex, info: ShardInfo) -> Iterator[str]:
     except tarfile.TarError as error:
         yield f"no tar: {error}"
         return
-    number = _SHARD_NUMBER.fullmatch(info.name)
-    shard = int(number[1]) if number else 0
+    shard, _ = shard_number(info.name) or (0, 0)
     expected: dict[str, tuple[int, int]] = {}
     for block in range(len(index.samples)):
         for m, (name, dtype) in enumerate(zip(index.names, index.dtypes, strict=True)):
@@ -185,11 +184,10 @@ def _places(manifest: Manifest, info: ShardInfo, blocks: list[Block]) -> Iterato
     ]
     if any(after <= before for before, after in pairwise(names)):
         yield "samples are not in the order of their keys, or not unique"
-    number = _SHARD_NUMBER.fullmatch(info.name)
+    place = shard_number(info.name)
     share = manifest.settings.get("held_out", 0.0)
-    if number and any(
-        np.any(shards_of(block.keys, block.documents, manifest.seed, int(number[2]), share) != int(number[1]))
-        for block in blocks
+    if place and any(
+        np.any(shards_of(block.keys, block.documents, manifest.seed, place[1], share) != place[0]) for block in blocks
     ):
         yield "it has samples that belong in another shard"
     if any(len(block) != manifest.samples_per_member for block in blocks[:-1]):

@@ -8,16 +8,22 @@ the `OSError` they are, so that a runner tries again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from fsspec.core import url_to_fs
 
 from noisebeam.transforms.compression import DECOMPRESSORS
+from noisebeam.transforms.errors import one_line
+from noisebeam.transforms.storage import is_local
+
+T = TypeVar("T")
 
 _BLOCK_BYTES = 2**20  # of one read; few enough to bound memory, many enough that a read's overhead is nothing
+_FILES_AT_A_TIME = 32
 _READ_AHEAD_BYTES = 8 * 2**20  # of one request to a remote store
 
 
@@ -52,7 +58,7 @@ def _expand(pattern: str) -> list[str]:
         file_system, path = url_to_fs(pattern)
         names = [path] if file_system.isfile(path) else _matching_files(file_system, path)
     except Exception as error:  # file systems raise errors of their own kinds
-        raise InputError(f"input: cannot open {pattern!r}: {_one_line(error)}") from error
+        raise InputError(f"input: cannot open {pattern!r}: {one_line(error)}") from error
     if not names and file_system.isdir(path):
         names = _matching_files(file_system, f"{path.rstrip('/')}/**/*.parquet")
     if not names:
@@ -70,8 +76,13 @@ def _matching_files(file_system: Any, path: str) -> list[str]:
 
 
 def _url(file_system: Any, name: str) -> str:
-    is_local = "file" in (file_system.protocol if isinstance(file_system.protocol, tuple) else (file_system.protocol,))
-    return name if is_local else str(file_system.unstrip_protocol(name))
+    return name if is_local(file_system) else str(file_system.unstrip_protocol(name))
+
+
+def for_each(urls: Sequence[str], ask: Callable[[str], T]) -> list[T]:
+    """What `ask` tells of each file, in their order; a remote store is asked about many files at a time."""
+    with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+        return list(pool.map(ask, urls))
 
 
 def split_file(url: str, part_bytes: int) -> list[FilePart]:
@@ -125,7 +136,3 @@ def _read_raw_blocks(url: str, start: int) -> Iterator[bytes]:
             file.seek(start)
         while block := file.read(_BLOCK_BYTES):
             yield block
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

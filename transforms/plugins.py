@@ -20,6 +20,8 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from noisebeam.transforms.errors import one_line
+
 SEGMENTERS = "noisebeam.segmenters"
 FORMATS = "noisebeam.formats"
 CORRUPTIONS = "noisebeam.corruptions"
@@ -50,7 +52,7 @@ def load_plugin(group: str, name: str) -> Any:
     try:
         return found[0].load()
     except Exception as error:  # a module of theirs may raise anything
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        reason = f"{type(error).__name__}: {one_line(error)}"
         raise PluginError(f"{describe(found[0])} cannot be loaded ({reason}); mend or uninstall the package") from error
 
 

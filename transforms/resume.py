@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
-from noisebeam.transforms.shards import ShardInfo
+from noisebeam.transforms.shards import ShardInfo, shard_number
 from noisebeam.transforms.storage import join, list_names, publish, read_bytes, size
 
 _RECORD = re.compile(r"shard-(\d+)-of-(\d+)\.json")
@@ -31,12 +31,15 @@ class Begun:
     @property
     def numbers(self) -> frozenset[int]:
         """The numbers of its shards."""
-        return frozenset(number for number, _ in map(_number_and_count, self.shards))
+        return frozenset(number for number, _ in self._numbered())
 
     @property
     def num_shards(self) -> int | None:
         """How many shards it has in all, if it has finished one."""
-        return next((count for _, count in map(_number_and_count, self.shards)), None)
+        return next((count for _, count in self._numbered()), None)
+
+    def _numbered(self) -> Iterator[tuple[int, int]]:
+        return filter(None, (shard_number(shard.name) for shard in self.shards))
 
 
 def record_shard(url: str, identity: str, shard: ShardInfo) -> None:
@@ -73,8 +76,3 @@ def _is_whole(url: str, shard: ShardInfo) -> bool:
 
 def _record_name(shard: ShardInfo) -> str:
     return f"{shard.name.removesuffix('.tar')}.json"
-
-
-def _number_and_count(shard: ShardInfo) -> tuple[int, int]:
-    _, number, _, count = shard.name.removesuffix(".tar").split("-")
-    return int(number), int(count)

@@ -7,6 +7,7 @@ global shuffle, and every attempt of every runner makes the same file. The sampl
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -36,6 +37,7 @@ from noisebeam.transforms.storage import join, publish
 
 SAMPLES_PER_MEMBER = 256
 _TOKENS_PER_MEMBER = 2**19
+_NAME = re.compile(r"shard-(\d+)-of-(\d+)\.tar")
 _SHARD, _PLACE = 1, 2  # which hash of (seed, key) is meant
 
 DTypes = Mapping[str, np.dtype[np.generic]]
@@ -93,6 +95,16 @@ def shard_name(index: int, count: int) -> str:
     'shard-00003-of-00016.tar'
     """
     return f"shard-{index:05d}-of-{count:05d}.tar"
+
+
+def shard_number(name: str) -> tuple[int, int] | None:
+    """The number of the shard of this name, and of all shards; None if it is no such name.
+
+    >>> shard_number("shard-00003-of-00016.tar"), shard_number("train-3.tar")
+    ((3, 16), None)
+    """
+    found = _NAME.fullmatch(name)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def index_name(shard: str) -> str:

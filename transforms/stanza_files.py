@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from noisebeam.transforms.errors import one_line
 from noisebeam.transforms.spans import SegmenterError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _has_model(lang: str, folder: Path) -> bool:
 
 def _how_to_get(lang: str, folder: Path, error: Exception) -> str:
     return (
-        f"segmenter 'stanza': no usable model for {lang!r} in {str(folder)!r} ({' '.join(str(error).split())}); "
+        f"segmenter 'stanza': no usable model for {lang!r} in {str(folder)!r} ({one_line(error)}); "
         f"""where there is a network, run python -c "import stanza; stanza.download({lang!r}, {str(folder)!r}, """
         """processors='tokenize')" and name the folder with --stanza-dir"""
     )

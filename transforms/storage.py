@@ -13,6 +13,8 @@ from uuid import uuid4
 
 from fsspec.core import url_to_fs
 
+from noisebeam.transforms.errors import one_line
+
 # They have no folders; to make the folders of a URL there would be to make a bucket of a mistyped name.
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss"}
 
@@ -51,7 +53,7 @@ def publish(url: str, data: bytes) -> None:
 
 def _write(url: str, data: bytes) -> None:
     fs, path = url_to_fs(url)
-    if _is_local(fs):
+    if is_local(fs):
         _replace(path, data)
     else:
         if not _protocols(fs) & _OBJECT_STORES:
@@ -118,10 +120,11 @@ def _fresh(url: str) -> tuple[Any, str]:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error) or type(error).__name__
 
 
-def _is_local(fs: Any) -> bool:
+def is_local(fs: Any) -> bool:
+    """Whether a file system of fsspec is that of this machine."""
     return "file" in _protocols(fs)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from noisebeam.transforms.errors import one_line
+
 _MOST_DEPTH = 50  # the time that reading takes grows with its square
 
 
@@ -22,7 +24,7 @@ def load_yaml(text: str) -> Any:
         _check(yaml.parse(text, Loader=yaml.SafeLoader))
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from error
+        raise ValueError(one_line(error)) from error
 
 
 def _check(events: Iterable[yaml.Event]) -> None:

@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from noisebeam.transforms.errors import one_line
 from noisebeam.transforms.segmenters import SegmenterOptions, load_segmenter, prepare_segmenter
 from noisebeam.transforms.tokenizer import load_tokenizer
 
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             load_segmenter(options)
             print(f"stanza {lang}")
     except ValueError as error:
-        print(f"noisebeam: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"noisebeam: {one_line(error)}", file=sys.stderr)
         return 1
     return 0
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from noisebeam.pipeline.cli import main
-from noisebeam.pipeline.options import BuildOptions, SettingsError
+from noisebeam.pipeline.options import BuildOptions, SettingsError, flag_of
 
 IMAGE_VARIABLE = "NOISEBEAM_IMAGE"
 
@@ -31,7 +31,7 @@ def to_flags(arguments: Sequence[str]) -> list[str]:
     flags: list[str] = []
     for setting in fields(BuildOptions):
         value = getattr(given, setting.name).strip()
-        flag = "--" + setting.name.replace("_", "-")
+        flag = flag_of(setting.name)
         if setting.type == "bool":
             flags += [flag] if _is_true(setting.name, value) else []
         elif value:

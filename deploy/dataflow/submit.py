@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from noisebeam.pipeline.cli import main as noisebeam
 from noisebeam.pipeline.cli import read_build
 from noisebeam.pipeline.options import add_arguments
+from noisebeam.transforms.errors import one_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +48,7 @@ def _show(flags: Sequence[str]) -> int:
     try:
         print(json.dumps(describe_job(read_build(known, beam_flags), beam_flags), indent=2))
     except (ValueError, OSError) as error:
-        print(f"noisebeam: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"noisebeam: {one_line(error)}", file=sys.stderr)
         return 2
     return 0
 

@@ -22,6 +22,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from noisebeam.pipeline.options import BuildOptions, SettingsError, add_arguments, read_options
+from noisebeam.transforms.errors import one_line
 from noisebeam.transforms.finish import Failure, clear_verdict, read_failure
 from noisebeam.transforms.manifest import Manifest, read_manifest
 
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(read_options(known), given, [*pool, *beam_flags])
     except (ValueError, OSError, RuntimeError) as error:
-        print(f"noisebeam: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"noisebeam: {one_line(error)}", file=sys.stderr)
         return 1 if isinstance(error, RuntimeError) else 2
 
 

@@ -14,15 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from sets import write_set
+from sets import write_samples, write_set
 from tokenizers import ByteLevelBPETokenizer
 from tokenizers.processors import RobertaProcessing
 
-from noisebeam.transforms.manifest import Manifest, write_manifest
 from noisebeam.transforms.samples import Sample
-from noisebeam.transforms.shard_format import field_dtypes
-from noisebeam.transforms.shards import shard_of, write_shard
-from noisebeam.transforms.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="session")
@@ -72,26 +68,7 @@ def write_numbered(url: str, count: int, *, num_shards: int = 4, samples_per_mem
         ids = np.concatenate([[0, 4 + i // 900, 4 + i % 900], rng.integers(4, 999, size=rng.integers(1, 30)), [2]])
         fields = {"ids": ids, "sentence_lengths": np.array([len(ids) - 2])}
         samples.append(Sample(int(rng.integers(0, 2**64, dtype=np.uint64)), f"doc {i // 2}", i % 2, fields))
-    shards = shard_of([sample.key for sample in samples], 17, num_shards).tolist()
-    dtypes = field_dtypes(1000, 64, labels_masked=False)
-    settings = {"count": num_shards, "seed": 17, "dtypes": dtypes, "samples_per_member": samples_per_member}
-    infos = [
-        write_shard(url, [s for s, at in zip(samples, shards, strict=True) if at == shard], index=shard, **settings)
-        for shard in range(num_shards)
-    ]
-    vocabulary = Vocabulary(1000, (0,), (2,), (0, 1, 2, 3, 999), pad_id=1, mask_id=999, bos_id=0, eos_id=2)
-    manifest = Manifest(
-        seed=17,
-        settings={},
-        tokenizer={},
-        vocabulary=vocabulary.to_json(),
-        fields={name: dtype.name for name, dtype in dtypes.items()},
-        max_tokens=64,
-        samples_per_member=samples_per_member,
-        shards=tuple(infos),
-    )
-    write_manifest(url, manifest)
-    return url
+    return write_samples(url, samples, num_shards, samples_per_member)
 
 
 class Seen(NamedTuple):

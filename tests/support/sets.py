@@ -47,7 +47,12 @@ def number(ids: torch.Tensor) -> int:
 def write_set(
     url: str, *, baked: bool = False, keep_clean: bool = True, num_shards: int = 4, samples_per_member: int = 8
 ) -> str:
-    samples = make_samples(baked, keep_clean)
+    noise = {"baked": True, "recipe": load_recipe("bart").text} if baked else {}
+    return write_samples(url, make_samples(baked, keep_clean), num_shards, samples_per_member, **noise)
+
+
+def write_samples(url: str, samples: list[Sample], num_shards: int, samples_per_member: int, **noise) -> str:
+    """A finished build of these samples, with seed 17."""
     shards = shard_of([sample.key for sample in samples], 17, num_shards)
     dtypes = field_dtypes(1000, 64, labels_masked=False)
     infos = [
@@ -70,9 +75,8 @@ def write_set(
         fields={name: dtype.name for name, dtype in dtypes.items()},
         max_tokens=64,
         samples_per_member=samples_per_member,
-        baked=baked,
-        recipe=load_recipe("bart").text if baked else None,
         shards=tuple(infos),
+        **noise,
     )
     write_manifest(url, manifest)
     return url

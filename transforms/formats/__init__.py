@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import NamedTuple
 
 from noisebeam.transforms.compression import DamagedFileError
 from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, make_document
-from noisebeam.transforms.files import FilePart, read_range
+from noisebeam.transforms.files import FilePart, for_each, read_range
 from noisebeam.transforms.formats.json_lines import read_json_lines
 from noisebeam.transforms.formats.lines import split_lines
 from noisebeam.transforms.formats.options import ReadOptions
@@ -25,9 +24,6 @@ from noisebeam.transforms.plugins import FORMATS as FORMAT_PLUGINS
 from noisebeam.transforms.plugins import PluginError, load_plugin, plugin_origin
 
 __all__ = ["FORMATS", "Format", "ReadOptions", "read_documents", "record_of", "split_inputs"]
-
-
-_FILES_AT_A_TIME = 32
 
 
 def _whole(url: str, options: ReadOptions, part_bytes: int) -> list[FilePart]:
@@ -56,8 +52,7 @@ def split_inputs(urls: Sequence[str], options: ReadOptions, part_bytes: int = 64
     def split(url: str) -> list[FilePart]:
         return _format(options.format_of(url)).split(url, options, part_bytes)
 
-    with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:  # a remote store is asked about many files at a time
-        return [part for parts in pool.map(split, urls) for part in parts]
+    return [part for parts in for_each(urls, split) for part in parts]
 
 
 def read_documents(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:

@@ -18,6 +18,7 @@ from noisebeam.transforms.documents import (
     describe_undecodable,
     document_of_fields,
 )
+from noisebeam.transforms.errors import one_line
 from noisebeam.transforms.files import FilePart
 from noisebeam.transforms.formats.options import ReadOptions
 
@@ -129,8 +130,8 @@ def _open(url: str) -> Iterator[Any]:
             with ParquetFile(source, page_checksum_verification=True) as file:
                 yield file
         except (pyarrow.ArrowException, UnicodeDecodeError) as error:  # the latter: a name that is no UTF-8
-            raise DamagedFileError(f"the parquet file is corrupt: {' '.join(str(error).split())}") from error
+            raise DamagedFileError(f"the parquet file is corrupt: {one_line(error)}") from error
         except OSError as error:  # pyarrow's own have no errno
             if type(error) is not OSError or error.errno is not None:
                 raise
-            raise DamagedFileError(f"the parquet file is corrupt: {' '.join(str(error).split())}") from error
+            raise DamagedFileError(f"the parquet file is corrupt: {one_line(error)}") from error

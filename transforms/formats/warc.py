@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from noisebeam.transforms.compression import DamagedFileError
 from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, decode, make_document
+from noisebeam.transforms.errors import one_line
 from noisebeam.transforms.files import FilePart, read_blocks, read_range
 from noisebeam.transforms.formats.options import ReadOptions
 
@@ -85,7 +86,7 @@ def _telling_damage() -> Iterator[None]:
     except (DamagedFileError, OSError, ImportError, MemoryError):
         raise
     except Exception as error:
-        raise DamagedFileError(f"expected a WARC record, got something else: {' '.join(str(error).split())}") from error
+        raise DamagedFileError(f"expected a WARC record, got something else: {one_line(error)}") from error
 
 
 def _page(record: Any, longest: int) -> _Page | None:
