@@ -6,21 +6,25 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
 from fsspec.core import url_to_fs
 
+from noisebeam.pipeline.answer import answer
+from noisebeam.transforms.errors import one_line
 from noisebeam.transforms.shard_reader import ShardError
 from noisebeam.transforms.shards import ShardInfo
+from noisebeam.transforms.storage import TooLargeError, local_path, read_bytes
 
 T = TypeVar("T")
 
-_CHUNK = 2**23  # bytes
+_MISSING = (FileNotFoundError, NotADirectoryError)
+_CHUNK = 2**22  # bytes
 _ABANDONED = 3600  # seconds after which nobody writes to a temporary file any more
 
 
@@ -33,13 +37,16 @@ class ShardCache:
     """A folder of shards, named by their sha256. The ones used longest ago leave when it grows beyond `max_bytes`.
 
     A shard that is open stays readable when it leaves. Downloads are checked against the manifest's sha256 and repeated
-    up to `attempts` times, with a pause that doubles from `pause` seconds.
+    up to `attempts` times, with a pause that doubles from `pause` seconds. A store that does not answer a request (of 4
+    MiB at most) in `timeout` seconds, in which its client may repeat it as well, has failed once more: so one that is
+    silent for good is an error after two and a half minutes.
     """
 
     folder: str | None = None  # None: a folder of this user among the temporary files
     max_bytes: int = 64 * 2**30
     attempts: int = 5
-    pause: float = 0.2
+    pause: float = 0.5
+    timeout: float = 30
 
     def fetch(self, url: str, info: ShardInfo) -> str:
         """The path of a local copy of the shard at `url`; ShardError names the shard if there is none to be had."""
@@ -53,24 +60,61 @@ class ShardCache:
             os.utime(path)
         return str(path)
 
+    def read(self, url: str, most: int | None = None) -> bytes:
+        """The content of a small file, asked for as often as a shard.
+
+        FileNotFoundError if there is none, TooLargeError if it has more than `most` bytes, ShardError if the store does
+        not give it.
+        """
+        return self._repeat(lambda: answer(lambda: read_bytes(url, most), self.timeout), url, url)
+
+    def read_index(self, url: str, info: ShardInfo) -> bytes:
+        """The index at `url` of a shard; ShardError if it is missing or not the one of the manifest."""
+
+        def read() -> bytes:
+            index = answer(lambda: read_bytes(url), self.timeout)
+            if (digest := sha256(index).hexdigest()) != info.index_sha256:
+                raise ShardError(f"the index {url} is damaged: expected sha256 {info.index_sha256}, got {digest}")
+            return index
+
+        with _named(f"the index {url}"):
+            return self._repeat(read, url, f"the index {url}")
+
     def _download(self, url: str, info: ShardInfo, path: Path) -> None:
         temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
         try:
-            self.repeat(lambda: _copy(url, info, temporary), f"shard {url}")
+            with _named(f"shard {url}"):
+                self._repeat(lambda: self._copy(url, info, temporary), url, f"shard {url}")
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
 
-    def repeat(self, fetch: Callable[[], T], what: str) -> T:
-        """What `fetch` gives in the first attempt that succeeds; ShardError if none does, or `what` is missing."""
-        for attempt in range(1, self.attempts + 1):
+    def _copy(self, url: str, info: ShardInfo, path: Path) -> None:
+        found, size = sha256(), 0
+        with closing(answer(lambda: _open(url), self.timeout)) as source, path.open("wb") as target:
+            while chunk := answer(lambda: source.read(_CHUNK), self.timeout):
+                target.write(chunk)
+                found.update(chunk)
+                size += len(chunk)
+        if size != info.bytes or found.hexdigest() != info.sha256:
+            raise ShardError(
+                f"expected {info.bytes} bytes with sha256 {info.sha256}, got {size} with {found.hexdigest()}; "
+                "build or copy it again"
+            )
+
+    def _repeat(self, fetch: Callable[[], T], url: str, what: str) -> T:
+        """What `fetch` gives in the first attempt that succeeds. A file on this machine is asked for once."""
+        attempts = self.attempts if local_path(url) is None else 1
+        for attempt in range(1, attempts + 1):
             try:
                 return fetch()
-            except FileNotFoundError as error:
-                raise ShardError(f"{what} is missing; build or copy it again") from error
             except Exception as error:  # each store raises errors of its own kind
-                if attempt == self.attempts:
-                    raise ShardError(f"cannot fetch {what} in {attempt} attempts: {error}") from error
+                failure = _failure(error)
+                if failure is None:
+                    raise
+                if attempt == attempts:
+                    reason = one_line(failure) or type(failure).__name__
+                    raise ShardError(f"cannot fetch {what} in {attempt} attempts: {reason}") from error
                 time.sleep(self.pause * 2 ** (attempt - 1))
         raise AssertionError("attempts is at least 1")
 
@@ -82,6 +126,25 @@ class ShardCache:
             if abandoned or (entry.path.suffix == ".tar" and total > self.max_bytes and entry.path != new):
                 entry.path.unlink(missing_ok=True)
                 total -= entry.size
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Make a ShardError that names `what` of a file that is not there."""
+    try:
+        yield
+    except _MISSING as error:
+        raise ShardError(f"{what} is missing; build or copy it again") from error
+
+
+def _failure(error: Exception) -> BaseException | None:
+    """Why a store did not answer; None if its answer is that there is no such file, or one too large."""
+    if not isinstance(error, (*_MISSING, TooLargeError)):
+        return error
+    # fsspec's HTTP file system makes a FileNotFoundError of whatever goes wrong when it asks for the size of a file.
+    cause = error.__cause__
+    of_http = isinstance(cause, TimeoutError) or type(cause).__module__.startswith("aiohttp.")
+    return cause if of_http and getattr(cause, "status", None) not in (404, 410) else None
 
 
 class _Entry(NamedTuple):
@@ -97,16 +160,6 @@ def _entries(folder: Path) -> Iterator[_Entry]:
             yield _Entry(status.st_mtime, status.st_size, path)
 
 
-def _copy(url: str, info: ShardInfo, path: Path) -> None:
-    fs, remote = url_to_fs(url)
-    digest, size = sha256(), 0
-    with fs.open(remote, "rb", block_size=_CHUNK, cache_type="readahead") as source, path.open("wb") as target:
-        while chunk := source.read(_CHUNK):
-            target.write(chunk)
-            digest.update(chunk)
-            size += len(chunk)
-    if size != info.bytes or digest.hexdigest() != info.sha256:
-        raise ShardError(
-            f"expected {info.bytes} bytes with sha256 {info.sha256}, got {size} with {digest.hexdigest()}; "
-            "build or copy it again"
-        )
+def _open(url: str) -> Any:
+    fs, path = url_to_fs(url)
+    return fs.open(path, "rb", block_size=_CHUNK, cache_type="readahead")

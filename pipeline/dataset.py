@@ -98,7 +98,7 @@ class ShardDataset(BatchedDataset):
         )
         super().__init__(settings, seed=seed, epoch=epoch)
         self.url = str(url)
-        self.manifest = _part(read_manifest(self.url), self.url, held_out)
+        self.manifest = _part(read_manifest(self.url, (cache or ShardCache()).read), self.url, held_out)
         self.vocabulary = Vocabulary.from_json(self.manifest.vocabulary)
         self.recipe = None if recipe is None else load_recipe(recipe)
         if self.recipe is not None:

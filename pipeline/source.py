@@ -7,7 +7,6 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from hashlib import sha256
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
@@ -22,7 +21,7 @@ from noisebeam.transforms.samples import Array, IntArray, Mask, Ragged, Sample, 
 from noisebeam.transforms.shard_format import ShardIndex
 from noisebeam.transforms.shard_reader import Block, ShardError, ShardReader, parse_index
 from noisebeam.transforms.shards import ShardInfo
-from noisebeam.transforms.storage import join, local_path, read_bytes
+from noisebeam.transforms.storage import join, local_path
 
 _DOWNLOADS = 8  # at a time
 _NOT_PICKLED = ("_open", "_lengths", "_coming", "_pool", "_lock")
@@ -155,11 +154,7 @@ def open_shard(url: str, info: ShardInfo, cache: ShardCache) -> ShardReader:
 def read_index(url: str, info: ShardInfo, cache: ShardCache) -> ShardIndex:
     """The index of a shard; ShardError if it is missing or not the one of the manifest."""
     name = join(url, info.index_name)
-    index = cache.repeat(lambda: read_bytes(name), f"the index {name}")
-    digest = sha256(index).hexdigest()
-    if digest != info.index_sha256:
-        raise ShardError(f"the index {name} is damaged: expected sha256 {info.index_sha256}, got {digest}")
-    return parse_index(index, name)
+    return parse_index(cache.read_index(name, info), name)
 
 
 Choose = Callable[[tuple[str, ...]], Iterable[str]]  # the fields to read, of those that the shards have

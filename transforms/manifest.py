@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from noisebeam.transforms.shards import SAMPLES_PER_MEMBER, ShardInfo
-from noisebeam.transforms.storage import join, publish, read_bytes
+from noisebeam.transforms.storage import TooLargeError, join, publish, read_bytes
 from noisebeam.transforms.yaml_text import load_yaml
 
 FORMAT_VERSION = 1
@@ -134,11 +134,14 @@ def write_manifest(url: str, manifest: Manifest) -> None:
     publish(join(url, MANIFEST_NAME), manifest.to_json().encode())
 
 
-def read_manifest(url: str) -> Manifest:
-    """The manifest of the build in the folder `url`; ManifestError names the folder and what is wrong."""
+def read_manifest(url: str, read: Callable[[str, int], bytes] = read_bytes) -> Manifest:
+    """The manifest of the build in the folder `url`; ManifestError names the folder and what is wrong.
+
+    `read` gives the content of a file of at most so many bytes, with the errors of `read_bytes`.
+    """
     try:
-        data = read_bytes(join(url, MANIFEST_NAME), _MOST_BYTES)
-    except ValueError as error:
+        data = read(join(url, MANIFEST_NAME), _MOST_BYTES)
+    except TooLargeError as error:
         raise ManifestError(f"cannot read {join(url, MANIFEST_NAME)}: {error}; build again") from error
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ManifestError(

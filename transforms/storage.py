@@ -19,6 +19,10 @@ from noisebeam.transforms.errors import one_line
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss"}
 
 
+class TooLargeError(ValueError):
+    """A file that has more bytes than any of its kind."""
+
+
 def join(url: str, name: str) -> str:
     """The URL of the file `name` in the folder `url`.
 
@@ -62,10 +66,10 @@ def _write(url: str, data: bytes) -> None:
 
 
 def read_bytes(url: str, most: int | None = None) -> bytes:
-    """The whole content of a file; FileNotFoundError if there is none, ValueError if it has more than `most` bytes."""
+    """The whole content of a file; FileNotFoundError if there is none, TooLargeError if it has more than `most`."""
     fs, path = _fresh(url)
     if most is not None and (found := fs.size(path) or 0) > most:
-        raise ValueError(f"expected {most:,} bytes at most, got {found:,}")
+        raise TooLargeError(f"expected {most:,} bytes at most, got {found:,}")
     return bytes(fs.cat_file(path))
 
 

@@ -102,7 +102,7 @@ def test_what_a_crash_left_is_not_taken_for_a_shard_and_goes_in_time(tmp_path):
 
 
 def test_many_may_fetch_the_same_shards_at_once(tmp_path):
-    cache, shards = ShardCache(str(tmp_path), max_bytes=1000), [put(bytes([i]) * 100) for i in range(5)]
+    cache, shards = ShardCache(str(tmp_path), max_bytes=1000, pause=0.01), [put(bytes([i]) * 100) for i in range(5)]
     with ThreadPoolExecutor(8) as pool:
         paths = list(pool.map(lambda i: cache.fetch(*shards[i % 5]), range(100)))
     assert all(Path(path).read_bytes() == bytes([i % 5]) * 100 for i, path in enumerate(paths))

@@ -1,93 +1,159 @@
-"""Shards from an HTTP server that fails, cuts connections and is slow."""
+"""Shards from stores that fail, are slow, cut connections and give too little: an HTTP server, and a real S3 API."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
-import torch
+from faults import FAULTS, FaultProxy, Schedule, seeded, served
+from object_store import s3_server, s3_settings
+from sets import equal
+from torch.utils.data import DataLoader
 
 from noisebeam.pipeline import ShardDataset
 from noisebeam.pipeline.cache import ShardCache
 from noisebeam.transforms.shard_reader import ShardError
 
-FAULTS = ("error", "cut", "none", "slow")  # of the requests for a file, one after the other
+SHARDS = 6
+
+Serve = Callable[[str, Schedule], tuple[str, FaultProxy]]  # a folder, behind a proxy: its URL
 
 
-class FaultyHandler(SimpleHTTPRequestHandler):
-    """Serves a folder; requests for shards and indexes meet a fault in turn."""
-
-    seen: Counter[str]
-
-    def do_GET(self) -> None:
-        name = Path(self.path).name
-        self.seen[name] += 1
-        fault = FAULTS[(self.seen[name] - 1) % len(FAULTS)] if name.startswith("shard-") else "none"
-        if fault == "error":
-            self.send_error(503)
-        elif fault == "cut":
-            content = Path(self.translate_path(self.path)).read_bytes()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content[: len(content) // 2])
-            self.close_connection = True
-        else:
-            time.sleep(0.05 if fault == "slow" else 0)
-            super().do_GET()
-
+class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
 
 @pytest.fixture
-def serve() -> Iterator:
-    """serve(folder): the URL of a server, and how many times each file was asked for."""
-    servers = []
+def over_http() -> Iterator[Serve]:
+    with ExitStack() as stack:
 
-    def start(folder: str) -> tuple[str, Counter[str]]:
-        handler = type("Handler", (FaultyHandler,), {"seen": Counter()})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=folder))
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}", handler.seen
+        def serve(folder: str, schedule: Schedule) -> tuple[str, FaultProxy]:
+            server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder))
+            proxy = FaultProxy(server.server_port, schedule)
+            stack.enter_context(served(server))
+            stack.enter_context(served(proxy))
+            return proxy.url, proxy
 
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+        yield serve
 
 
-def batches(url: str, cache: ShardCache) -> list[dict[str, torch.Tensor]]:
-    return list(ShardDataset(url, batch_size=4, seed=3, epoch=1, cache=cache))
+@pytest.fixture(scope="module")
+def s3_port() -> Iterator[int]:
+    with s3_server() as port:
+        yield port
 
 
-def test_the_stream_is_complete_and_the_same(make_set, serve, tmp_path):
-    folder = make_set(str(tmp_path / "set"), 150, num_shards=6)
-    url, seen = serve(folder)
-    remote = batches(url, ShardCache(str(tmp_path / "cache"), pause=0.01))
-    local = batches(folder, ShardCache())
-    assert len(remote) == len(local) == 37
-    assert all(torch.equal(a[name], b[name]) for a, b in zip(remote, local, strict=True) for name in b)
-    assert all(seen[f"shard-{i:05d}-of-00006.tar"] >= 3 for i in range(6))
+@pytest.fixture
+def over_s3(s3_port: int) -> Iterator[Serve]:
+    import s3fs
+
+    with ExitStack() as stack:
+
+        def serve(folder: str, schedule: Schedule) -> tuple[str, FaultProxy]:
+            bucket = f"s3://set-{uuid4().hex}"
+            with s3_settings(f"http://127.0.0.1:{s3_port}"):
+                store = s3fs.S3FileSystem()
+                store.mkdir(bucket)
+                for path in Path(folder).iterdir():
+                    store.pipe_file(f"{bucket}/{path.name}", path.read_bytes())
+            proxy = FaultProxy(s3_port, schedule)
+            stack.enter_context(served(proxy))
+            stack.enter_context(s3_settings(proxy.url))
+            return bucket, proxy
+
+        yield serve
 
 
-def test_a_cache_smaller_than_the_data_gives_the_same(make_set, serve, tmp_path):
-    folder = make_set(str(tmp_path / "set"), 150, num_shards=6)
+@pytest.fixture(params=["http", pytest.param("s3", marks=pytest.mark.slow)])
+def serve(request: pytest.FixtureRequest) -> Serve:
+    """serve(folder, schedule): the URL of its files, and the proxy that stands before them."""
+    found: Serve = request.getfixturevalue(f"over_{request.param}")
+    return found
+
+
+@pytest.fixture
+def folder(make_set: Callable[..., str], tmp_path: Path) -> str:
+    """150 samples in 6 shards."""
+    return make_set(str(tmp_path / "set"), 150, num_shards=SHARDS)
+
+
+def dataset(url: str, cache: ShardCache) -> ShardDataset:
+    return ShardDataset(url, batch_size=4, seed=3, epoch=1, cache=cache)
+
+
+def patient(tmp_path: Path, **settings) -> ShardCache:
+    return ShardCache(str(tmp_path / "cache"), **{"pause": 0.01, **settings})
+
+
+def none(method: str, name: str, request: int) -> str:
+    return "none"
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_stream_is_complete_and_the_same(folder, serve, tmp_path, seed):
+    url, proxy = serve(folder, seeded(seed))
+    remote, local = list(dataset(url, patient(tmp_path))), list(dataset(folder, ShardCache()))
+    assert len(local) == 37
+    assert equal(remote, local)
+    assert proxy.met.keys() >= set(FAULTS)
+    assert not list((tmp_path / "cache").glob(".*.tmp"))
+
+
+def test_a_cache_smaller_than_the_data_gives_the_same(folder, serve, tmp_path):
     largest = max(path.stat().st_size for path in Path(folder).glob("*.tar"))
-    cache = ShardCache(str(tmp_path / "cache"), max_bytes=2 * largest, pause=0.01)
-    remote, local = batches(serve(folder)[0], cache), batches(folder, ShardCache())
-    assert all(torch.equal(a[name], b[name]) for a, b in zip(remote, local, strict=True) for name in b)
+    cache = patient(tmp_path, max_bytes=2 * largest)
+    url, _ = serve(folder, seeded(2, ("503", "cut", "slow")))
+    assert equal(list(dataset(url, cache)), list(dataset(folder, ShardCache())))
     assert sum(path.stat().st_size for path in (tmp_path / "cache").iterdir()) <= 2 * largest
 
 
-def test_a_server_that_only_fails_is_an_error_that_names_the_file(make_set, serve, tmp_path):
-    url, _ = serve(make_set(str(tmp_path / "set"), 20, num_shards=1))
-    with pytest.raises(ShardError, match=r"cannot fetch the index http.*-00000-of-00001\.index\.npz in 2 attempts: "):
-        batches(url, ShardCache(str(tmp_path / "cache"), attempts=2, pause=0))
+def test_loader_workers_share_the_cache(folder, serve, tmp_path):
+    url, proxy = serve(folder, seeded(3, ("503", "reset", "short")))
+    loader = DataLoader(dataset(url, patient(tmp_path)), batch_size=None, num_workers=2)
+    assert equal(list(loader), list(dataset(folder, ShardCache())))
+    assert proxy.met["reset"] > 0
+
+
+@pytest.mark.parametrize("what", ["manifest.json", "shard-00000-of-00006.index.npz", "shard-00000-of-00006.tar"])
+@pytest.mark.parametrize("fault", ["cut", "silent"])
+def test_a_store_that_only_fails_is_soon_an_error_that_names_the_file(folder, serve, tmp_path, what, fault):
+    url, _ = serve(folder, lambda method, name, request: fault if name == what and method == "GET" else "none")
+    began = time.monotonic()
+    reason = "no answer in 0.5 seconds" if fault == "silent" else ""
+    with pytest.raises(ShardError, match=rf"^cannot fetch .*{url}/{what} in 2 attempts: {reason}") as error:
+        list(dataset(url, patient(tmp_path, attempts=2, timeout=0.5)))
+    assert "\n" not in str(error.value)
+    assert time.monotonic() - began < 20
+
+
+def test_a_store_that_is_not_there_is_soon_an_error(folder, serve, tmp_path):
+    url, proxy = serve(folder, none)
+    data = dataset(url, patient(tmp_path, attempts=2, timeout=0.5))
+    proxy.shutdown()
+    proxy.server_close()
+    with pytest.raises(ShardError, match=rf"^cannot fetch the index {url}/shard-0000\d-of-00006\.index\.npz in 2 att"):
+        list(data)
+
+
+def test_one_shard_that_cannot_be_had_may_be_left_out(folder, serve, tmp_path, caplog):
+    lost = "shard-00001-of-00006.tar"
+    url, _ = serve(folder, lambda method, name, request: "500" if name == lost else "none")
+    cache = patient(tmp_path, attempts=2, timeout=0.5)
+    data = ShardDataset(url, batch_size=4, seed=3, epoch=1, cache=cache, on_error="skip")
+    assert len(list(data)) == 37
+    assert 0 < data.skipped <= data.manifest.shards[1].samples
+    assert f"cannot fetch shard {url}/{lost} in 2 attempts: " in caplog.text
+
+
+def test_a_shard_that_is_not_there_is_an_error_at_once(folder, serve, tmp_path):
+    Path(folder, "shard-00003-of-00006.tar").unlink()
+    url, _ = serve(folder, none)
+    with pytest.raises(ShardError, match=rf"shard {url}/shard-00003-of-00006\.tar is missing; build or copy it again"):
+        list(dataset(url, patient(tmp_path, pause=100)))

@@ -1,0 +1,36 @@
+"""Questions to a store that may never answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Thread
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def answer(ask: Callable[[], T], timeout: float) -> T:
+    """What `ask` gives; TimeoutError if that takes longer than `timeout` seconds.
+
+    Clients of stores repeat what fails by rules of their own, some for hours. One that is waited for no longer goes on
+    in a thread that does not keep the process from ending.
+
+    >>> answer(lambda: 42, timeout=60)
+    42
+    """
+    waiting: Future[T] = Future()
+    Thread(target=_settle, args=(waiting, ask), name="noisebeam-answer", daemon=True).start()
+    try:
+        return waiting.result(timeout)
+    except TimeoutError as error:
+        if waiting.done():
+            raise
+        raise TimeoutError(f"no answer in {timeout} seconds") from error
+
+
+def _settle(waiting: Future[T], ask: Callable[[], T]) -> None:
+    try:
+        waiting.set_result(ask())
+    except BaseException as error:  # carried over to who waits
+        waiting.set_exception(error)
