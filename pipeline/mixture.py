@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from noisebeam.pipeline.batched import BatchedDataset, Epoch
 from noisebeam.pipeline.dataset import ShardDataset
 from noisebeam.pipeline.dealing import Deal, shares
+from noisebeam.pipeline.gather import RowMatrix
 from noisebeam.pipeline.settings import check_number
 from noisebeam.pipeline.source import RecentlyUsed
 from noisebeam.transforms.samples import Array, IntArray, Ragged
@@ -96,14 +98,19 @@ class MixedEpoch:
 
     def fields(self, positions: IntArray, most: IntArray | None) -> Mapping[str, Ragged]:
         """Their inputs and labels, a row a sample, each cut to so many tokens if `most` is given."""
-        rows: dict[str, list[Array]] = {}
-        order: list[IntArray] = []
-        for samples, here, places in self._parts(positions):
-            for name, values in samples.fields(places, None if most is None else most[here]).items():
-                rows.setdefault(name, []).extend(values.rows())
-            order.append(here)
-        back = np.argsort(np.concatenate(order)).tolist()
-        return {name: Ragged.of([values[i] for i in back]) for name, values in rows.items()}
+        parts = [
+            (here, samples.fields(places, None if most is None else most[here]))
+            for samples, here, places in self._parts(positions)
+        ]
+        merged: dict[tuple[int, ...], RowMatrix] = {}  # labels may be the very inputs
+        fields = {}
+        for name in parts[0][1]:
+            rows = [(here, values[name]) for here, values in parts]
+            key = tuple(id(values) for _, values in rows)
+            if key not in merged:
+                merged[key] = _merged(rows, len(positions))
+            fields[name] = merged[key]
+        return fields
 
     def _parts(self, positions: IntArray) -> Iterator[tuple[Epoch, IntArray, IntArray]]:
         """Epochs of sets, which of `positions` are theirs, and at what position of that epoch."""
@@ -119,6 +126,27 @@ class MixedEpoch:
             opened = self._sets[number].open_epoch(epoch)
             self._opened.put((number, epoch), opened)
         return opened
+
+
+def _merged(parts: Sequence[tuple[IntArray, Ragged]], count: int) -> RowMatrix:
+    """`count` rows: those of each part at the places that stand with it."""
+    matrices = [_matrix(rows) for _, rows in parts]
+    width = max(matrix.shape[1] for matrix in matrices)
+    merged = np.empty((count, width), np.result_type(*matrices))
+    lengths = np.empty(count, np.int64)
+    for (here, rows), matrix in zip(parts, matrices, strict=True):
+        merged[:, : matrix.shape[1]][here] = matrix
+        lengths[here] = rows.lengths
+    return RowMatrix(merged, lengths)
+
+
+def _matrix(rows: Ragged) -> Array:
+    """(rows, longest): a row each, and anything behind the end of a shorter one."""
+    if isinstance(rows, RowMatrix):
+        return rows.matrix
+    longest = max(1, int(rows.lengths.max(initial=0)))
+    values = np.concatenate([rows.values, np.zeros(longest, rows.values.dtype)])
+    return sliding_window_view(values, longest)[rows.offsets[:-1]]
 
 
 def _counts(

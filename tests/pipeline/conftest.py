@@ -60,11 +60,11 @@ def make_set() -> Callable[..., str]:
     return write_numbered
 
 
-def write_numbered(url: str, count: int, *, num_shards: int = 4, samples_per_member: int = 8) -> str:
-    """A data set of `count` samples; sample i begins 0, 4 + i // 900, 4 + i % 900."""
-    rng = np.random.default_rng(0)
+def write_numbered(url: str, count: int, *, first: int = 0, num_shards: int = 4, samples_per_member: int = 8) -> str:
+    """A data set of `count` samples, numbered from `first`; sample i begins 0, 4 + i // 900, 4 + i % 900."""
+    rng = np.random.default_rng(first)
     samples = []
-    for i in range(count):
+    for i in range(first, first + count):
         ids = np.concatenate([[0, 4 + i // 900, 4 + i % 900], rng.integers(4, 999, size=rng.integers(1, 30)), [2]])
         fields = {"ids": ids, "sentence_lengths": np.array([len(ids) - 2])}
         samples.append(Sample(int(rng.integers(0, 2**64, dtype=np.uint64)), f"doc {i // 2}", i % 2, fields))

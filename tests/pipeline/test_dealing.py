@@ -66,6 +66,24 @@ def test_shares_are_as_near_as_63000_turns_allow(weights):
         assert abs(count / sum(found) - weight / sum(weights)) < 1 / 63_000
 
 
+@given(st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=8))
+@settings(max_examples=25)
+def test_any_weights_are_kept_within_a_sample_at_every_prefix_of_a_thousand(weights):
+    part, _ = Deal(shares(weights)).at(np.arange(1000))
+    n = np.arange(1, 1001)
+    for i, weight in enumerate(weights):
+        assert np.abs(np.cumsum(part == i) - n * weight / sum(weights)).max() < 1
+
+
+@given(st.lists(st.integers(1, 10**9), min_size=2, max_size=8))
+@settings(max_examples=20)
+def test_any_sizes_are_kept_within_a_sample_at_every_prefix_of_a_thousand(sizes):
+    assume(sum(sizes) < 2**63 // (2 * len(sizes)))
+    part, _ = Deal(sizes).at(np.arange(1000))
+    for i, size in enumerate(sizes):
+        assert np.abs(np.cumsum(part == i) - np.arange(1, 1001) * (size / sum(sizes))).max() < 1
+
+
 def test_simple_shares_are_exact():
     assert shares([0.5, 0.25, 0.25]) == [2, 1, 1]
     assert shares([1 / 3, 2 / 3]) == [1, 2]

@@ -96,6 +96,34 @@ def test_resume_from_every_batch_on_other_ranks(mix, batching):
         assert sorted(ids) == sorted(row[row != 1].tolist() for row in batch["input_ids"])
 
 
+@pytest.fixture(scope="module")
+def three(make_set, tmp_path_factory) -> list[str]:
+    """Sets of 20, 15 and 10 samples, none of which are the same."""
+    folder = tmp_path_factory.mktemp("three")
+    return [make_set(str(folder / str(first)), count, first=first) for count, first in ((20, 0), (15, 20), (10, 35))]
+
+
+def test_three_sets_resume_from_every_position(three):
+    def make(batch_size: int = 1, **ranks: int) -> Mixture:
+        sets = [ShardDataset(one, RECIPE, batch_size=batch_size, tail="pad", read_ahead=0, **ranks) for one in three]
+        return Mixture(sets, epochs=[2, 0.6, 1])
+
+    data = make()
+    data.set_epoch(1)
+    whole, states = [], []
+    for batch in data:
+        whole.append(batch)
+        states.append(data.state_dict())
+    assert len(whole) == 40 + 9 + 10
+    for n, state in enumerate(states[:-1], start=1):
+        resumed, other = make(), make(2, rank=1, world_size=2)
+        for each in (resumed, other):
+            each.load_state_dict(state)
+        assert equal([*resumed], whole[n:])
+        ids = seen(other)
+        assert ids[: (len(whole) - n) // 2] == seen(whole[n + 1 :: 2])
+
+
 def test_noise_is_that_of_the_epoch_of_the_set(mix, url):
     alone = {}
     data = dataset(url, recipe=RECIPE, batch_size=1)

@@ -14,34 +14,45 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import resume_job
+from resume_job import GLOBAL_BATCH, KINDS, make, numbers
 
 pytestmark = pytest.mark.slow
 
-SAMPLES = 1600
-JOB = Path(__file__).with_name("resume_job.py")
+SAMPLES = {"plain": 1600, "grouped": 1600, "packed": 6000, "mixed": 1200, "packed mixture": 4500}
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(("seed", "kind"), enumerate(KINDS))
 def test_a_job_killed_at_random_moments_sees_exactly_the_epoch(
-    make_set: Callable[..., str], tmp_path: Path, seed: int
+    make_set: Callable[..., str], tmp_path: Path, seed: int, kind: str
 ) -> None:
-    url = make_set(str(tmp_path / "set"), SAMPLES)
+    url, samples = str(tmp_path / "set"), SAMPLES[kind]
+    if "mix" in kind:
+        make_set(f"{url}/0", samples)
+        make_set(f"{url}/1", samples // 3, first=samples)
+    else:
+        make_set(url, samples)
     chance = random.Random(seed)
     starts = []
     for attempt, ranks in enumerate((2, 1, 4, 2)):
         starts.append(position(tmp_path))
-        run(url, tmp_path, attempt, ranks, kill_after=None if attempt == 3 else chance.randint(5, 50))
+        run([kind, url, str(tmp_path), str(attempt)], ranks, kill_after=None if attempt == 3 else chance.randint(5, 50))
+    whole = make(kind, url, GLOBAL_BATCH)
+    expected = [i for batch in whole for i in numbers(batch)]
     assert starts == sorted(starts)
-    assert starts[-1] > 0
-    assert position(tmp_path) == SAMPLES
-    assert sorted(counted(tmp_path, [*starts, SAMPLES])) == list(range(SAMPLES))
+    assert 0 < starts[-1] < position(tmp_path) == whole.state_dict()["position"]
+    assert sorted(counted(tmp_path, [*starts, whole.samples])) == sorted(expected)
+    assert (len(expected) == len(set(expected))) == ("mix" not in kind)
+    if kind == "plain":
+        assert sorted(expected) == list(range(samples))
 
 
-def run(url: str, folder: Path, attempt: int, ranks: int, kill_after: int | None) -> None:
+def run(arguments: list[str], ranks: int, kill_after: int | None) -> None:
     """Run the job, to its end or until a rank has seen `kill_after` batches."""
+    folder, attempt = Path(arguments[2]), arguments[3]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    job = subprocess.Popen([*command, str(JOB), url, str(folder), str(attempt)], env=environment)
+    job = subprocess.Popen([*command, resume_job.__file__, *arguments], env=environment)
     try:
         deadline = time.monotonic() + 180
         while job.poll() is None and time.monotonic() < deadline:
@@ -56,7 +67,7 @@ def run(url: str, folder: Path, attempt: int, ranks: int, kill_after: int | None
         kill(job, folder, attempt)
 
 
-def kill(job: subprocess.Popen[bytes], folder: Path, attempt: int) -> None:
+def kill(job: subprocess.Popen[bytes], folder: Path, attempt: str) -> None:
     """SIGKILL: the launcher first, so that it cannot end the ranks in a gentler way."""
     if job.poll() is None:
         job.kill()
