@@ -190,10 +190,9 @@ class BatchedDataset(IterableDataset[Batch]):
         worker = get_worker_info()
         self._progress = progress = progress.for_worker(*((worker.id, worker.num_workers) if worker else (0, 1)))
         self._tokens = self._places = self.skipped = 0
-        # Two threads, each with one or two things ready: one reads and noises, one pads. Batches go over in groups.
         ahead = self.settings.read_ahead
-        chunks = read_ahead(self._read(progress), min(1, ahead))
-        for made in chain.from_iterable(read_ahead(self._collate(chunks, max(1, ahead // 2)), min(2, ahead))):
+        groups = self._collate(self._read(progress), max(1, ahead // 2))
+        for made in chain.from_iterable(read_ahead(groups, min(2, ahead))):
             self._progress = progress = progress.after(made.end)
             yield made.batch
         if progress.worker == 0 and self.rank == 0:

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
-from noisebeam.pipeline.batched import BatchedDataset, Epoch
+from noisebeam.pipeline.batched import BatchedDataset
 from noisebeam.pipeline.batching import ONE_BY_ONE, Batching, Tail
 from noisebeam.pipeline.cache import ShardCache
 from noisebeam.pipeline.filtering import FilteredOrder, LengthFilter
+from noisebeam.pipeline.gather import RowTable, RowViews
 from noisebeam.pipeline.inputs import InputMaker
 from noisebeam.pipeline.layout import Layout, Side
 from noisebeam.pipeline.order import EpochOrder
+from noisebeam.pipeline.row_reader import RowReader, Skip
 from noisebeam.pipeline.settings import BatchSettings
-from noisebeam.pipeline.source import RowReader, ShardSource
+from noisebeam.pipeline.source import ShardSource
 from noisebeam.pipeline.view import SampleView
 from noisebeam.pipeline.warmup import LengthWarmup, cut
 from noisebeam.transforms.manifest import Manifest, read_manifest
 from noisebeam.transforms.noise import Recipe, check_recipe, load_recipe
-from noisebeam.transforms.samples import IntArray, Ragged, Sample
+from noisebeam.transforms.samples import Array, IntArray, Ragged, Sample
 from noisebeam.transforms.vocabulary import Vocabulary
 from noisebeam.transforms.yaml_text import load_yaml
 
@@ -171,11 +173,22 @@ class ShardDataset(BatchedDataset):
             "batching": repr(self.settings.batching),
         }
 
-    def open_epoch(self, epoch: int) -> Epoch:
+    def rows(self, start: int = 0) -> Iterator[dict[str, Array]]:
+        """The samples of this rank one by one, as arrays that are not padded, for those who make batches by themselves.
+
+        They come as they are stored, or with the recipe's noise, from position `start` of the current epoch on. Arrays
+        may be views of many samples: copy what is to stay.
+        """
+        epoch = self.open_epoch(self.epoch)
+        rank, world_size = self.settings.here()
+        for first in range(start + rank, self.samples, self.chunk * world_size):
+            last = min(first + self.chunk * world_size, self.samples)
+            yield from epoch.rows(np.arange(first, last, world_size))
+
+    def open_epoch(self, epoch: int) -> ShardEpoch:
         """The samples of an epoch, by position."""
         order, skip = self._order(epoch), self._skip if self.on_error == "skip" else None
-        rows = RowReader(self._source, order, self._inputs.needs, skip)
-        return ShardEpoch(self._source, order, rows, self._inputs, epoch)
+        return ShardEpoch(self._source, order, self._inputs, epoch, skip)
 
     def _skip(self, samples: int) -> None:
         self.skipped += samples
@@ -198,12 +211,15 @@ class ShardDataset(BatchedDataset):
 class ShardEpoch:
     """The samples of an epoch of a `ShardDataset`, by position."""
 
-    def __init__(self, source: ShardSource, order: EpochOrder, rows: RowReader, inputs: InputMaker, epoch: int) -> None:
+    def __init__(
+        self, source: ShardSource, order: EpochOrder, inputs: InputMaker, epoch: int, skip: Skip | None
+    ) -> None:
         self._source = source
         self._order = order
-        self._rows = rows
         self._inputs = inputs
         self._epoch = epoch
+        self._matrices = RowReader(source, order, inputs.needs, RowTable, skip)
+        self._views = RowReader(source, order, inputs.needs, RowViews, skip)
 
     def lengths(self, positions: IntArray) -> IntArray:
         """Their tokens, from indexes alone."""
@@ -216,11 +232,20 @@ class ShardEpoch:
 
     def fields(self, positions: IntArray, most: IntArray | None) -> Mapping[str, Ragged]:
         """Their inputs and labels, a row a sample, each cut to so many tokens if `most` is given."""
-        columns: Mapping[str, Ragged] = self._rows.columns(positions)
+        columns: Mapping[str, Ragged] = self._matrices.columns(positions)
         if most is not None:
             vocabulary = self._inputs.vocabulary
             columns = cut(columns, most, len(vocabulary.prefix), len(vocabulary.suffix))
         return self._inputs.make(columns, self._epoch)
+
+    def rows(self, positions: IntArray) -> Iterator[dict[str, Array]]:
+        """The same, sample by sample."""
+        if self._inputs.recipe is None:
+            fields = self._inputs.take(self._views.columns(positions))
+        else:
+            fields = {name: rows.rows() for name, rows in self.fields(positions, None).items()}
+        for values in zip(*fields.values(), strict=True):
+            yield dict(zip(fields, values, strict=True))
 
 
 def _check_ends(recipe: Recipe, manifest: Manifest, url: str) -> None:

@@ -6,11 +6,12 @@ overlap. To take rows is to index that matrix; what lies behind the end of a sho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
 from functools import cached_property
+from typing import Any, Generic, TypeVar
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from noisebeam.transforms.samples import Array, IntArray, Mask, Ragged, offsets_of, within
 
@@ -63,37 +64,94 @@ class RowMatrix(Ragged):
         return padded
 
 
-@dataclass(frozen=True)
-class Column:
-    """A field of all samples of a block, to take rows of."""
-
-    windows: Array  # (values + 1, longest): the stretches from each value on
-    starts: IntArray  # (rows,)
-    lengths: IntArray  # (rows,)
-
-    @classmethod
-    def of(cls, rows: Ragged, order: IntArray) -> Column:
-        """These rows, numbered anew in this order. Values are copied."""
-        longest = int(rows.lengths.max(initial=0))
-        values = np.concatenate([rows.values, np.zeros(max(1, longest), rows.values.dtype)])
-        windows = np.lib.stride_tricks.sliding_window_view(values, max(1, longest))
-        return cls(windows, rows.offsets[order], rows.lengths[order])
+Rows = TypeVar("Rows")
 
 
-Part = tuple[IntArray, Column, IntArray]  # rows of the matrix, and the column and the rows of it that go there
+class BlockRows(ABC, Generic[Rows]):
+    """A field of all samples of many blocks, each block in a slot, to take rows of any of them at once.
 
-
-def gather(parts: Sequence[Part], count: int) -> RowMatrix:
-    """The rows of several columns as one matrix of `count` rows; those that no part has are empty.
-
-    >>> column = Column.of(Ragged.of([np.array([5, 6]), np.array([7])]), order=np.array([1, 0]))
-    >>> [row.tolist() for row in gather([(np.array([1, 0]), column, np.array([0, 1]))], 2).rows()]
-    [[5, 6], [7]]
+    `slots` is how many there will be; there is room for more, which takes time to make.
     """
-    width = max(column.windows.shape[1] for _, column, _ in parts)
-    matrix = np.empty((count, width), np.result_type(*(column.windows.dtype for _, column, _ in parts)))
-    lengths = np.zeros(count, np.int64)
-    for to, column, rows in parts:
-        lengths[to] = column.lengths[rows]
-        matrix[:, : column.windows.shape[1]][to] = column.windows[column.starts[rows]]
-    return RowMatrix(matrix, lengths)
+
+    def __init__(self, slots: int) -> None:
+        self._used = 0  # slots that hold something
+        self._offsets = self._lengths = np.empty((slots, 0), np.int64)  # of the rows within their slots
+
+    def put(self, slot: int, rows: Ragged, order: IntArray) -> None:
+        """Bring these rows, numbered anew in this order, into a slot; what was there is lost."""
+        self._put_values(slot, rows.values)
+        self._offsets, self._lengths = (
+            _with_room(table, self._used, (slot + 1, len(order)), table.dtype)
+            for table in (self._offsets, self._lengths)
+        )
+        self._offsets[slot, : len(order)] = rows.offsets[order]
+        self._lengths[slot, : len(order)] = rows.lengths[order]
+        self._used = max(self._used, slot + 1)
+
+    @abstractmethod
+    def take(self, slots: IntArray, rows: IntArray) -> Rows:
+        """A row of each of these slots."""
+
+    @abstractmethod
+    def _put_values(self, slot: int, values: Array) -> None:
+        """Hold the values of all rows of a slot."""
+
+
+class RowTable(BlockRows[RowMatrix]):
+    """Rows are copied, into the table and out of it: for many at a time.
+
+    >>> table = RowTable(slots=2)
+    >>> table.put(0, Ragged.of([np.array([5, 6]), np.array([7])]), order=np.array([1, 0]))
+    >>> table.put(1, Ragged.of([np.array([8])]), order=np.array([0]))
+    >>> [row.tolist() for row in table.take(np.array([1, 0, 0]), np.array([0, 0, 1])).rows()]
+    [[8], [7], [5, 6]]
+    """
+
+    def __init__(self, slots: int) -> None:
+        super().__init__(slots)
+        self._values = np.empty((slots + 1, 0), np.uint8)  # one more, for looks beyond the end of the last
+
+    def take(self, slots: IntArray, rows: IntArray) -> RowMatrix:
+        """A row of each of these slots, as a matrix."""
+        starts, lengths = self._offsets[slots, rows] + slots * self._values.shape[1], self._lengths[slots, rows]
+        windows = sliding_window_view(self._values.ravel(), max(1, int(lengths.max(initial=0))))
+        return RowMatrix(windows[starts], lengths)
+
+    def _put_values(self, slot: int, values: Array) -> None:
+        dtype = np.result_type(self._values.dtype, values.dtype)
+        self._values = _with_room(self._values, self._used, (slot + 2, max(1, len(values))), dtype)
+        self._values[slot, : len(values)] = values
+
+
+class RowViews(BlockRows[list[Array]]):
+    """Rows are views of their blocks: for one at a time.
+
+    >>> views = RowViews(slots=1)
+    >>> views.put(0, Ragged.of([np.array([5, 6]), np.array([7])]), order=np.array([1, 0]))
+    >>> views.take(np.array([0, 0]), np.array([0, 1]))
+    [array([7]), array([5, 6])]
+    """
+
+    def __init__(self, slots: int) -> None:
+        super().__init__(slots)
+        self._values: dict[int, Array] = {}
+
+    def take(self, slots: IntArray, rows: IntArray) -> list[Array]:
+        """A row of each of these slots, as views."""
+        starts = self._offsets[slots, rows]
+        ends = starts + self._lengths[slots, rows]
+        at = zip(slots.tolist(), starts.tolist(), ends.tolist(), strict=True)
+        return [self._values[slot][start:end] for slot, start, end in at]
+
+    def _put_values(self, slot: int, values: Array) -> None:
+        self._values[slot] = values
+
+
+def _with_room(table: Array, used: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
+    """The table, or one with its first `used` rows that has at least this shape."""
+    rows, columns = (have if need <= have else need + need // 8 for need, have in zip(shape, table.shape, strict=True))
+    if (rows, columns) == table.shape and dtype == table.dtype:
+        return table
+    larger = np.empty((rows, columns), dtype)
+    larger[:used, : table.shape[1]] = table[:used]
+    return larger

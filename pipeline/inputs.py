@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from noisebeam.transforms.noise import Recipe, apply_recipe
 from noisebeam.transforms.samples import Ragged, flat_batch
 from noisebeam.transforms.shard_format import KEYS
 from noisebeam.transforms.vocabulary import Vocabulary
+
+T = TypeVar("T")
 
 _MADE = ("input_ids", "labels", "position_ids", "block_position_ids")  # what an objective adds to a sample
 
@@ -39,4 +42,8 @@ class InputMaker:
         if self.recipe is not None:
             batch = flat_batch(columns, columns[KEYS].values, len(self.vocabulary.prefix))
             return apply_recipe(self.recipe, batch, self.vocabulary, self.seed, epoch)
+        return self.take(columns)
+
+    def take(self, columns: Mapping[str, T]) -> dict[str, T]:
+        """What `make` gives where there is no recipe, of columns in any form."""
         return dict(columns) if self.baked else {"input_ids": columns["ids"], "labels": columns["ids"]}

@@ -5,19 +5,16 @@ from __future__ import annotations
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from noisebeam.pipeline.cache import ShardCache
-from noisebeam.pipeline.gather import Column, Part, RowMatrix, gather
-from noisebeam.pipeline.order import EpochOrder
 from noisebeam.transforms.manifest import Manifest
-from noisebeam.transforms.samples import Array, IntArray, Mask, Ragged, Sample, offsets_of
+from noisebeam.transforms.samples import Array, Ragged, Sample, offsets_of
 from noisebeam.transforms.shard_format import ShardIndex
 from noisebeam.transforms.shard_reader import Block, ShardError, ShardReader, parse_index
 from noisebeam.transforms.shards import ShardInfo
@@ -155,88 +152,6 @@ def read_index(url: str, info: ShardInfo, cache: ShardCache) -> ShardIndex:
     """The index of a shard; ShardError if it is missing or not the one of the manifest."""
     name = join(url, info.index_name)
     return parse_index(cache.read_index(name, info), name)
-
-
-Choose = Callable[[tuple[str, ...]], Iterable[str]]  # the fields to read, of those that the shards have
-
-
-Skip = Callable[[int], None]
-
-
-class RowReader:
-    """Reads the samples at given positions of an epoch; keeps the blocks that are in use.
-
-    Remote shards that come next are fetched ahead of their use. Where `skip` is given, samples that cannot be read are
-    replaced by some that were read with them: it is told how many, and a warning names each block.
-    """
-
-    def __init__(self, source: ShardSource, order: EpochOrder, choose: Choose, skip: Skip | None = None) -> None:
-        self._source = source
-        self._order = order
-        self._choose = choose
-        self._skip = skip
-        self._lost: dict[int, ShardError] = {}  # shards that cannot be opened
-        self._visits: RecentlyUsed[int, dict[str, Column] | ShardError] = RecentlyUsed(order.streams + 8)
-
-    def columns(self, positions: npt.ArrayLike) -> dict[str, RowMatrix]:
-        """The chosen fields of the samples at these positions (and their keys, if `KEYS` is chosen), a row a sample."""
-        places = self._order.places(positions)
-        if self._source.remote:
-            self._prefetch(places.shard, int(np.max(positions)))
-        ids, visit_of, counts = np.unique(places.shard << 32 | places.block, return_inverse=True, return_counts=True)
-        by_visit = np.split(np.argsort(visit_of, kind="stable"), np.cumsum(counts)[:-1])
-        visits = [self._visit(visit) for visit in ids.tolist()]
-        found: dict[str, list[Part]] = {}
-        for columns, part in zip(visits, by_visit, strict=True):
-            for name, column in {} if isinstance(columns, ShardError) else columns.items():
-                found.setdefault(name, []).append((part, column, places.row[part]))
-        rows = {name: gather(parts, len(visit_of)) for name, parts in found.items()}
-        errors = [columns for columns in visits if isinstance(columns, ShardError)]
-        if not errors:
-            return rows
-        if not found:
-            raise errors[0]
-        return self._replaced(rows, np.array([isinstance(columns, ShardError) for columns in visits])[visit_of])
-
-    def _prefetch(self, shards: IntArray, last: int) -> None:
-        """Of these shards, and those that each stream comes to within a block of its samples."""
-        ahead = last + self._order.streams * self._order.block_samples + np.arange(self._order.streams)
-        coming = self._order.shards(ahead[ahead < len(self._order)])
-        wanted = dict.fromkeys([*np.unique(shards).tolist(), *coming.tolist()])
-        self._source.prefetch(shard for shard in wanted if shard not in self._lost)
-
-    def _visit(self, visit: int) -> dict[str, Column] | ShardError:
-        columns = self._visits.get(visit)
-        if columns is None:
-            try:
-                columns = self._read(*divmod(visit, 1 << 32))
-            except ShardError as error:
-                if self._skip is None:
-                    raise
-                _log.warning("left out, for on_error is 'skip': %s", error)
-                columns = error
-            self._visits.put(visit, columns)
-        return columns
-
-    def _read(self, shard: int, slot: int) -> dict[str, Column]:
-        if shard in self._lost:
-            raise self._lost[shard]
-        try:
-            reader = self._source.reader(shard)
-        except ShardError as error:
-            self._lost[shard] = error
-            raise
-        number = int(self._order.block_order(shard)[slot])
-        block, order = reader.block(number), self._order.row_order(shard, number)
-        return {name: Column.of(column_of(block, name), order) for name in self._choose(block.fields)}
-
-    def _replaced(self, rows: dict[str, RowMatrix], lost: Mask) -> dict[str, RowMatrix]:
-        count = int(lost.sum())
-        if self._skip is not None:
-            self._skip(count)
-        source = np.arange(len(lost))
-        source[lost] = np.resize(np.flatnonzero(~lost), count)
-        return {name: matrix.take(source) for name, matrix in rows.items()}
 
 
 def column_of(block: Block, name: str) -> Ragged:

@@ -47,10 +47,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from noisebeam.pipeline.collate import collate
 from noisebeam.pipeline.dataset import ShardDataset
-from noisebeam.pipeline.order import EpochOrder
-from noisebeam.pipeline.read_ahead import read_ahead
-from noisebeam.pipeline.source import RowReader, ShardSource
-from noisebeam.transforms.manifest import Manifest, read_manifest, write_manifest
+from noisebeam.transforms.manifest import Manifest, write_manifest
 from noisebeam.transforms.noise import apply_recipe, load_recipe
 from noisebeam.transforms.samples import Ragged, Sample, batch_samples
 from noisebeam.transforms.shard_format import field_dtypes
@@ -104,16 +101,9 @@ def write_samples(folder: Path, samples: list[Sample], baked: bool) -> None:
     write_manifest(str(folder), manifest)
 
 
-def read_noisebeam(folder: Path) -> Iterator[Row]:
-    """Rows in the exact shuffled order."""
-    manifest = read_manifest(str(folder))
-    sizes = [shard.samples for shard in manifest.shards]
-    order = EpochOrder(sizes, manifest.samples_per_member, seed=1, epoch=0)
-    reader = RowReader(ShardSource(str(folder), manifest), order, lambda _: FIELDS)
-    chunks = (np.arange(start, min(start + 4096, manifest.samples)) for start in range(0, manifest.samples, 4096))
-    for columns in read_ahead(map(reader.columns, chunks), 2):
-        for inputs, labels in zip(*(column.rows() for column in columns.values()), strict=True):
-            yield {"input_ids": inputs, "labels": labels}
+def read_noisebeam(folder: Path) -> Iterable[Row]:
+    """In the exact shuffled order."""
+    return ShardDataset(str(folder), batch_size=BATCH, seed=1).rows()
 
 
 def write_limit(folder: Path, rows: list[Row]) -> None:

@@ -63,6 +63,22 @@ def test_the_classic_form_gives_the_same_samples(tmp_path, url):
     assert {i for batch in numbers(dataset(classic, tail="pad")) for i in batch} == set(range(SAMPLES))
 
 
+@pytest.mark.parametrize("recipe", [None, RECIPE])
+@pytest.mark.parametrize("baked", [False, True])
+def test_rows_are_those_of_the_batches_without_padding(url, baked_url, recipe, baked):
+    data = dataset(baked_url if baked else url, recipe=recipe, tail="pad", batch_size=50)
+    expected = [row for batch in data for row in unpadded(batch)]
+    assert [{name: row.tolist() for name, row in rows.items()} for rows in data.rows()] == expected
+    assert [rows["labels"].tolist() for rows in data.rows(start=100)] == [row["labels"] for row in expected[100:]]
+    data = dataset(baked_url if baked else url, recipe=recipe, rank=1, world_size=3)
+    assert [rows["labels"].tolist() for rows in data.rows()] == [row["labels"] for row in expected[1::3]]
+
+
+def unpadded(batch):
+    for ids, mask, labels in zip(batch["input_ids"], batch["attention_mask"], batch["labels"], strict=True):
+        yield {"input_ids": ids[mask == 1].tolist(), "labels": labels[labels != -100].tolist()}
+
+
 def test_sample_gives_what_was_stored(url):
     data = dataset(url)
     by_key = {sample.key: sample for sample in make_samples(baked=False)}

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
+from noisebeam.pipeline.gather import RowTable, RowViews
 from noisebeam.pipeline.order import EpochOrder
-from noisebeam.pipeline.source import RowReader, ShardSource
+from noisebeam.pipeline.row_reader import RowReader
+from noisebeam.pipeline.source import ShardSource
 from noisebeam.transforms.manifest import read_manifest
 from noisebeam.transforms.shard_reader import ShardError
 
@@ -32,21 +34,36 @@ def order(source) -> EpochOrder:
     ],
 )
 def test_columns_are_those_of_the_samples_one_by_one(source, order, positions):
-    columns = RowReader(source, order, lambda fields: NAMES).columns(positions)
-    assert tuple(columns) == NAMES
+    columns = RowReader(source, order, lambda fields: NAMES, RowTable).columns(positions)
+    views = RowReader(source, order, lambda fields: NAMES, RowViews).columns(positions)
+    assert tuple(columns) == tuple(views) == NAMES
     for at, number in enumerate(order.samples(positions).tolist()):
         sample = source.sample(number)
         assert columns["keys"].row(at).tolist() == [sample.key]
         for name in NAMES[1:]:
             np.testing.assert_array_equal(columns[name].row(at), sample.fields[name])
+            np.testing.assert_array_equal(views[name][at], sample.fields[name])
+
+
+@pytest.mark.parametrize("hold", [RowTable, RowViews])
+def test_a_reader_that_went_through_an_epoch_in_small_steps_reads_as_a_new_one(source, order, hold):
+    """More blocks than are kept, in use one after the other."""
+    order.streams = 1
+    reader = RowReader(source, order, lambda fields: NAMES, hold)
+    for first in range(0, SAMPLES, 5):
+        positions = np.arange(first, min(first + 5, SAMPLES))
+        read, new = (each.columns(positions) for each in (reader, RowReader(source, order, lambda _: NAMES, hold)))
+        for name in NAMES:
+            rows, others = (list(each[name].rows() if hold is RowTable else each[name]) for each in (read, new))
+            assert [row.tolist() for row in rows] == [row.tolist() for row in others]
 
 
 def test_the_choice_is_among_the_fields_of_the_shards(source, order):
     seen = []
-    RowReader(source, order, lambda fields: seen.append(fields) or ("ids",)).columns([0])
+    RowReader(source, order, lambda fields: seen.append(fields) or ("ids",), RowTable).columns([0])
     assert seen == [("ids", "sentence_lengths")]
 
 
 def test_a_field_that_shards_lack_is_an_error(source, order):
     with pytest.raises(ShardError, match="expected shards with the field 'labels', got ids, sentence_lengths; build"):
-        RowReader(source, order, lambda fields: ("labels",)).columns([0])
+        RowReader(source, order, lambda fields: ("labels",), RowTable).columns([0])

@@ -1,0 +1,125 @@
+"""The samples at given positions of an epoch, from the blocks that they lie in."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Generic
+
+import numpy as np
+import numpy.typing as npt
+
+from noisebeam.pipeline.gather import BlockRows, Rows
+from noisebeam.pipeline.order import EpochOrder
+from noisebeam.pipeline.source import ShardSource, column_of
+from noisebeam.transforms.samples import IntArray, Mask
+from noisebeam.transforms.shard_reader import Block, ShardError
+
+_log = logging.getLogger(__name__)
+
+Choose = Callable[[tuple[str, ...]], Iterable[str]]  # the fields to read, of those that the shards have
+Skip = Callable[[int], None]
+
+
+class RowReader(Generic[Rows]):
+    """Reads the samples at given positions of an epoch; keeps the blocks that are in use.
+
+    `hold` is what holds a field of these blocks: `RowTable` gives matrices of rows, `RowViews` lists of them. Remote
+    shards that come next are fetched ahead of their use. Where `skip` is given, samples that cannot be read are
+    replaced by some that were read with them: it is told how many, and a warning names each block.
+    """
+
+    def __init__(
+        self,
+        source: ShardSource,
+        order: EpochOrder,
+        choose: Choose,
+        hold: type[BlockRows[Rows]],
+        skip: Skip | None = None,
+    ) -> None:
+        self._source = source
+        self._order = order
+        self._choose = choose
+        self._skip = skip
+        self._hold = hold
+        self._fields: dict[str, BlockRows[Rows]] = {}
+        self._slots: OrderedDict[int, int] = OrderedDict()  # by visit; first the one unused for longest
+        self._most_slots = order.streams + 8
+        self._lost_shards: dict[int, ShardError] = {}
+        self._lost: dict[int, ShardError] = {}  # visits
+
+    def columns(self, positions: npt.ArrayLike) -> dict[str, Rows]:
+        """The chosen fields of the samples at these positions (and their keys, if `KEYS` is chosen), a row a sample."""
+        shards, blocks, rows = self._order.places(positions)
+        if self._source.remote:
+            self._prefetch(shards, int(np.max(positions)))
+        visits, visit_of = np.unique(shards << 32 | blocks, return_inverse=True)
+        slots = self._slots_of(visits.tolist())[visit_of]
+        if np.any(lost := slots < 0):
+            others = self._others(lost, visits.tolist())
+            slots, rows = slots[others], rows[others]
+        return {name: field.take(slots, rows) for name, field in self._fields.items()}
+
+    def _prefetch(self, shards: IntArray, last: int) -> None:
+        """Of these shards, and those that each stream comes to within a block of its samples."""
+        ahead = last + self._order.streams * self._order.block_samples + np.arange(self._order.streams)
+        coming = self._order.shards(ahead[ahead < len(self._order)])
+        wanted = dict.fromkeys([*np.unique(shards).tolist(), *coming.tolist()])
+        self._source.prefetch(shard for shard in wanted if shard not in self._lost_shards)
+
+    def _slots_of(self, visits: list[int]) -> IntArray:
+        """The slots of the blocks of these visits, which are read where need be; -1 where one cannot be read."""
+        self._most_slots = max(self._most_slots, len(visits))
+        for visit in visits:
+            if visit in self._slots:
+                self._slots.move_to_end(visit)
+        return np.fromiter(map(self._slot, visits), np.int64, len(visits))
+
+    def _slot(self, visit: int) -> int:
+        if visit not in self._slots and visit not in self._lost:
+            try:
+                self._read(visit)
+            except ShardError as error:
+                if self._skip is None:
+                    raise
+                _log.warning("left out, for on_error is 'skip': %s", error)
+                self._lost[visit] = error
+        return self._slots.get(visit, -1)
+
+    def _read(self, visit: int) -> None:
+        """Bring the block of a visit into a slot."""
+        shard, at = divmod(visit, 1 << 32)
+        number = int(self._order.block_order(shard)[at])
+        block, order = self._block(shard, number), self._order.row_order(shard, number)
+        columns = {name: column_of(block, name) for name in self._choose(block.fields)}
+        full = len(self._slots) == self._most_slots
+        slot = self._slots.popitem(last=False)[1] if full else len(self._slots)
+        for name, rows in columns.items():
+            self._field(name).put(slot, rows, order)
+        self._slots[visit] = slot
+
+    def _field(self, name: str) -> BlockRows[Rows]:
+        if name not in self._fields:
+            self._fields[name] = self._hold(self._most_slots)
+        return self._fields[name]
+
+    def _block(self, shard: int, number: int) -> Block:
+        if shard in self._lost_shards:
+            raise self._lost_shards[shard]
+        try:
+            reader = self._source.reader(shard)
+        except ShardError as error:
+            self._lost_shards[shard] = error
+            raise
+        return reader.block(number)
+
+    def _others(self, lost: Mask, visits: list[int]) -> IntArray:
+        """For each sample its own number, or that of one that was read instead."""
+        if np.all(lost):
+            raise self._lost[visits[0]]
+        others = np.arange(len(lost))
+        others[lost] = np.resize(np.flatnonzero(~lost), int(lost.sum()))
+        if self._skip is not None:
+            self._skip(int(lost.sum()))
+        return others
