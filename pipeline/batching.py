@@ -85,6 +85,8 @@ class GroupByLength:
 
     Of each `groups` x `size` samples those of similar length make groups of `size`, and the groups are shuffled: give
     the global batch size, or a multiple of it. Samples that fill no group come at the end of the epoch.
+
+    A start, at any place, reads the indexes of the shards that its window lies in.
     """
 
     size: int

@@ -50,8 +50,8 @@ class ShardDataset(BatchedDataset):
     of positions. `decoder_start_token_id` adds `decoder_input_ids` for models that do not make them of the labels;
     `padding_side` is for causal models, and so are `position_ids`, without which GPT-2 counts padding on the left.
 
-    Samples of less than `min_tokens` or more than `max_tokens` are left out. `length_warmup` cuts samples at the start
-    of training.
+    Samples of less than `min_tokens` or more than `max_tokens` are left out, for which every index is read once.
+    `length_warmup` cuts samples at the start of training.
 
     A shard that is missing or damaged is an error that names it. With `on_error="skip"` other samples of the same or a
     near batch come in the place of those that cannot be read, so that all ranks stay in step: `skipped` counts them, a

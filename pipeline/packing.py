@@ -39,6 +39,8 @@ class Pack:
     Transformers looks at positions only where a model keeps no cache, which GPT-2 and others do even in training: so
     for causal models the last two come with `use_cache`, False.
 
+    A start, at any place, reads the indexes of the shards that its window lies in; `len` reads them all.
+
     The data set sets `causal`, as the objective asks.
     """
 
