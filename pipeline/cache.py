@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 import time
@@ -34,9 +35,13 @@ def _default_folder() -> str:
 
 @dataclass(frozen=True)
 class ShardCache:
-    """A folder of shards, named by their sha256. The ones used longest ago leave when it grows beyond `max_bytes`.
+    """A folder of shards, named by their sha256. The ones used longest ago leave before it grows beyond `max_bytes`.
 
-    A shard that is open stays readable when it leaves. Downloads are checked against the manifest's sha256 and repeated
+    Any number of processes may share it. Downloads under way come on top, and so does a shard that has to leave while
+    it is open: it stays readable, and its bytes on the disk, until it is closed. What a killed process was downloading
+    goes an hour later.
+
+    Downloads are checked against the manifest's sha256 and repeated
     up to `attempts` times, with a pause that doubles from `pause` seconds. A store that does not answer a request (of 4
     MiB at most) in `timeout` seconds, in which its client may repeat it as well, has failed once more: so one that is
     silent for good is an error after two and a half minutes.
@@ -55,7 +60,6 @@ class ShardCache:
         if not (path.exists() and path.stat().st_size == info.bytes):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._download(url, info, path)
-            self._make_room(folder, path)
         with suppress(OSError):
             os.utime(path)
         return str(path)
@@ -85,7 +89,9 @@ class ShardCache:
         try:
             with _named(f"shard {url}"):
                 self._repeat(lambda: self._copy(url, info, temporary), url, f"shard {url}")
-            os.replace(temporary, path)
+            with _locked(path.parent):
+                self._make_room(path, info.bytes)
+                os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -118,14 +124,28 @@ class ShardCache:
                 time.sleep(self.pause * 2 ** (attempt - 1))
         raise AssertionError("attempts is at least 1")
 
-    def _make_room(self, folder: Path, new: Path) -> None:
-        entries = sorted(_entries(folder))
-        total = sum(entry.size for entry in entries)
+    def _make_room(self, new: Path, size: int) -> None:
+        """Remove what a file of this size, which may be there already, leaves no room for, and what was abandoned."""
+        entries = sorted(entry for entry in _entries(new.parent) if entry.path != new)
+        total = size + sum(entry.size for entry in entries if entry.path.suffix == ".tar")
         for entry in entries:
-            abandoned = entry.path.suffix == ".tmp" and entry.used < time.time() - _ABANDONED
-            if abandoned or (entry.path.suffix == ".tar" and total > self.max_bytes and entry.path != new):
+            if entry.path.suffix == ".tmp" and entry.used < time.time() - _ABANDONED:
+                entry.path.unlink(missing_ok=True)
+            elif entry.path.suffix == ".tar" and total > self.max_bytes:
                 entry.path.unlink(missing_ok=True)
                 total -= entry.size
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """While this is open no other process is in here, where the file system can tell."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager
