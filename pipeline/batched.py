@@ -17,6 +17,7 @@ from noisebeam.pipeline.collate import Batch
 from noisebeam.pipeline.layout import Layout
 from noisebeam.pipeline.read_ahead import read_ahead
 from noisebeam.pipeline.settings import BatchSettings, check_number
+from noisebeam.pipeline.skipped import SkippedCount
 from noisebeam.pipeline.state import Progress, check_state
 from noisebeam.transforms.samples import IntArray, Ragged
 
@@ -69,7 +70,7 @@ class BatchedDataset(IterableDataset[Batch]):
         self._progress = Progress(0, 0)
         self._resume = False
         self._tokens = self._places = 0  # in the batches made since iteration began
-        self.skipped = 0  # samples of this rank that could not be read and were replaced since iteration began
+        self._skipped = SkippedCount()
         self._last: GlobalBatch | None = None
 
     @property
@@ -78,8 +79,8 @@ class BatchedDataset(IterableDataset[Batch]):
         """The number of samples of an epoch, over all ranks."""
 
     @abstractmethod
-    def open_epoch(self, epoch: int) -> Epoch:
-        """The samples of an epoch."""
+    def open_epoch(self, epoch: int, skipped: SkippedCount | None = None) -> Epoch:
+        """The samples of an epoch; those that cannot be read are counted by `skipped`, or here."""
 
     @property
     @abstractmethod
@@ -110,6 +111,11 @@ class BatchedDataset(IterableDataset[Batch]):
     def padding_share(self) -> float:
         """The share of padding in the inputs of this rank that were made since iteration began; 0 before the first."""
         return 1 - self._tokens / self._places if self._places else 0.0
+
+    @property
+    def skipped(self) -> int:
+        """The samples of this rank, in all loader workers, that could not be read since iteration began."""
+        return self._skipped.total
 
     def __len__(self) -> int:
         """The number of batches of the whole current epoch, the same for each rank.
@@ -189,7 +195,8 @@ class BatchedDataset(IterableDataset[Batch]):
     def _iterate(self, progress: Progress) -> Iterator[Batch]:
         worker = get_worker_info()
         self._progress = progress = progress.for_worker(*((worker.id, worker.num_workers) if worker else (0, 1)))
-        self._tokens = self._places = self.skipped = 0
+        self._tokens = self._places = 0
+        self._skipped.begin(progress.worker, progress.workers)
         ahead = self.settings.read_ahead
         groups = self._collate(self._read(progress), max(1, ahead // 2))
         for made in chain.from_iterable(read_ahead(groups, min(2, ahead))):
@@ -197,8 +204,11 @@ class BatchedDataset(IterableDataset[Batch]):
             yield made.batch
         if progress.worker == 0 and self.rank == 0:
             self._report()
-        if self.skipped:
-            _log.warning("epoch %d: %d samples could not be read; others came in their place", self.epoch, self.skipped)
+        if skipped := self._skipped.own:
+            by = f" by loader worker {progress.worker} of {progress.workers}" if worker else ""
+            _log.warning(
+                "epoch %d: %d samples could not be read%s; others came in their place", self.epoch, skipped, by
+            )
 
     def _read(self, progress: Progress) -> Iterator[_Chunk]:
         epoch = self.epoch

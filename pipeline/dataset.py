@@ -19,6 +19,7 @@ from noisebeam.pipeline.layout import Layout, Side
 from noisebeam.pipeline.order import EpochOrder
 from noisebeam.pipeline.row_reader import RowReader, Skip
 from noisebeam.pipeline.settings import BatchSettings
+from noisebeam.pipeline.skipped import SkippedCount
 from noisebeam.pipeline.source import ShardSource
 from noisebeam.pipeline.view import SampleView
 from noisebeam.pipeline.warmup import LengthWarmup, cut
@@ -54,9 +55,9 @@ class ShardDataset(BatchedDataset):
     `length_warmup` cuts samples at the start of training.
 
     A shard that is missing or damaged is an error that names it. With `on_error="skip"` other samples of the same or a
-    near batch come in the place of those that cannot be read, so that all ranks stay in step: `skipped` counts them, a
-    warning names each block and one at the end of the epoch tells their number. What batches are planned from, the
-    manifest, and with filters and `GroupByLength` the indexes, must be whole.
+    near batch come in the place of those that cannot be read, so that all ranks stay in step: `skipped` counts them, in
+    worker processes too, a warning names each block and one at the end of the epoch tells their number. What batches
+    are planned from, the manifest, and with filters and `GroupByLength` the indexes, must be whole.
 
     Give it to a `DataLoader` with `batch_size=None`. `read_ahead` batches are made ahead in a thread of this process,
     so worker processes are not needed; with them the batches are the same, in the same order. Call `set_epoch` before
@@ -185,13 +186,10 @@ class ShardDataset(BatchedDataset):
             last = min(first + self.chunk * world_size, self.samples)
             yield from epoch.rows(np.arange(first, last, world_size))
 
-    def open_epoch(self, epoch: int) -> ShardEpoch:
-        """The samples of an epoch, by position."""
-        order, skip = self._order(epoch), self._skip if self.on_error == "skip" else None
-        return ShardEpoch(self._source, order, self._inputs, epoch, skip)
-
-    def _skip(self, samples: int) -> None:
-        self.skipped += samples
+    def open_epoch(self, epoch: int, skipped: SkippedCount | None = None) -> ShardEpoch:
+        """The samples of an epoch, by position; those that cannot be read are counted by `skipped`, or here."""
+        skip = (skipped or self._skipped).add if self.on_error == "skip" else None
+        return ShardEpoch(self._source, self._order(epoch), self._inputs, epoch, skip)
 
     def _order(self, epoch: int) -> EpochOrder:
         sizes = [shard.samples for shard in self.manifest.shards]

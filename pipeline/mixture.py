@@ -14,6 +14,7 @@ from noisebeam.pipeline.dataset import ShardDataset
 from noisebeam.pipeline.dealing import Deal, shares
 from noisebeam.pipeline.gather import RowMatrix
 from noisebeam.pipeline.settings import check_number
+from noisebeam.pipeline.skipped import SkippedCount
 from noisebeam.pipeline.source import RecentlyUsed
 from noisebeam.transforms.samples import Array, IntArray, Ragged
 
@@ -67,9 +68,9 @@ class Mixture(BatchedDataset):
         """The share of each set, as it is dealt."""
         return [int(count) / len(self.deal) for count in self.deal.counts]
 
-    def open_epoch(self, epoch: int) -> Epoch:
-        """The samples of an epoch, by position."""
-        return MixedEpoch(self.sets, self.deal, epoch * self.samples)
+    def open_epoch(self, epoch: int, skipped: SkippedCount | None = None) -> Epoch:
+        """The samples of an epoch, by position; those that cannot be read are counted by `skipped`, or here."""
+        return MixedEpoch(self.sets, self.deal, epoch * self.samples, skipped or self._skipped)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -83,7 +84,8 @@ class Mixture(BatchedDataset):
 class MixedEpoch:
     """The samples of an epoch of a `Mixture`, by position; the epoch begins after `first` samples of all epochs."""
 
-    def __init__(self, sets: Sequence[ShardDataset], deal: Deal, first: int) -> None:
+    def __init__(self, sets: Sequence[ShardDataset], deal: Deal, first: int, skipped: SkippedCount) -> None:
+        self._skipped = skipped
         self._sets = sets
         self._deal = deal
         self._first = first
@@ -123,7 +125,7 @@ class MixedEpoch:
     def _epoch(self, number: int, epoch: int) -> Epoch:
         opened = self._opened.get((number, epoch))
         if opened is None:
-            opened = self._sets[number].open_epoch(epoch)
+            opened = self._sets[number].open_epoch(epoch, self._skipped)
             self._opened.put((number, epoch), opened)
         return opened
 

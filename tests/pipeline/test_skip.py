@@ -1,12 +1,14 @@
 """`on_error="skip"`: other samples come in the place of those that cannot be read."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
-from noisebeam.pipeline import Pack, ShardDataset
+from noisebeam.pipeline import Mixture, Pack, ShardDataset
 from noisebeam.transforms.shard_reader import ShardError
 
 BATCHES = 37  # of 4, of 150 samples
@@ -61,6 +63,26 @@ def test_a_missing_file_costs_the_samples_of_its_shard(whole, ending, caplog):
     lost = data.manifest.shards[2].samples
     assert lost - 2 <= data.skipped <= lost + 2  # two come again in the tail
     assert f"shard-00002-of-00004{ending}" in caplog.text
+
+
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+def test_worker_processes_count_as_well(damaged, capfd, context):
+    data, alone = dataset(damaged), dataset(damaged)
+    loader = DataLoader(data, batch_size=None, num_workers=2, multiprocessing_context=context)
+    assert len(rows(loader)) == len(rows(alone)) == BATCHES
+    assert data.skipped == alone.skipped > 0
+    told = re.findall(r"epoch 0: (\d+) samples could not be read by loader worker [01] of 2", capfd.readouterr().err)
+    if context == "spawn":  # a fork writes to the log of this test
+        assert sum(map(int, told)) == alone.skipped
+    assert list(data)
+    assert data.skipped == alone.skipped
+
+
+def test_a_mixture_counts_what_its_sets_leave_out(whole, damaged, caplog):
+    mixture = Mixture([dataset(url) for url in (damaged, whole)], weights=[1, 1])
+    assert rows(mixture)
+    assert 0 < mixture.skipped <= 8
+    assert f"epoch 0: {mixture.skipped} samples could not be read; others came in their place" in caplog.text
 
 
 def test_each_epoch_counts_anew(damaged):
