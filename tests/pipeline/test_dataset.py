@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 
+import grain
 import numpy as np
 import pytest
 import torch
@@ -108,10 +109,14 @@ def test_a_view_serves_an_ordinary_loader(url):
     assert sorted(number(example["labels"]) for batch in loader for example in batch) == list(range(SAMPLES))
 
 
-def test_a_view_is_a_source_for_grain(url):
-    grain = pytest.importorskip("grain", reason="Grain is not installed")
+def test_a_view_is_a_source_for_grain_which_resumes_on_it(url):
     examples = grain.MapDataset.source(dataset(url).view()).shuffle(seed=1).to_iter_dataset()
-    assert sorted(number(example["labels"]) for example in examples) == list(range(SAMPLES))
+    whole = [number(example["labels"]) for example in examples]
+    assert sorted(whole) == list(range(SAMPLES)) != whole
+    begun, resumed = iter(examples), iter(examples)
+    assert [number(next(begun)["labels"]) for _ in range(60)] == whole[:60]
+    resumed.set_state(begun.get_state())
+    assert [number(example["labels"]) for example in resumed] == whole[60:]
 
 
 @pytest.mark.parametrize(
