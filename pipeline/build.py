@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from copy import copy
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, WorkerOptions
-from apache_beam.runners.runner import create_runner
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from noisebeam.pipeline.identity import identity
 from noisebeam.pipeline.options import BuildOptions
@@ -26,6 +24,7 @@ from noisebeam.pipeline.progress import (
     count_segmented,
     show_progress,
 )
+from noisebeam.pipeline.runners import is_local, new_pipeline, new_runner, quieten, runner_ready, wait
 from noisebeam.transforms.beam import (
     ApplyNoise,
     BuildWindows,
@@ -47,8 +46,6 @@ from noisebeam.transforms.resume import Begun, find_begun
 from noisebeam.transforms.segmenters import language_note, prepare_segmenter
 from noisebeam.transforms.start import check_replaceable, plan_manifest, start_output
 from noisebeam.transforms.tokenizer import LoadedTokenizer, load_tokenizer
-
-SPARK, DATAFLOW = "SparkRunner", "DataflowRunner"
 
 
 @dataclass(frozen=True)
@@ -81,10 +78,10 @@ def build(options: BuildOptions, beam_flags: Sequence[str] = (), quiet: bool = F
     """
     began = time.monotonic()
     beam_options = PipelineOptions(list(beam_flags))
-    _quieten(beam_options)
+    quieten(beam_options)
     with ExitStack() as stack:
-        stack.enter_context(_runner_ready(options, beam_options))
-        pipeline = beam.Pipeline(runner=_runner(beam_options), options=beam_options)
+        stack.enter_context(runner_ready(options, beam_options))
+        pipeline = new_pipeline(new_runner(beam_options), beam_options)
         prepared = prepare(options)
         if (note := language_note(options.segmenter_options)) and not quiet:
             print(f"noisebeam: {note}", file=sys.stderr)
@@ -94,7 +91,7 @@ def build(options: BuildOptions, beam_flags: Sequence[str] = (), quiet: bool = F
             progress = stack.enter_context(show_progress(read_first, quiet))
         assemble(pipeline, prepared, progress)
         result = pipeline.run()
-        if not _wait(result, beam_options):
+        if not wait(result, beam_options):
             return BuildResult(None, {})
     outcome = read_failure(options.output) or read_manifest(options.output)
     return BuildResult(outcome, _counters(result), _distributions(result), time.monotonic() - began)
@@ -175,56 +172,6 @@ def assemble(pipeline: beam.Pipeline, prepared: PreparedBuild, progress: int | N
     return (samples, *dead_letters) | "WriteShards" >> WriteShards(
         options.output, prepared.header, options.num_shards, options.max_bad_fraction, counts, prepared.begun
     )
-
-
-def is_local(options: PipelineOptions) -> bool:
-    """Whether the pipeline runs in this process or its children."""
-    return options.view_as(StandardOptions).runner in (None, "DirectRunner", "FnApiRunner")
-
-
-def _runner_ready(options: BuildOptions, beam_options: PipelineOptions) -> AbstractContextManager[None]:
-    """What the runner needs on this machine, for as long as the build runs."""
-    runner = beam_options.view_as(StandardOptions).runner
-    if runner == SPARK:
-        from noisebeam.deploy.spark.local import spark_ready
-
-        return spark_ready(beam_options)
-    if runner == DATAFLOW:
-        from noisebeam.deploy.dataflow.job import prepare_job
-
-        prepare_job(options, beam_options)
-    return nullcontext()
-
-
-def _wait(result: Any, options: PipelineOptions) -> bool:
-    """Wait for the end; False if the flags say not to."""
-    if options.view_as(StandardOptions).runner == DATAFLOW:
-        from noisebeam.deploy.dataflow.job import follow_job
-
-        return follow_job(result, options)
-    result.wait_until_finish()
-    return True
-
-
-def _runner(options: PipelineOptions) -> Any:
-    """The runner asked for. DirectRunner means Beam's own Python runner: it is never exchanged for one to download."""
-    if not is_local(options):
-        return create_runner(options.view_as(StandardOptions).runner)
-    from apache_beam.portability.api import beam_provision_api_pb2
-    from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo, FnApiRunner
-    from apache_beam.runners.portability.portable_runner import JobServiceHandle
-
-    encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
-    return FnApiRunner(
-        provision_info=ExtendedProvisionInfo(beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded))
-    )
-
-
-def _quieten(options: PipelineOptions) -> None:
-    """Let worker processes log no more than this one, unless told otherwise."""
-    worker, level = options.view_as(WorkerOptions), logging.getLogger().getEffectiveLevel()
-    name = logging.getLevelName(level) if is_local(options) else logging.getLevelName(min(level, logging.ERROR))
-    worker.default_sdk_harness_log_level = worker.default_sdk_harness_log_level or name
 
 
 def _plugins(options: BuildOptions, recipe: Recipe | None, read: ReadDocuments) -> dict[str, str]:

@@ -7,6 +7,7 @@ settings or unreadable files, told in one line.
 from __future__ import annotations
 
 import argparse
+import builtins
 import logging
 import re
 import shutil
@@ -31,6 +32,7 @@ Exit status: 0 all well; 1 too many bad records; 2 wrong settings or unreadable 
 """
 
 _BEAM_STEP = re.compile(r" \[while running '[^']*'\]")  # what Beam adds to the error of a worker
+_KIND = re.compile(r"(?:\w+\.)*(\w+Error): ")  # before the text of an error that has come from another process
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -51,9 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(known.run(known, rest))
     except (ValueError, OSError, IndexError) as error:
         return _tell(known, 2, one_line(error))
-    except Exception as error:  # of a worker, say: the last line of what Beam makes of it is the error itself
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        return _tell(known, 1, lines[-1] if lines else type(error).__name__)
+    except Exception as error:
+        return _tell(known, *_error_of_worker(error))
+
+
+def _error_of_worker(error: Exception) -> tuple[int, str]:
+    """The exit status and the text of an error; that of a worker process is the last line of what comes from there.
+
+    >>> _error_of_worker(RuntimeError("Traceback ...\\nOSError: cannot write out: No space left on device"))
+    (2, 'cannot write out: No space left on device')
+    """
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    kind = _KIND.match(lines[-1])
+    if len(lines) == 1 or kind is None:
+        return 1, lines[-1]
+    return 2 if issubclass(getattr(builtins, kind[1], Exception), OSError) else 1, lines[-1][kind.end() :]
 
 
 def _tell(known: argparse.Namespace, status: int, message: str) -> int:

@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator
 from itertools import islice
 
-import apache_beam as beam
-from apache_beam.pipeline import PipelineVisitor
+from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 from fsspec.core import url_to_fs
 
 from noisebeam.pipeline.build import PreparedBuild, assemble, make_plan
 from noisebeam.pipeline.options import BuildOptions
+from noisebeam.pipeline.runners import new_pipeline
 from noisebeam.pipeline.stats import evenly
 from noisebeam.transforms.beam import ReadDocuments
 from noisebeam.transforms.beam.write import TOKENS_PER_SHARD
@@ -85,7 +85,7 @@ def _describe_output(plan: PreparedBuild) -> Iterator[str]:
 
 
 def _steps(plan: PreparedBuild) -> list[str]:
-    pipeline = beam.Pipeline()
+    pipeline = new_pipeline()
     assemble(pipeline, plan)
     visitor = _TopSteps()
     pipeline.visit(visitor)
@@ -98,7 +98,7 @@ class _TopSteps(PipelineVisitor):  # type: ignore[misc]
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def enter_composite_transform(self, node: beam.pipeline.AppliedPTransform) -> None:
+    def enter_composite_transform(self, node: AppliedPTransform) -> None:
         if node.parent is not None and node.parent.parent is None:
             data = node.transform.display_data() if node.transform is not None else {}
             settings = ", ".join(f"{name} {value}" for name, value in data.items())

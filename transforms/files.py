@@ -131,8 +131,13 @@ def read_range(url: str, start: int, end: int) -> bytes:
 
 def _read_raw_blocks(url: str, start: int) -> Iterator[bytes]:
     file_system, path = url_to_fs(url)
-    with file_system.open(path, "rb", block_size=0 if _is_stream(url) else _READ_AHEAD_BYTES) as file:
-        if start:
-            file.seek(start)
-        while block := file.read(_BLOCK_BYTES):
-            yield block
+    try:
+        with file_system.open(path, "rb", block_size=0 if _is_stream(url) else _READ_AHEAD_BYTES) as file:
+            if start:
+                file.seek(start)
+            while block := file.read(_BLOCK_BYTES):
+                yield block
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # each store raises errors of its own kind
+        raise OSError(f"cannot read {url}: {one_line(error)}") from error

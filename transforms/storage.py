@@ -7,7 +7,8 @@ fine: a retried or a duplicated worker puts the same bytes in the same place.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +18,8 @@ from noisebeam.transforms.errors import one_line
 
 # They have no folders; to make the folders of a URL there would be to make a bucket of a mistyped name.
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss"}
+_WHOLE = {"chunksize": 5 * 2**29}  # s3fs puts twice as much in one request; an upload in parts may leave some
+_AGAIN = "; mend that, and run the same command again"
 
 
 class TooLargeError(ValueError):
@@ -49,10 +52,8 @@ def publish(url: str, data: bytes) -> None:
     On a local file system the bytes go to a temporary name in the same folder, to the disk, and then take the name in
     one step. An object store shows an object when its upload is complete.
     """
-    try:
+    with _telling(f"cannot write {url}", _AGAIN):
         _write(url, data)
-    except Exception as error:  # each store raises errors of its own kind
-        raise OSError(f"cannot write {url}: {_reason(error)}; mend that, and run the same command again") from error
 
 
 def _write(url: str, data: bytes) -> None:
@@ -62,34 +63,38 @@ def _write(url: str, data: bytes) -> None:
     else:
         if not _protocols(fs) & _OBJECT_STORES:
             fs.makedirs(fs._parent(path), exist_ok=True)
-        fs.pipe_file(path, data)
+        fs.pipe_file(path, data, **(_WHOLE if _protocols(fs) & {"s3", "s3a"} else {}))
 
 
 def read_bytes(url: str, most: int | None = None) -> bytes:
     """The whole content of a file; FileNotFoundError if there is none, TooLargeError if it has more than `most`."""
-    fs, path = _fresh(url)
-    if most is not None and (found := fs.size(path) or 0) > most:
+    if most is not None and (found := size(url)) > most:
         raise TooLargeError(f"expected {most:,} bytes at most, got {found:,}")
-    return bytes(fs.cat_file(path))
+    with _telling(f"cannot read {url}"):
+        fs, path = _fresh(url)
+        return bytes(fs.cat_file(path))
 
 
 def size(url: str) -> int:
     """The bytes of a file; FileNotFoundError if there is none."""
-    fs, path = _fresh(url)
-    return int(fs.size(path))
+    with _telling(f"cannot read {url}"):
+        fs, path = _fresh(url)
+        return int(fs.size(path) or 0)
 
 
 def exists(url: str) -> bool:
     """Whether there is a file or folder at `url`."""
-    fs, path = _fresh(url)
-    return bool(fs.exists(path))
+    with _telling(f"cannot read {url}"):
+        fs, path = _fresh(url)
+        return bool(fs.exists(path))
 
 
 def list_names(url: str) -> list[str]:
     """The sorted names of the files directly in the folder `url`; empty if there is no such folder."""
-    fs, path = _fresh(url)
     try:
-        entries = fs.ls(path, detail=True)
+        with _telling(f"cannot read {url}"):
+            fs, path = _fresh(url)
+            entries = fs.ls(path, detail=True)
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries if entry["type"] == "file")
@@ -97,21 +102,28 @@ def list_names(url: str) -> list[str]:
 
 def remove(url: str) -> None:
     """Remove a file; fine if it is not there."""
-    fs, path = url_to_fs(url)
-    with suppress(FileNotFoundError):
+    with _telling(f"cannot remove {url}", _AGAIN), suppress(FileNotFoundError):
+        fs, path = url_to_fs(url)
         fs.rm_file(path)
 
 
 def check_writable(url: str) -> None:
     """Write and remove a small file in the folder `url`; OSError in one line if that fails."""
     probe = join(url, f".writable-{uuid4().hex}")
-    try:
+    with _telling(f"cannot write to {url}", "; give an output folder that you may write to"):
         _write(probe, b"")
-        remove(probe)
-    except Exception as error:  # each store raises errors of its own kind
-        raise OSError(
-            f"cannot write to {url}: {_reason(error)}; give an output folder that you may write to"
-        ) from error
+    remove(probe)
+
+
+@contextmanager
+def _telling(what: str, advice: str = "") -> Iterator[None]:
+    """OSError in one line for whatever a store raises; without advice, a missing file stays a FileNotFoundError."""
+    try:
+        yield
+    except Exception as error:
+        if not advice and isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise
+        raise OSError(f"{what}: {_reason(error)}{advice}") from error
 
 
 def _fresh(url: str) -> tuple[Any, str]:

@@ -17,10 +17,10 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 from tokenizers import Tokenizer
 
+from noisebeam.transforms.storage import read_bytes
 from noisebeam.transforms.vocabulary import Vocabulary
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -116,12 +116,13 @@ def _from_folder(name: str) -> LoadedTokenizer:
 
 def _read_text(url: str) -> str | None:
     try:
-        with fsspec.open(url, "rt", encoding="utf-8") as file:
-            return str(file.read())
+        return read_bytes(url).decode("utf-8")
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError, NotADirectoryError) as error:
-        raise TokenizerError(f"tokenizer file {url!r} cannot be read: {error}") from error
+    except OSError as error:
+        raise TokenizerError(f"tokenizer: {error}") from error
+    except UnicodeDecodeError as error:
+        raise TokenizerError(f"tokenizer: {url} is no UTF-8: {error}") from error
 
 
 def _from_hub(name: str) -> LoadedTokenizer:

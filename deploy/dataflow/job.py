@@ -20,8 +20,9 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.runners.dataflow.dataflow_runner import DataflowRuntimeException
 
-from noisebeam.pipeline.build import DATAFLOW, assemble, make_plan
+from noisebeam.pipeline.build import assemble, make_plan
 from noisebeam.pipeline.options import BuildOptions, SettingsError
+from noisebeam.pipeline.runners import DATAFLOW
 from noisebeam.transforms.beam import ReadDocuments
 from noisebeam.transforms.files import FilePart
 from noisebeam.transforms.storage import local_path

@@ -31,6 +31,25 @@ def seeded(seed: int, faults: tuple[str, ...] = FAULTS) -> Schedule:
     return draw
 
 
+class Cut:
+    """A schedule that loses the network after some requests, for good: no answer comes any more."""
+
+    def __init__(self) -> None:
+        self.left: int | None = None  # requests that still pass; None: all
+        self.passed: list[str] = []  # method and file name of each
+
+    def after(self, requests: int | None) -> None:
+        """Let so many more requests pass."""
+        self.left, self.passed = requests, []
+
+    def __call__(self, method: str, name: str, _: int) -> str:
+        if self.left == 0:
+            return "gone"
+        self.left = None if self.left is None else self.left - 1
+        self.passed.append(f"{method} {name}")
+        return "none"
+
+
 class FaultProxy(ThreadingHTTPServer):
     """Passes requests on to the port `upstream`. `schedule` may be changed at any time; `met` counts faults by name."""
 
@@ -67,7 +86,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         name = self.path.split("?")[0].rsplit("/", 1)[-1]
+        if "Expect" in self.headers:
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fault = self.server.next_fault(self.command, name)
+        if fault == "gone":
+            self.close_connection = True
+            return
         if fault in ("500", "503"):
             self.send_error(int(fault))
             return
@@ -75,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(10)
             return
         time.sleep(0.1 if fault == "slow" else 0)
-        status, headers, body = self._upstream()
+        status, headers, body = self._upstream(sent)
         half = body[: len(body) // 2]
         self.send_response_only(status)
         for key, value in headers:
@@ -89,11 +114,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
 
-    do_HEAD = do_GET  # noqa: N815
+    do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815
 
-    def _upstream(self) -> tuple[int, list[tuple[str, str]], bytes]:
+    def _upstream(self, sent: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         connection = HTTPConnection("127.0.0.1", self.server.upstream, timeout=30)
-        connection.request(self.command, self.path, headers=dict(self.headers.items()))
+        connection.request(self.command, self.path, sent, dict(self.headers.items()))
         reply = connection.getresponse()
         answer = reply.status, reply.getheaders(), reply.read()
         connection.close()
