@@ -25,8 +25,10 @@ def model(**batch: torch.Tensor) -> Any:
 def test_a_python_block_runs(
     block: str, corpus: Path, tokenizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flags = ["--tokenizer", tokenizer, "--max-tokens", "128", "--output", str(tmp_path / "shards")]
-    assert main(["build", "--input", str(corpus / "corpus.jsonl"), *flags]) == 0
+    flags = ["--input", str(corpus / "corpus.jsonl"), "--tokenizer", tokenizer, "--max-tokens", "128"]
+    assert main(["build", *flags, "--output", str(tmp_path / "shards")]) == 0
+    if '"classic/' in block:
+        assert main(["build", *flags, "--output", str(tmp_path / "classic"), "--samples-per-member", "1"]) == 0
     here = {"facebook/bart-base": tokenizer, "s3://bucket/shards": "shards", "corpus/*.jsonl.gz": f"{corpus}/*.jsonl"}
     here |= {'"books", "news"': '"shards", "shards"'}
     for name, replacement in here.items():
