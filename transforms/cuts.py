@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from tokenizers import Tokenizer
 
+_SPACES = " \n\r\t\f\v\u00a0\u3000"  # that an added token may take in with `rstrip`
+
 
 class CleanCuts(dict[str, bool]):
     """For each pair of neighbouring characters, whether a text may be cut between them. Worked out once a pair.
@@ -22,8 +24,10 @@ class CleanCuts(dict[str, bool]):
         self._tokenizer = tokenizer
         self._composes = type(tokenizer.model).__name__ in ("BPE", "Unigram")
         self._vocabulary = frozenset(tokenizer.get_vocab(with_added_tokens=False))
-        added = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
-        self._added = {content[i : i + 2] for content in added for i in range(len(content) - 1)}
+        added = tokenizer.get_added_tokens_decoder().values()
+        taking = [token.content + space for token in added if token.rstrip for space in _SPACES]
+        contents = [*(token.content for token in added), *taking]
+        self._added = {content[i : i + 2] for content in contents for i in range(len(content) - 1)}
         self._neighbours = {token[i : i + 2] for token in self._vocabulary for i in range(len(token) - 1)}
 
     def __missing__(self, pair: str) -> bool:

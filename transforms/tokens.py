@@ -21,6 +21,7 @@ from noisebeam.transforms.cuts import CleanCuts
 from noisebeam.transforms.samples import Array, IntArray, Ragged, offsets_of
 from noisebeam.transforms.spans import Spans
 from noisebeam.transforms.tokenizer import LoadedTokenizer, load_once
+from noisebeam.transforms.word_cache import WordCache
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -84,9 +85,12 @@ class Encoder:
         self._tokenizer = loaded.tokenizer
         self._clean = CleanCuts(self._tokenizer)
         self._heads: dict[tuple[str, str, str], _Head] = {}
+        self._words = WordCache(self._tokenizer, self._clean, spaces="")
         self._prepends, self._prepends_to_space = (self._after(".", text) != self._ids(text) for text in ("x", " x"))
         probes = ("x", " x", "  x", "\nx", "\n\nx", "\tx")
         self.has_alternatives = any(self._after(".", probe) != self._ids("x") for probe in probes)
+        spaces = "" if self._prepends_to_space else " " if self._prepends else " \n\r\t"
+        self._words = WordCache(self._tokenizer, self._clean, spaces)
 
     def encode(self, text: str, spans: Spans, budget: int | None = None) -> EncodedSentences:
         """Encode the sentences of `text`, which lie at `spans` with only white space between.
@@ -185,10 +189,11 @@ class Encoder:
         texts = [
             anchor + piece.gap + text[piece.start : piece.end] for anchor, piece in zip(anchors, pieces, strict=True)
         ]
-        rows = self._batch(texts)
-        if any(anchors):
-            rows = [row[len(self._ids(anchor)) :] if anchor else row for row, anchor in zip(rows, anchors, strict=True)]
-        return _ragged(rows)
+        ids = self._words.encode(texts)
+        if not any(anchors):
+            return ids
+        before = [len(self._ids(anchor)) if anchor else 0 for anchor in anchors]
+        return Ragged.of([row[length:] for row, length in zip(ids.rows(), before, strict=True)])
 
     def _anchor(self, anchor: str, gap: str) -> str:
         """The character to encode a piece after, or nothing if the tokenizer treats the piece alike without."""
@@ -235,7 +240,7 @@ class Encoder:
         return [bool(count) for count in np.diff(counts)]
 
     def _batch(self, texts: list[str]) -> list[list[int]]:
-        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+        return [row.tolist() for row in self._words.encode(texts).rows()]
 
     def _ids(self, text: str) -> list[int]:
         return self._batch([text])[0]
