@@ -55,14 +55,17 @@ class ShardCache:
 
     def fetch(self, url: str, info: ShardInfo) -> str:
         """The path of a local copy of the shard at `url`; ShardError names the shard if there is none to be had."""
-        folder = Path(self.folder or _default_folder())
-        path = folder / f"{info.sha256}.tar"
-        if not (path.exists() and path.stat().st_size == info.bytes):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._path(info)
+        if _size(path) != info.bytes:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._download(url, info, path)
         with suppress(OSError):
             os.utime(path)
         return str(path)
+
+    def drop(self, info: ShardInfo) -> None:
+        """Remove the copy of a shard, if there is one."""
+        self._path(info).unlink(missing_ok=True)
 
     def read(self, url: str, most: int | None = None) -> bytes:
         """The content of a small file, asked for as often as a shard.
@@ -83,6 +86,9 @@ class ShardCache:
 
         with _named(f"the index {url}"):
             return self._repeat(read, url, f"the index {url}")
+
+    def _path(self, info: ShardInfo) -> Path:
+        return Path(self.folder or _default_folder()) / f"{info.sha256}.tar"
 
     def _download(self, url: str, info: ShardInfo, path: Path) -> None:
         temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
@@ -165,6 +171,14 @@ def _failure(error: Exception) -> BaseException | None:
     cause = error.__cause__
     of_http = isinstance(cause, TimeoutError) or type(cause).__module__.startswith("aiohttp.")
     return cause if of_http and getattr(cause, "status", None) not in (404, 410) else None
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file; -1 if there is none, or no more."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1
 
 
 class _Entry(NamedTuple):

@@ -108,11 +108,11 @@ class RowReader(Generic[Rows]):
         if shard in self._lost_shards:
             raise self._lost_shards[shard]
         try:
-            reader = self._source.reader(shard)
+            self._source.reader(shard)
         except ShardError as error:
             self._lost_shards[shard] = error
             raise
-        return reader.block(number)
+        return self._source.block(shard, number)
 
     def _others(self, lost: Mask, visits: list[int]) -> IntArray:
         """For each sample its own number, or that of one that was read instead."""

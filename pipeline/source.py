@@ -21,7 +21,7 @@ from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import join, local_path
 
 _DOWNLOADS = 8  # at a time
-_NOT_PICKLED = ("_open", "_lengths", "_coming", "_pool", "_lock")
+_NOT_PICKLED = ("_open", "_indexes", "_coming", "_pool", "_lock")
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +49,10 @@ class RecentlyUsed(Generic[K, V]):
         if len(self._values) > self._size:
             self._values.popitem(last=False)
 
+    def drop(self, key: K) -> None:
+        """Keep it no longer."""
+        self._values.pop(key, None)
+
 
 class ShardSource:
     """The shards of `manifest` in the folder `url`. Files elsewhere are copied to the local cache first.
@@ -67,18 +71,35 @@ class ShardSource:
 
     def reader(self, shard: int) -> ShardReader:
         """Shard number `shard` of the manifest; ShardError names it if it cannot be read."""
+        self._after_fork()
         with self._lock:
             reader, coming = self._open.get(shard), self._coming.get(shard)
         if reader is not None:
             return reader
         return coming.result() if coming is not None else self._load(shard)
 
+    def block(self, shard: int, number: int) -> Block:
+        """A block of a shard; ShardError if it is damaged. A damaged copy in the cache is fetched anew, once."""
+        reader = self.reader(shard)
+        try:
+            return reader.block(number)
+        except ShardError:
+            if not self.remote:
+                raise
+        info = self.manifest.shards[shard]
+        with self._lock:
+            self._open.drop(shard)
+        self._cache.drop(info)
+        try:
+            return self.reader(shard).block(number)
+        except ShardError as error:
+            raise ShardError(f"{join(self.url, info.name)}: {error}") from error
+
     def prefetch(self, shards: Iterable[int]) -> None:
         """Begin to bring remote shards here, several at a time; an error comes up when its shard is read."""
         if not self.remote:
             return
-        if self._pid != os.getpid():  # threads and locks do not survive a fork
-            self._reset()
+        self._after_fork()
         with self._lock:
             for shard in shards:
                 if shard not in self._coming and self._open.get(shard) is None:
@@ -86,7 +107,7 @@ class ShardSource:
 
     def _load(self, shard: int) -> ShardReader:
         try:
-            reader = open_shard(self.url, self.manifest.shards[shard], self._cache)
+            reader = open_shard(self.url, self.manifest.shards[shard], self._cache, self._index(shard))
             with self._lock:
                 self._open.put(shard, reader)
             return reader
@@ -96,14 +117,17 @@ class ShardSource:
 
     def lengths(self, shard: int) -> Array:
         """(samples,): the tokens of each sample of a shard, from its index alone."""
+        self._after_fork()
+        return self._index(shard).lengths
+
+    def _index(self, shard: int) -> ShardIndex:
         with self._lock:
-            lengths = self._lengths.get(shard)
-        if lengths is None:
-            info = self.manifest.shards[shard]
-            lengths = read_index(self.url, info, self._cache).lengths
+            index = self._indexes.get(shard)
+        if index is None:
+            index = read_index(self.url, self.manifest.shards[shard], self._cache)
             with self._lock:
-                self._lengths.put(shard, lengths)
-        return lengths
+                self._indexes.put(shard, index)
+        return index
 
     def locate(self, i: int) -> tuple[int, int]:
         """The shard of sample `i`, numbered through all shards, and its place in it; IndexError if there is none."""
@@ -116,7 +140,8 @@ class ShardSource:
     def sample(self, i: int) -> Sample:
         """Sample `i` of the data set, numbered through its shards; IndexError if there is none."""
         shard, at = self.locate(i)
-        return self.reader(shard).sample(at)
+        block, row = self.reader(shard).locate(at)
+        return self.block(shard, block).sample(row)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
@@ -127,17 +152,21 @@ class ShardSource:
 
     def _reset(self) -> None:
         self._open: RecentlyUsed[int, ShardReader] = RecentlyUsed(self._max_open)
-        self._lengths: RecentlyUsed[int, Array] = RecentlyUsed(self._max_open)
+        self._indexes: RecentlyUsed[int, ShardIndex] = RecentlyUsed(self._max_open)
         self._coming: dict[int, Future[ShardReader]] = {}
         self._pool = ThreadPoolExecutor(_DOWNLOADS, "noisebeam-prefetch")
         self._pid = os.getpid()
         self._lock = Lock()
 
+    def _after_fork(self) -> None:
+        """Threads, and locks that they held, do not survive a fork."""
+        if self._pid != os.getpid():
+            self._reset()
 
-def open_shard(url: str, info: ShardInfo, cache: ShardCache) -> ShardReader:
+
+def open_shard(url: str, info: ShardInfo, cache: ShardCache, index: ShardIndex) -> ShardReader:
     """A shard of the data set at `url`, held against what its manifest says."""
     name = join(url, info.name)
-    index = read_index(url, info, cache)
     here = local_path(name)
     path = here or cache.fetch(name, info)
     try:
@@ -145,7 +174,7 @@ def open_shard(url: str, info: ShardInfo, cache: ShardCache) -> ShardReader:
     except ShardError:
         if here or os.path.exists(path):
             raise
-        return open_shard(url, info, cache)  # another reader had made room in the cache meanwhile
+        return open_shard(url, info, cache, index)  # another reader had made room in the cache meanwhile
 
 
 def read_index(url: str, info: ShardInfo, cache: ShardCache) -> ShardIndex:

@@ -67,6 +67,6 @@ class SampleView:
         with self._lock:
             block = self._blocks.get((shard, number))
             if block is None:
-                block = self._source.reader(shard).block(number)
+                block = self._source.block(shard, number)
                 self._blocks.put((shard, number), block)
         return block, row

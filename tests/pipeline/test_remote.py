@@ -16,7 +16,7 @@ from object_store import s3_server, s3_settings
 from sets import equal
 from torch.utils.data import DataLoader
 
-from noisebeam.pipeline import ShardDataset
+from noisebeam.pipeline import GroupByLength, ShardDataset
 from noisebeam.pipeline.cache import ShardCache
 from noisebeam.transforms.shard_reader import ShardError
 
@@ -157,3 +157,24 @@ def test_a_shard_that_is_not_there_is_an_error_at_once(folder, serve, tmp_path):
     url, _ = serve(folder, none)
     with pytest.raises(ShardError, match=rf"shard {url}/shard-00003-of-00006\.tar is missing; build or copy it again"):
         list(dataset(url, patient(tmp_path, pause=100)))
+
+
+def test_a_copy_that_went_bad_on_the_disk_is_fetched_anew(folder, serve, tmp_path, caplog):
+    url, proxy = serve(folder, none)
+    expected = list(dataset(url, patient(tmp_path)))
+    for path in (tmp_path / "cache").glob("*.tar"):
+        content = bytearray(path.read_bytes())
+        content[700] ^= 1
+        path.write_bytes(content)
+    asked = proxy.asked["GET", "shard-00002-of-00006.tar"]
+    data = dataset(url, patient(tmp_path))
+    assert equal(list(data), expected)
+    assert proxy.asked["GET", "shard-00002-of-00006.tar"] > asked
+    assert equal(list(data), expected)
+
+
+def test_indexes_are_read_once(folder, serve, tmp_path):
+    url, proxy = serve(folder, none)
+    data = ShardDataset(url, batch_size=4, min_tokens=4, batching=GroupByLength(4), cache=patient(tmp_path))
+    assert len(list(data)) == len(data)
+    assert {proxy.asked["GET", f"shard-{i:05d}-of-00006.index.npz"] for i in range(SHARDS)} == {1}
