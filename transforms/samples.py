@@ -19,6 +19,8 @@ Array = npt.NDArray[Any]
 IntArray = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+_LONG = 64  # values: rows that are longer are quicker to copy one by one than by an index of each value
+
 
 @dataclass(frozen=True, eq=False)
 class Ragged:
@@ -36,6 +38,16 @@ class Ragged:
         """
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
         return cls(np.concatenate(rows) if len(rows) else np.zeros(0, dtype=np.int64), offsets_of(lengths))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Ragged]) -> Ragged:
+        """The rows of all parts (one at least), one after the other.
+
+        >>> Ragged.joined([Ragged.of([np.array([5, 6])]), Ragged.of([np.array([7])])])
+        Ragged(values=array([5, 6, 7]), offsets=array([0, 2, 3]))
+        """
+        lengths = np.concatenate([part.lengths for part in parts])
+        return cls(np.concatenate([part.values for part in parts]), offsets_of(lengths))
 
     def __iter__(self) -> Iterator[Array]:
         """To unpack: `values, offsets = ragged`."""
@@ -58,6 +70,19 @@ class Ragged:
         """The rows from `first` up to, not including, `last`, and no more than there are; values are not copied."""
         bounds = self.offsets[first : last + 1]
         return Ragged(self.values[bounds[0] : bounds[-1]], bounds - bounds[0])
+
+    def take(self, rows: IntArray) -> Ragged:
+        """These rows, in this order; values are copied.
+
+        >>> Ragged.of([np.array([5, 6]), np.array([7])]).take(np.array([1, 0]))
+        Ragged(values=array([7, 5, 6]), offsets=array([0, 1, 3]))
+        """
+        starts, ends = self.offsets[rows], self.offsets[rows + 1]
+        offsets = offsets_of(ends - starts)
+        if offsets[-1] > _LONG * len(rows):  # few long copies
+            parts = [self.values[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+            return Ragged(np.concatenate(parts), offsets)
+        return Ragged(self.values[np.repeat(starts - offsets[:-1], ends - starts) + np.arange(offsets[-1])], offsets)
 
     def padded(self, mask: Mask, fill: int) -> IntArray:
         """(rows, width) int64: the rows where `mask`, which is `within(self.lengths, width)`, is True, and else `fill`.

@@ -88,24 +88,27 @@ def fit(name: str, values: Array, dtype: np.dtype[np.generic]) -> Array:
     return values.astype(dtype.newbyteorder("<"), copy=False)
 
 
+def npy_header(values: Array) -> bytes:
+    """What stands before the values in a `.npy` file of a flat array."""
+    header = f"{{'descr': '{values.dtype.str}', 'fortran_order': False, 'shape': ({len(values)},), }}"
+    return b"\x93NUMPY\x01\x00" + (NPY_HEADER - 10).to_bytes(2, "little") + header.ljust(117).encode() + b"\n"
+
+
 def npy_bytes(values: Array) -> bytes:
     """A flat array as a `.npy` file, byte for byte as `numpy.save` writes it."""
-    descr = values.dtype.str
-    header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': ({len(values)},), }}"
-    return (
-        b"\x93NUMPY\x01\x00"
-        + (NPY_HEADER - 10).to_bytes(2, "little")
-        + header.ljust(117).encode()
-        + b"\n"
-        + values.tobytes()
-    )
+    return npy_header(values) + values.tobytes()
 
 
-def tar_member(name: str, data: bytes) -> bytes:
-    """A file in a tar: its ustar header, its content, and zeros up to a multiple of 512 bytes."""
+def tar_header(name: str, size: int) -> bytes:
+    """The ustar header of a file in a tar."""
     header = tarfile.TarInfo(name)
-    header.size = len(data)
-    return header.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict") + data + bytes(-len(data) % TAR_HEADER)
+    header.size = size
+    return header.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+
+
+def tar_padding(size: int) -> bytes:
+    """The zeros after a file of this size: up to a multiple of 512 bytes."""
+    return bytes(-size % TAR_HEADER)
 
 
 TAR_END = bytes(2 * TAR_HEADER)

@@ -18,22 +18,23 @@ import numpy as np
 import numpy.typing as npt
 
 from noisebeam.transforms.hashing import UInts, hash64
-from noisebeam.transforms.samples import Array, Sample, offsets_of
+from noisebeam.transforms.sample_table import SampleTable
+from noisebeam.transforms.samples import Array, IntArray, Sample, offsets_of
 from noisebeam.transforms.shard_fields import LENGTHS, left_out
 from noisebeam.transforms.shard_format import (
     DOCUMENTS,
     KEYS,
-    NPY_HEADER,
     TAR_END,
     TAR_HEADER,
     WINDOWS,
     ShardIndex,
     block_key,
     fit,
-    npy_bytes,
-    tar_member,
+    npy_header,
+    tar_header,
+    tar_padding,
 )
-from noisebeam.transforms.storage import join, publish
+from noisebeam.transforms.storage import Buffer, join, publish
 
 SAMPLES_PER_MEMBER = 256
 _TOKENS_PER_MEMBER = 2**19
@@ -74,8 +75,13 @@ class Shard:
     """A shard's bytes and those of its index."""
 
     info: ShardInfo
-    tar: bytes
+    pieces: Sequence[Buffer]  # of the tar, one after the other
     index: bytes
+
+    @property
+    def tar(self) -> bytes:
+        """The bytes of the tar in one piece."""
+        return b"".join(self.pieces)
 
 
 def samples_per_block(max_tokens: int) -> int:
@@ -131,7 +137,7 @@ def order_in_shard(keys: npt.ArrayLike, seed: int) -> UInts:
 
 
 def build_shard(
-    samples: Iterable[Sample],
+    samples: Iterable[Sample] | SampleTable,
     *,
     index: int,
     count: int,
@@ -146,75 +152,75 @@ def build_shard(
 
     ValueError if the samples differ in their fields, or if a value does not fit its dtype.
     """
-    arrived = list(samples)
-    _check_fields(arrived)
-    kept = _ordered(arrived, seed)
-    dropped = len(arrived) - len(kept)
-    first_windows = sum(sample.window == 0 for sample in kept)
-    tar, shard_index = _tar(kept, index, dtypes, samples_per_member)
+    arrived = samples if isinstance(samples, SampleTable) else SampleTable.of(list(samples))
+    order = _order(arrived, seed)
+    pieces, shard_index = _tar(arrived, order, index, dtypes, samples_per_member)
     index_bytes = shard_index.to_bytes()
     name = shard_name(index, count)
+    first_windows = int(np.count_nonzero(arrived.windows[order] == 0))
     info = ShardInfo(
         name=name,
-        samples=len(kept),
+        samples=len(order),
         documents=first_windows,
         tokens=int(shard_index.lengths.sum(dtype=np.int64)),
-        bytes=len(tar),
-        sha256=sha256(tar).hexdigest(),
+        bytes=sum(map(len, pieces)),
+        sha256=_sha256(pieces),
         index_name=index_name(name),
-        index_sha256=sha256(index_bytes).hexdigest(),
-        duplicate_samples=dropped,
-        duplicate_documents=sum(sample.window == 0 for sample in arrived) - first_windows,
+        index_sha256=_sha256([index_bytes]),
+        duplicate_samples=len(arrived.keys) - len(order),
+        duplicate_documents=int(np.count_nonzero(arrived.windows == 0)) - first_windows,
     )
-    return Shard(info, tar, index_bytes)
+    return Shard(info, pieces, index_bytes)
 
 
-def write_shard(url: str, samples: Iterable[Sample], **settings: Any) -> ShardInfo:
+def _sha256(pieces: Iterable[Buffer]) -> str:
+    digest = sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def write_shard(url: str, samples: Iterable[Sample] | SampleTable, **settings: Any) -> ShardInfo:
     """Build a shard (`settings` are those of `build_shard`) and publish it and its index in the folder `url`."""
     shard = build_shard(samples, **settings)
     publish(join(url, shard.info.index_name), shard.index)
-    publish(join(url, shard.info.name), shard.tar)
+    publish(join(url, shard.info.name), *shard.pieces)
     return shard.info
 
 
-def _check_fields(samples: Sequence[Sample]) -> None:
-    for sample in samples:
-        if sample.fields.keys() != samples[0].fields.keys():
-            raise ValueError(
-                f"expected the same fields in all samples, got {sorted(samples[0].fields)} in document "
-                f"{samples[0].document!r} and {sorted(sample.fields)} in document {sample.document!r}; "
-                "encode all of them with one tokenizer and one recipe"
-            )
-
-
-def _ordered(samples: Sequence[Sample], seed: int) -> list[Sample]:
-    keys = np.fromiter((sample.key for sample in samples), dtype=np.uint64, count=len(samples))
-    places = order_in_shard(keys, seed)
+def _order(arrived: SampleTable, seed: int) -> IntArray:
+    """The samples in the order in which they are stored, each once."""
+    places = order_in_shard(arrived.keys, seed)
     order = np.argsort(places, kind="stable")
-    ordered = [samples[i] for i in order.tolist()]
     if not np.any(places[order][1:] == places[order][:-1]):
-        return ordered
+        return order
     # Equal places are equal keys: duplicates, or documents whose hashes collide.
-    by_place = zip(places[order].tolist(), ordered, strict=True)
-    unique = {(place, sample.document, sample.window): sample for place, sample in by_place}
-    return [unique[name] for name in sorted(unique)]
+    names = zip(places.tolist(), arrived.documents, arrived.windows.tolist(), strict=True)
+    unique = {name: i for i, name in enumerate(names)}
+    return np.array([unique[name] for name in sorted(unique)], dtype=np.int64)
 
 
 class _Block(NamedTuple):
-    data: bytes  # tar members, one after the other
-    starts: list[int]  # of each member's content, from the start of `data`
+    pieces: list[Buffer]  # of tar members, one after the other
+    size: int  # bytes
+    starts: list[int]  # of each member's content, from the start of the block
     counts: list[int]  # items of each member
     checksum: int
     lengths: Array  # tokens of each sample
 
 
-def _tar(samples: Sequence[Sample], shard: int, dtypes: DTypes, samples_per_member: int) -> tuple[bytes, ShardIndex]:
-    chunks = [samples[i : i + samples_per_member] for i in range(0, len(samples), samples_per_member)]
-    dtypes = {**dtypes, WINDOWS: np.min_scalar_type(max((sample.window for sample in samples), default=0))}
+def _tar(
+    arrived: SampleTable, order: IntArray, shard: int, dtypes: DTypes, samples_per_member: int
+) -> tuple[list[Buffer], ShardIndex]:
+    chunks = [arrived.take(order[i : i + samples_per_member]) for i in range(0, len(order), samples_per_member)]
+    dtypes = {**dtypes, WINDOWS: np.min_scalar_type(int(arrived.windows.max(initial=0)))}
     arrays = [_block_arrays(chunk, dtypes) for chunk in chunks]
-    names = _member_names(arrays, samples_per_member) if samples else ()
-    blocks = [_block(block_key(shard, i), *block, names) for i, block in enumerate(zip(chunks, arrays, strict=True))]
-    block_starts = offsets_of(np.array([len(block.data) for block in blocks], dtype=np.int64))[:-1]
+    names = _member_names(arrays, samples_per_member) if chunks else ()
+    blocks = [
+        _block(block_key(shard, i), chunk.documents, block, names)
+        for i, (chunk, block) in enumerate(zip(chunks, arrays, strict=True))
+    ]
+    block_starts = offsets_of(np.array([block.size for block in blocks], dtype=np.int64))[:-1]
     shape = (len(blocks), len(names) + 1)
     index = ShardIndex(
         names=(*names, DOCUMENTS),
@@ -225,18 +231,26 @@ def _tar(samples: Sequence[Sample], shard: int, dtypes: DTypes, samples_per_memb
         checksums=np.array([block.checksum for block in blocks], dtype=np.int64),
         lengths=np.concatenate([np.zeros(0, dtypes["lengths"]), *(block.lengths for block in blocks)]),
     )
-    return b"".join([*(block.data for block in blocks), TAR_END]), index
+    return [*(piece for block in blocks for piece in block.pieces), TAR_END], index
 
 
-def _block(key: str, samples: Sequence[Sample], arrays: Mapping[str, Array], names: Sequence[str]) -> _Block:
-    documents = json.dumps([sample.document for sample in samples], separators=(",", ":")).encode()
-    members = [tar_member(f"{key}.{name}.npy", npy_bytes(arrays[name])) for name in names]
-    starts = offsets_of(np.array([len(member) for member in members])) + TAR_HEADER
-    starts[:-1] += NPY_HEADER
-    data = b"".join([*members, tar_member(f"{key}.{DOCUMENTS}", documents)])
-    counts = [*(len(arrays[name]) for name in names), len(documents)]
+def _block(key: str, documents: list[str], arrays: Mapping[str, Array], names: Sequence[str]) -> _Block:
+    text = json.dumps(documents, separators=(",", ":")).encode()
+    members: list[tuple[str, bytes, Buffer]] = [
+        (f"{name}.npy", npy_header(arrays[name]), arrays[name].view(np.uint8).data) for name in names
+    ]
+    pieces: list[Buffer] = []
+    starts, size, checksum = [], 0, 0
+    for name, header, content in [*members, (DOCUMENTS, b"", text)]:
+        length = len(header) + len(content)
+        starts.append(size + TAR_HEADER + len(header))
+        pieces += [tar_header(f"{key}.{name}", length), header, content, tar_padding(length)]
+        size += TAR_HEADER + length + len(pieces[-1])
+    for piece in pieces[:-1]:
+        checksum = zlib.crc32(piece, checksum)
+    counts = [*(len(arrays[name]) for name in names), len(text)]
     lengths = arrays["lengths" if "lengths" in arrays else "input_lengths"]
-    return _Block(data, starts.tolist(), counts, zlib.crc32(data[: starts[-1] + len(documents)]), lengths)
+    return _Block(pieces, size, starts, counts, checksum, lengths)
 
 
 def _member_names(blocks: Sequence[Mapping[str, Array]], samples_per_member: int) -> tuple[str, ...]:
@@ -247,16 +261,11 @@ def _member_names(blocks: Sequence[Mapping[str, Array]], samples_per_member: int
     return tuple(name for name in names if name not in unneeded)
 
 
-def _block_arrays(samples: Sequence[Sample], dtypes: DTypes) -> dict[str, Array]:
+def _block_arrays(samples: SampleTable, dtypes: DTypes) -> dict[str, Array]:
     """The arrays of a block by name, each in its dtype, those of lengths included."""
-    arrays: dict[str, Array] = {
-        KEYS: np.fromiter((sample.key for sample in samples), dtype=np.uint64, count=len(samples)),
-        WINDOWS: np.fromiter((sample.window for sample in samples), dtype=np.int64, count=len(samples)),
-    }
-    names = [name for name in LENGTHS if name in samples[0].fields]
-    for name in names:
-        rows = [sample.fields[name] for sample in samples]
-        arrays[name] = np.concatenate(rows)
+    arrays: dict[str, Array] = {KEYS: samples.keys, WINDOWS: samples.windows}
+    for name in (name for name in LENGTHS if name in samples.fields):
+        arrays[name] = samples.fields[name].values
         if LENGTHS[name] not in LENGTHS:
-            arrays[LENGTHS[name]] = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+            arrays[LENGTHS[name]] = samples.fields[name].lengths
     return {name: fit(name, values, dtypes[name]) for name, values in arrays.items()}

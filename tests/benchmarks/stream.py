@@ -20,12 +20,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from stream_peers import (
     BATCH,
@@ -49,9 +51,10 @@ from noisebeam.pipeline.collate import collate
 from noisebeam.pipeline.dataset import ShardDataset
 from noisebeam.transforms.manifest import Manifest, write_manifest
 from noisebeam.transforms.noise import apply_recipe, load_recipe
-from noisebeam.transforms.samples import Ragged, Sample, batch_samples
+from noisebeam.transforms.sample_table import SampleTable
+from noisebeam.transforms.samples import Ragged, flat_batch
 from noisebeam.transforms.shard_format import field_dtypes
-from noisebeam.transforms.shards import samples_per_block, shard_of, write_shard
+from noisebeam.transforms.shards import ShardInfo, samples_per_block, shard_of, write_shard
 from noisebeam.transforms.vocabulary import Vocabulary
 
 TOKENS = 512
@@ -78,25 +81,30 @@ def make_rows(count: int) -> list[Row]:
 
 def write_noisebeam(folder: Path, rows: list[Row]) -> None:
     """One shard for each 25,000 samples."""
-    samples = [Sample(_key(i), str(i), 0, row) for i, row in enumerate(rows)]
-    write_samples(folder, samples, baked="input_ids" in rows[0])
+    keys = _keys(len(rows))
+
+    def table(chosen: list[int]) -> SampleTable:
+        columns = {name: Ragged.of([rows[i][name] for i in chosen]) for name in rows[0]}
+        return SampleTable(keys[chosen], np.zeros(len(chosen), np.int64), list(map(str, chosen)), columns)
+
+    write_shards(folder, keys, table)
 
 
-def write_samples(folder: Path, samples: list[Sample], baked: bool) -> None:
-    """A data set as `noisebeam build` would write it."""
-    count = max(1, len(samples) // 25_000)
+def write_shards(folder: Path, keys: npt.NDArray[np.uint64], table: Callable[[list[int]], SampleTable]) -> None:
+    """The data set of the samples with these keys, of which `table` gives some, as `noisebeam build` would write it."""
+    count = max(1, len(keys) // 25_000)
     dtypes, block = field_dtypes(VOCABULARY.size, TOKENS, False), samples_per_block(TOKENS)
-    at = shard_of([sample.key for sample in samples], 0, count).tolist()
-    infos = tuple(
-        write_shard(
-            str(folder),
-            [sample for sample, shard in zip(samples, at, strict=True) if shard == i],
-            **{"index": i, "count": count, "seed": 0, "dtypes": dtypes, "samples_per_member": block},
-        )
-        for i in range(count)
-    )
+    at = shard_of(keys, 0, count)
+
+    def write(shard: int) -> ShardInfo:
+        settings = {"index": shard, "count": count, "seed": 0, "dtypes": dtypes, "samples_per_member": block}
+        return write_shard(str(folder), table(np.flatnonzero(at == shard).tolist()), **settings)
+
+    with ThreadPoolExecutor(1) as pool:
+        infos = tuple(pool.map(write, range(count)))
     names = {name: dtype.name for name, dtype in dtypes.items()}
     common: dict[str, Any] = {"seed": 0, "settings": {}, "tokenizer": {}, "vocabulary": VOCABULARY.to_json()}
+    baked = "ids" not in table([0]).fields
     manifest = Manifest(**common, fields=names, max_tokens=TOKENS, samples_per_member=block, baked=baked, shards=infos)
     write_manifest(str(folder), manifest)
 
@@ -215,14 +223,13 @@ def measure(task: str, name: str, root: Path, count: int) -> dict[str, float]:
 
 def write_noise_sets(root: Path, count: int) -> None:
     """Clean samples of 512 tokens for noise on the fly, and the same with their noise baked in for litdata."""
-    rng = np.random.default_rng(0)
-    samples = []
-    for i in range(count):
-        ids = rng.integers(4, 50000, TOKENS).astype(np.uint16)
-        ids[[0, -1]] = 0, 2
-        samples.append(Sample(_key(i), str(i), 0, {"ids": ids, "sentence_lengths": np.full(15, 34)}))
-    write_samples(root / "noisebeam-noise", samples, baked=False)
-    noised = apply_recipe(load_recipe("bart"), batch_samples(samples, 1), VOCABULARY, 1, 0)
+    ids = np.random.default_rng(0).integers(4, 50000, (count, TOKENS), dtype=np.uint16)
+    ids[:, 0], ids[:, -1] = VOCABULARY.prefix[0], VOCABULARY.suffix[0]
+    sentences = Ragged(np.full(15 * count, 34), 15 * np.arange(count + 1))
+    fields = {"ids": Ragged(ids.ravel(), TOKENS * np.arange(count + 1)), "sentence_lengths": sentences}
+    clean = SampleTable((keys := _keys(count)), np.zeros(count, np.int64), list(map(str, keys)), fields)
+    write_shards(root / "noisebeam-noise", keys, lambda chosen: clean.take(np.array(chosen)))
+    noised = apply_recipe(load_recipe("bart"), flat_batch(fields, keys, 1), VOCABULARY, 1, 0)
     rows = [{name: noised[name].row(i).astype(np.int32) for name in FIELDS} for i in range(count)]
     if find_spec("litdata"):
         (root / "noised").mkdir()
@@ -290,8 +297,8 @@ def report(found: dict[tuple[str, str], dict[str, float]], names: list[str]) -> 
     print(f"memory of our reader above its imports: {megabytes:.0f} MB")
 
 
-def _key(i: int) -> int:
-    return i * 0x9E3779B97F4A7C15 % 2**64
+def _keys(count: int) -> npt.NDArray[np.uint64]:
+    return np.arange(count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
 
 
 def _seconds(work: Callable[[], None]) -> float:

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 
 from noisebeam.transforms import shard_format
 from noisebeam.transforms.shard_fields import LENGTHS
-from noisebeam.transforms.shard_format import ShardIndex, field_dtypes, fit, npy_bytes, tar_member
+from noisebeam.transforms.shard_format import ShardIndex, field_dtypes, fit, npy_bytes, tar_header, tar_padding
 
 
 @given(hnp.arrays(st.sampled_from(["<u1", "<u2", "<i4", "<u8"]), st.integers(0, 300)))
@@ -20,7 +20,7 @@ def test_npy_bytes_are_those_of_numpy(values):
 
 
 def test_tar_members_make_a_plain_ustar_tar():
-    data = tar_member("a.ids.npy", b"x" * 600) + tar_member("b", b"") + shard_format.TAR_END
+    data = tar_header("a.ids.npy", 600) + b"x" * 600 + tar_padding(600) + tar_header("b", 0) + shard_format.TAR_END
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         members = archive.getmembers()
         assert [(m.name, m.size, m.mtime, m.mode, m.uid, m.gid, m.uname) for m in members] == [

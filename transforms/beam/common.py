@@ -13,6 +13,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from noisebeam.transforms.documents import DeadLetter, Document
 from noisebeam.transforms.formats import record_of
+from noisebeam.transforms.sample_table import SampleTable
 from noisebeam.transforms.samples import Sample, sample_from_bytes, sample_to_bytes
 
 NAMESPACE = "noisebeam"
@@ -90,4 +91,27 @@ class SampleCoder(Coder):  # type: ignore[misc]
         return 0
 
 
+class SampleTableCoder(Coder):  # type: ignore[misc]
+    """Many samples between workers: plain bytes, no pickle."""
+
+    def encode(self, value: SampleTable) -> bytes:
+        return value.to_bytes()
+
+    def decode(self, encoded: bytes) -> SampleTable:
+        return SampleTable.from_bytes(encoded)
+
+    def is_deterministic(self) -> bool:
+        return True
+
+    def to_type_hint(self) -> type[SampleTable]:
+        return SampleTable
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+    def __hash__(self) -> int:
+        return 0
+
+
 registry.register_coder(Sample, SampleCoder)
+registry.register_coder(SampleTable, SampleTableCoder)

@@ -9,6 +9,8 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 from apache_beam.pvalue import AsList, AsSingleton
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
 
 from noisebeam.transforms.beam.common import counter, timed
 from noisebeam.transforms.documents import DeadLetter
@@ -17,11 +19,13 @@ from noisebeam.transforms.held_out import held_out_shards, shards_of
 from noisebeam.transforms.keys import text_key
 from noisebeam.transforms.manifest import Manifest
 from noisebeam.transforms.resume import Begun, record_shard
+from noisebeam.transforms.sample_table import SampleTable
 from noisebeam.transforms.samples import Sample
 from noisebeam.transforms.shards import ShardInfo, write_shard
 
 TOKENS_PER_SHARD = 2**26
 _DEAD_BYTES_PER_PART = 2**26
+_TOKENS_PER_TABLE = 2**16
 
 
 class WriteShards(beam.PTransform):  # type: ignore[misc]
@@ -59,6 +63,7 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, inputs: Any) -> Any:
         samples, *dead_letters = inputs if isinstance(inputs, tuple) else (inputs,)
+        tables = samples | "PackSamples" >> beam.ParDo(_Pack()).with_output_types(SampleTable)
         held_out = self.header.settings.get("held_out", 0.0)
         least = 2 if held_out else 1
         known = self.num_shards or self.begun.num_shards
@@ -66,17 +71,17 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
             max(known, least)
             if known
             else AsSingleton(
-                samples
-                | "CountTokens" >> beam.Map(lambda sample: len(sample.fields["ids"])).with_output_types(int)
+                tables
+                | "CountTokens" >> beam.Map(lambda table: len(table.fields["ids"].values)).with_output_types(int)
                 | "SumTokens" >> beam.CombineGlobally(sum)
                 | "CountShards" >> beam.Map(_shares, TOKENS_PER_SHARD, least)
             )
         )
         shards = (
-            samples
+            tables
             | "AssignShards"
             >> beam.FlatMap(_assign, self.header.seed, num_shards, held_out, self.begun.numbers).with_output_types(
-                tuple[int, Sample]
+                tuple[int, SampleTable]
             )
             | "GroupShards" >> beam.GroupByKey()
             | "WriteShards"
@@ -129,12 +134,35 @@ def _shares(total: int, size: int, least: int = 1) -> int:
     return max(least, -(-total // size))
 
 
+class _Pack(beam.DoFn):  # type: ignore[misc]
+    """Samples of a bundle as tables."""
+
+    def start_bundle(self) -> None:
+        self._samples: list[Sample] = []
+        self._tokens = 0
+
+    def process(self, sample: Sample) -> Iterator[SampleTable]:
+        self._samples.append(sample)
+        self._tokens += len(sample.fields["ids"])
+        if self._tokens >= _TOKENS_PER_TABLE:
+            yield self._packed()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self._samples:
+            yield WindowedValue(self._packed(), GlobalWindow().max_timestamp(), [GlobalWindow()])
+
+    def _packed(self) -> SampleTable:
+        table = SampleTable.of(self._samples)
+        self.start_bundle()
+        return table
+
+
 def _assign(
-    sample: Sample, seed: int, num_shards: int, held_out: float, finished: frozenset[int]
-) -> Iterator[tuple[int, Sample]]:
-    shard = int(shards_of([sample.key], [sample.document], seed, num_shards, held_out)[0])
-    if shard not in finished:
-        yield shard, sample
+    table: SampleTable, seed: int, num_shards: int, held_out: float, finished: frozenset[int]
+) -> Iterator[tuple[int, SampleTable]]:
+    for shard, samples in table.split(shards_of(table.keys, table.documents, seed, num_shards, held_out)):
+        if shard not in finished:
+            yield shard, samples
 
 
 def _assign_part(letter: DeadLetter, parts: int) -> tuple[int, DeadLetter]:
@@ -147,13 +175,13 @@ def _write_part(keyed: tuple[int, Iterable[DeadLetter]], parts: int, output: str
 
 
 def _write_shard(
-    keyed: tuple[int, Iterable[Sample]], num_shards: int, output: str, header: Manifest, identity: str | None
+    keyed: tuple[int, Iterable[SampleTable]], num_shards: int, output: str, header: Manifest, identity: str | None
 ) -> ShardInfo:
-    index, samples = keyed
+    index, tables = keyed
     with timed("write"):
         info = write_shard(
             output,
-            samples,
+            SampleTable.joined(tables),
             index=index,
             count=num_shards,
             seed=header.seed,

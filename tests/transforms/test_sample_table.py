@@ -1,0 +1,77 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from noisebeam.transforms.sample_table import SampleTable
+from noisebeam.transforms.samples import Ragged, Sample
+
+rows = st.lists(st.integers(0, 60000), max_size=200)  # short ones and long ones are taken in two ways
+
+
+@st.composite
+def sample_lists(draw) -> list[Sample]:
+    documents, keys = st.text(max_size=5), st.integers(0, 2**64 - 1)
+    return [
+        Sample(draw(keys), draw(documents), i, {"sentence_lengths": np.array(few), "ids": np.array(many, np.uint16)})
+        for i, (few, many) in enumerate(draw(st.lists(st.tuples(rows.filter(len), rows), max_size=6)))
+    ]
+
+
+def plain(table: SampleTable) -> list[tuple]:
+    fields = [{name: column.row(i).tolist() for name, column in table.fields.items()} for i in range(len(table))]
+    return list(zip(table.keys.tolist(), table.windows.tolist(), table.documents, fields, strict=True))
+
+
+def plain_samples(samples: list[Sample]) -> list[tuple]:
+    return [
+        (sample.key, sample.window, sample.document, {name: row.tolist() for name, row in sample.fields.items()})
+        for sample in samples
+    ]
+
+
+@given(sample_lists())
+def test_a_table_has_the_samples_and_comes_back_from_its_bytes(samples):
+    table = SampleTable.of(samples)
+    again = SampleTable.from_bytes(table.to_bytes())
+    assert plain(table) == plain(again) == plain_samples(samples)
+    assert again.to_bytes() == table.to_bytes()
+    assert {name: column.values.dtype for name, column in again.fields.items()} == {
+        name: column.values.dtype for name, column in table.fields.items()
+    }
+
+
+@given(sample_lists(), st.randoms(use_true_random=False), st.integers(1, 4))
+def test_taking_splitting_and_joining_lose_nothing(samples, random, parts):
+    table = SampleTable.of(samples)
+    order = random.sample(range(len(samples)), len(samples))
+    assert plain(table.take(np.array(order, np.int64))) == plain_samples([samples[i] for i in order])
+    at = np.array([random.randrange(parts) for _ in samples], np.int64)
+    split = dict(table.split(at))
+    assert {part: plain(some) for part, some in split.items()} == {
+        part: plain_samples([sample for sample, own in zip(samples, at.tolist(), strict=True) if own == part])
+        for part in sorted(set(at.tolist()))
+    }
+    assert sorted(plain(SampleTable.joined(split.values())), key=repr) == sorted(plain_samples(samples), key=repr)
+
+
+def test_samples_with_different_fields_do_not_go_together():
+    one = Sample(1, "a", 0, {"ids": np.array([5])})
+    other = replace(one, document="b", fields={**one.fields, "labels": np.array([5])})
+    message = (
+        r"expected the same fields in all samples, got \['ids'\] in document 'a' and \['ids', 'labels'\] in doc.* 'b'"
+    )
+    with pytest.raises(ValueError, match=message):
+        SampleTable.of([one, other])
+    with pytest.raises(ValueError, match=message):
+        SampleTable.joined([SampleTable.of([one]), SampleTable.of([other])])
+
+
+@given(st.lists(rows, min_size=1, max_size=6), st.data())
+def test_rows_taken_are_those_asked_for(lists, data):
+    flat = Ragged.of([np.array(row, np.int64) for row in lists])
+    wanted = data.draw(st.lists(st.integers(0, len(lists) - 1), max_size=9))
+    taken = flat.take(np.array(wanted, np.int64))
+    assert [row.tolist() for row in taken.rows()] == [lists[i] for i in wanted]
