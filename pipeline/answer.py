@@ -10,17 +10,27 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def answer(ask: Callable[[], T], timeout: float) -> T:
-    """What `ask` gives; TimeoutError if that takes longer than `timeout` seconds.
+def later(ask: Callable[[], T]) -> Future[T]:
+    """What `ask` gives, asked for in a thread that does not keep the process from ending.
 
-    Clients of stores repeat what fails by rules of their own, some for hours. One that is waited for no longer goes on
-    in a thread that does not keep the process from ending.
-
-    >>> answer(lambda: 42, timeout=60)
+    >>> later(lambda: 42).result()
     42
     """
     waiting: Future[T] = Future()
     Thread(target=_settle, args=(waiting, ask), name="noisebeam-answer", daemon=True).start()
+    return waiting
+
+
+def answer(ask: Callable[[], T], timeout: float) -> T:
+    """What `ask` gives; TimeoutError if that takes longer than `timeout` seconds.
+
+    Clients of stores repeat what fails by rules of their own, some for hours. One that is waited for no longer goes on
+    in its thread.
+
+    >>> answer(lambda: 42, timeout=60)
+    42
+    """
+    waiting = later(ask)
     try:
         return waiting.result(timeout)
     except TimeoutError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
@@ -11,6 +12,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 _WAIT = 0.1  # seconds between looks at whether the consumer has gone
+_LEAVE = 2.0  # seconds in which the thread may end, which may be waiting for a store
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class _Item(Generic[T]):
 def read_ahead(items: Iterable[T], depth: int) -> Iterator[T]:
     """The same items, up to `depth` of them made ahead in a thread; 0 makes each when it is asked for.
 
-    An error comes up where its item would have come. When the iterator is closed, the thread ends.
+    An error comes up where its item would have come. When the iterator is closed, the thread ends: at once, or when the
+    item that it is making has come.
 
     >>> list(read_ahead(range(5), depth=2))
     [0, 1, 2, 3, 4]
@@ -40,7 +43,8 @@ def read_ahead(items: Iterable[T], depth: int) -> Iterator[T]:
             yield entry.value
     finally:
         stop.set()
-        while thread.is_alive():
+        until = time.monotonic() + _LEAVE
+        while thread.is_alive() and time.monotonic() < until:
             _take(queue)
 
 

@@ -6,12 +6,14 @@ import logging
 import os
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
+from concurrent.futures import Future
+from functools import partial
+from threading import Lock, Semaphore
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from noisebeam.pipeline.answer import later
 from noisebeam.pipeline.cache import ShardCache
 from noisebeam.transforms.manifest import Manifest
 from noisebeam.transforms.samples import Array, Ragged, Sample, offsets_of
@@ -21,7 +23,7 @@ from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import join, local_path
 
 _DOWNLOADS = 8  # at a time
-_NOT_PICKLED = ("_open", "_indexes", "_coming", "_pool", "_lock")
+_NOT_PICKLED = ("_open", "_indexes", "_coming", "_downloads", "_lock")
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +105,11 @@ class ShardSource:
         with self._lock:
             for shard in shards:
                 if shard not in self._coming and self._open.get(shard) is None:
-                    self._coming[shard] = self._pool.submit(self._load, shard)
+                    self._coming[shard] = later(partial(self._load_ahead, shard))
+
+    def _load_ahead(self, shard: int) -> ShardReader:
+        with self._downloads:
+            return self._load(shard)
 
     def _load(self, shard: int) -> ShardReader:
         try:
@@ -154,7 +160,7 @@ class ShardSource:
         self._open: RecentlyUsed[int, ShardReader] = RecentlyUsed(self._max_open)
         self._indexes: RecentlyUsed[int, ShardIndex] = RecentlyUsed(self._max_open)
         self._coming: dict[int, Future[ShardReader]] = {}
-        self._pool = ThreadPoolExecutor(_DOWNLOADS, "noisebeam-prefetch")
+        self._downloads = Semaphore(_DOWNLOADS)
         self._pid = os.getpid()
         self._lock = Lock()
 

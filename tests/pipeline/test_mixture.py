@@ -1,9 +1,10 @@
 import json
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
 from sets import RECIPE, dataset, equal, number, write_set
+from torchdata.stateful_dataloader import StatefulDataLoader
 
 from noisebeam.pipeline import GroupByLength, LengthWarmup, Mixture, Pack, ShardDataset
 from noisebeam.transforms.manifest import read_manifest, write_manifest
@@ -94,6 +95,18 @@ def test_resume_from_every_batch_on_other_ranks(mix, batching):
     for both, batch in zip(zip(*ranks, strict=True), whole[5:], strict=True):
         ids = [row[row != 1].tolist() for share in both for row in share["input_ids"]]
         assert sorted(ids) == sorted(row[row != 1].tolist() for row in batch["input_ids"])
+
+
+def test_loader_workers_give_the_same_and_resume(mix):
+    shares = {"weights": [2, 1]}
+    whole = list(mix(shares, recipe=RECIPE, tail="pad"))
+    loader = StatefulDataLoader(mix(shares, recipe=RECIPE, tail="pad"), batch_size=None, num_workers=2)
+    assert equal(list(islice(loader, 7)), whole[:7])
+    batches = iter(loader)
+    assert equal(list(islice(batches, 9)), whole[:9])
+    resumed = StatefulDataLoader(mix(shares, recipe=RECIPE, tail="pad"), batch_size=None, num_workers=2)
+    resumed.load_state_dict(loader.state_dict())
+    assert equal(list(resumed), whole[9:])
 
 
 @pytest.fixture(scope="module")

@@ -50,3 +50,19 @@ def test_closing_ends_the_thread():
     assert threads() == 1
     found.close()
     assert threads() == 0
+
+
+def test_closing_does_not_wait_for_a_store_that_is_silent(monkeypatch):
+    monkeypatch.setattr("noisebeam.pipeline.read_ahead._LEAVE", 0.1)
+    answered = threading.Event()
+
+    def items():
+        yield 1
+        answered.wait(60)
+
+    found = read_ahead(items(), 2)
+    next(found)
+    began = time.monotonic()
+    found.close()
+    assert time.monotonic() - began < 5
+    answered.set()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -171,6 +175,31 @@ def test_a_copy_that_went_bad_on_the_disk_is_fetched_anew(folder, serve, tmp_pat
     assert equal(list(data), expected)
     assert proxy.asked["GET", "shard-00002-of-00006.tar"] > asked
     assert equal(list(data), expected)
+
+
+WAIT = """
+import sys
+from noisebeam.pipeline import ShardCache, ShardDataset
+
+data = ShardDataset(sys.argv[1], batch_size=4, cache=ShardCache(sys.argv[2], timeout=120))
+print("waiting", flush=True)
+next(iter(data))
+"""
+
+
+@pytest.mark.slow
+def test_who_waits_for_a_silent_store_can_be_interrupted(folder, over_http, tmp_path):
+    url, proxy = over_http(folder, lambda method, name, request: "silent" if name.endswith(".tar") else "none")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", WAIT, url, str(tmp_path / "cache")]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "waiting\n"
+    while not proxy.met["silent"]:
+        time.sleep(0.05)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in process.communicate()[1]
+    assert time.monotonic() - began < 20
 
 
 def test_indexes_are_read_once(folder, serve, tmp_path):

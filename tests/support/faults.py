@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(int(fault))
             return
         if fault == "silent":
-            time.sleep(10)
+            time.sleep(30)
             return
         time.sleep(0.1 if fault == "slow" else 0)
         status, headers, body = self._upstream(sent)
