@@ -55,22 +55,25 @@ def new_runner(options: PipelineOptions) -> Any:
 
     encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
     return FnApiRunner(
-        default_environment=_quiet_processes(options),
+        default_environment=_processes(options),
         provision_info=ExtendedProvisionInfo(beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)),
     )
 
 
-def _quiet_processes(options: PipelineOptions) -> Any:
-    """Worker processes that keep to themselves the errors which they also send to this one, where the flags ask for
-    processes and nobody for logs; else None."""
+def _processes(options: PipelineOptions) -> Any:
+    """Worker processes of ours, where the flags ask for processes; else None.
+
+    They keep to themselves the errors which they also send to this process, unless somebody asks for logs.
+    """
     direct = options.view_as(DirectOptions)
-    if direct.direct_running_mode != "multi_processing" or logging.getLogger().isEnabledFor(logging.CRITICAL - 1):
+    if direct.direct_running_mode != "multi_processing":
         return None
     from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
     direct.direct_running_mode = None  # or Beam would start workers of its own
-    command = f"{shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main 2>{os.devnull}"
-    return SubprocessSDKEnvironment.from_command_string(command)
+    command = f"{shlex.quote(sys.executable)} -m noisebeam.pipeline.worker"
+    quiet = not logging.getLogger().isEnabledFor(logging.CRITICAL - 1)
+    return SubprocessSDKEnvironment.from_command_string(f"{command} 2>{os.devnull}" if quiet else command)
 
 
 def wait(result: Any, options: PipelineOptions) -> bool:
