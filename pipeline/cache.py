@@ -41,10 +41,10 @@ class ShardCache:
     it is open: it stays readable, and its bytes on the disk, until it is closed. What a killed process was downloading
     goes an hour later.
 
-    Downloads are checked against the manifest's sha256 and repeated
-    up to `attempts` times, with a pause that doubles from `pause` seconds. A store that does not answer a request (of 4
-    MiB at most) in `timeout` seconds, in which its client may repeat it as well, has failed once more: so one that is
-    silent for good is an error after two and a half minutes.
+    Downloads are checked against the manifest's sha256 and repeated up to `attempts` times, with a pause that doubles
+    from `pause` seconds. A store that does not answer a request (of 8 MiB at most) in `timeout` seconds, in which its
+    client may repeat it as well, has failed once more: so one that is silent for good is an error after two and a half
+    minutes.
     """
 
     folder: str | None = None  # None: a folder of this user among the temporary files

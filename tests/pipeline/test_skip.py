@@ -65,7 +65,7 @@ def test_a_missing_file_costs_the_samples_of_its_shard(whole, ending, caplog):
     assert f"shard-00002-of-00004{ending}" in caplog.text
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_worker_processes_count_as_well(damaged, capfd, context):
     data, alone = dataset(damaged), dataset(damaged)
     loader = DataLoader(data, batch_size=None, num_workers=2, multiprocessing_context=context)
