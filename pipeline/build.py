@@ -24,7 +24,7 @@ from noisebeam.pipeline.progress import (
     count_segmented,
     show_progress,
 )
-from noisebeam.pipeline.runners import is_local, new_pipeline, new_runner, quieten, runner_ready, wait
+from noisebeam.pipeline.runners import is_local, new_pipeline, new_runner, parts_for_all, quieten, runner_ready, wait
 from noisebeam.transforms.beam import (
     ApplyNoise,
     BuildWindows,
@@ -87,6 +87,7 @@ def build(options: BuildOptions, beam_flags: Sequence[str] = (), quiet: bool = F
             print(f"noisebeam: {note}", file=sys.stderr)
         progress = None
         if is_local(beam_options):
+            prepared.read.parts_for_all = parts_for_all(beam_options)
             read_first = prepared.read.spreads_documents and not options.cleaning_options.drops
             progress = stack.enter_context(show_progress(read_first, quiet))
         assemble(pipeline, prepared, progress)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from itertools import islice
 
 from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
-from fsspec.core import url_to_fs
 
 from noisebeam.pipeline.build import PreparedBuild, assemble, make_plan
 from noisebeam.pipeline.options import BuildOptions
@@ -16,7 +15,7 @@ from noisebeam.pipeline.stats import evenly
 from noisebeam.transforms.beam import ReadDocuments
 from noisebeam.transforms.beam.write import TOKENS_PER_SHARD
 from noisebeam.transforms.documents import Document
-from noisebeam.transforms.files import for_each
+from noisebeam.transforms.files import file_size, for_each
 from noisebeam.transforms.formats import read_documents
 from noisebeam.transforms.segmenters import language_note, prepare_segmenter
 from noisebeam.transforms.start import check_replaceable
@@ -48,7 +47,7 @@ def check_folder(url: str) -> None:
 
 def _describe_input(plan: PreparedBuild) -> Iterator[str]:
     files = list(dict.fromkeys(part.url for part in plan.read.parts))
-    sizes = for_each(files, _size)
+    sizes = for_each(files, file_size)
     yield f"input: {len(files):,} files, {sum(sizes) / 1e6:,.1f} MB as they lie, read in {len(plan.read.parts):,} parts"
     yield f"  {files[0]}" + (f" ... {files[-1]}" if len(files) > 1 else "")
     tokens, characters = sample_tokens(plan)
@@ -58,11 +57,6 @@ def _describe_input(plan: PreparedBuild) -> Iterator[str]:
         shards = plan.options.num_shards or max(1, round(sum(sizes) * tokens / characters / TOKENS_PER_SHARD))
         chosen = "as set" if plan.options.num_shards else "if the files are not compressed; more if they are"
         yield f"  about {shards:,} shards ({chosen})"
-
-
-def _size(url: str) -> int:
-    fs, path = url_to_fs(url)
-    return int(fs.size(path) or 0)
 
 
 def sample_tokens(plan: PreparedBuild) -> tuple[int, int]:

@@ -31,6 +31,12 @@ def is_local(options: PipelineOptions) -> bool:
     return options.view_as(StandardOptions).runner in (None, "DirectRunner", "FnApiRunner")
 
 
+def parts_for_all(options: PipelineOptions) -> int:
+    """How many parts of the input keep all workers on this machine busy; with one worker, any."""
+    workers = options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1
+    return 8 * workers if workers > 1 else 0
+
+
 def runner_ready(options: BuildOptions, beam_options: PipelineOptions) -> AbstractContextManager[None]:
     """What the runner needs on this machine, for as long as the build runs."""
     runner = beam_options.view_as(StandardOptions).runner

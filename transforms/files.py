@@ -89,9 +89,14 @@ def split_file(url: str, part_bytes: int) -> list[FilePart]:
     """The parts of a file of uncompressed lines, `part_bytes` bytes each but for the last."""
     if _is_stream(url):
         return [FilePart(url)]
-    file_system, path = url_to_fs(url)
-    starts = range(0, max(1, file_system.size(path) or 0), part_bytes)
+    starts = range(0, max(1, file_size(url)), part_bytes)
     return [FilePart(url, start, start + part_bytes) for start in starts[:-1]] + [FilePart(url, starts[-1], None)]
+
+
+def file_size(url: str) -> int:
+    """The bytes of a file as it lies; 0 where its store does not tell."""
+    file_system, path = url_to_fs(url)
+    return int(file_system.size(path) or 0)
 
 
 def _is_stream(url: str) -> bool:

@@ -30,7 +30,7 @@ from noisebeam.transforms.segmenters import Segmenter, SegmenterOptions, Spans, 
 
 SegmentedDocument = tuple[Document, Spans]
 
-_FEW_PARTS = 256
+_PARTS_FOR_ALL = 256  # of any cluster's workers
 _BATCH_CHARACTERS = 64_000
 
 
@@ -51,6 +51,7 @@ class ReadDocuments(beam.PTransform):  # type: ignore[misc]
         self.patterns = list(patterns)
         self.options = options
         self.watch: beam.PTransform | None = None  # passes on the documents as they are read, before they are spread
+        self.parts_for_all = _PARTS_FOR_ALL  # fewer than that, and documents are handed on to other workers
         self.parts = split_inputs(expand_inputs(self.patterns), options) if parts is None else list(parts)
 
     def expand(self, pipeline: Any) -> tuple[Any, Any]:
@@ -70,7 +71,7 @@ class ReadDocuments(beam.PTransform):  # type: ignore[misc]
     @property
     def spreads_documents(self) -> bool:
         """Whether documents are handed on to other workers, because there are few parts."""
-        return len(self.parts) < _FEW_PARTS
+        return len(self.parts) < self.parts_for_all
 
     def display_data(self) -> dict[str, Any]:
         return {"patterns": ", ".join(self.patterns), "format": self.options.format, "parts": len(self.parts)}

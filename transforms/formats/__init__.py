@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from noisebeam.transforms.compression import DamagedFileError
 from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, make_document
-from noisebeam.transforms.files import FilePart, for_each, read_range
+from noisebeam.transforms.files import FilePart, file_size, for_each, read_range
 from noisebeam.transforms.formats.json_lines import read_json_lines
 from noisebeam.transforms.formats.lines import split_lines
 from noisebeam.transforms.formats.options import ReadOptions
@@ -24,6 +24,9 @@ from noisebeam.transforms.plugins import FORMATS as FORMAT_PLUGINS
 from noisebeam.transforms.plugins import PluginError, load_plugin, plugin_origin
 
 __all__ = ["FORMATS", "Format", "ReadOptions", "read_documents", "record_of", "split_inputs"]
+
+
+_PARTS, _LEAST_PART_BYTES, _MOST_PART_BYTES = 1024, 2**20, 2**26
 
 
 def _whole(url: str, options: ReadOptions, part_bytes: int) -> list[FilePart]:
@@ -46,13 +49,16 @@ FORMATS: Mapping[str, Format] = {
 }
 
 
-def split_inputs(urls: Sequence[str], options: ReadOptions, part_bytes: int = 64 * 2**20) -> list[FilePart]:
-    """Parts to read independently, of about `part_bytes`: of parquet and of uncompressed lines; other files whole."""
+def split_inputs(urls: Sequence[str], options: ReadOptions, part_bytes: int | None = None) -> list[FilePart]:
+    """Parts to read independently: of parquet and of uncompressed lines; other files whole.
 
-    def split(url: str) -> list[FilePart]:
-        return _format(options.format_of(url)).split(url, options, part_bytes)
-
-    return [part for parts in for_each(urls, split) for part in parts]
+    Parts have about `part_bytes`, or if that is None so many that there are about a thousand: 1 to 64 MiB.
+    """
+    forms = {url: _format(options.format_of(url)) for url in urls}
+    if part_bytes is None:
+        part_bytes = min(_MOST_PART_BYTES, max(_LEAST_PART_BYTES, sum(for_each(urls, file_size)) // _PARTS))
+    size = part_bytes
+    return [part for parts in for_each(urls, lambda url: forms[url].split(url, options, size)) for part in parts]
 
 
 def read_documents(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:

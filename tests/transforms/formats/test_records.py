@@ -248,6 +248,18 @@ def test_compressed_files_and_text_files_stay_whole(tmp_path: Path) -> None:
     assert parts == [FilePart(urls[0]), FilePart(urls[1]), FilePart(urls[2], 0, 10), FilePart(urls[2], 10, None)]
 
 
+def test_a_small_corpus_has_parts_for_many_workers_too(tmp_path: Path) -> None:
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / name).write_bytes(b"x" * (3 * 2**20 + 5))
+    parts = split_inputs([str(tmp_path / name) for name in ("a.jsonl", "b.jsonl")], ReadOptions())
+    assert [(part.start, part.end) for part in parts] == 2 * [
+        (0, 2**20),
+        (2**20, 2**21),
+        (2**21, 3 * 2**20),
+        (3 * 2**20, None),
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "form"),
     [
