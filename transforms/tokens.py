@@ -299,9 +299,9 @@ class Encoder:
 
 
 @lru_cache(maxsize=4)
-def load_encoder(name: str, fingerprint: str) -> Encoder:
-    """The encoder of a tokenizer, made once per process."""
-    return Encoder(load_once(name, fingerprint))
+def load_encoder(name: str, fingerprint: str, add_tokens: tuple[str, ...] = ()) -> Encoder:
+    """The encoder of a tokenizer with these special tokens added, made once per process."""
+    return Encoder(load_once(name, fingerprint).with_tokens(add_tokens))
 
 
 def _narrow(lengths: Array) -> Array:

@@ -21,7 +21,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from noisebeam.pipeline.options import BuildOptions, SettingsError, add_arguments, read_options
+from noisebeam.pipeline.cli import read_build
+from noisebeam.pipeline.options import BuildOptions, SettingsError, add_arguments
 from noisebeam.transforms.errors import one_line
 from noisebeam.transforms.finish import Failure, clear_verdict, read_failure
 from noisebeam.transforms.manifest import Manifest, read_manifest
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     known, beam_flags = build.parse_known_args(given.flags)
     pool = ("--environment_type=EXTERNAL", f"--environment_config={given.pool}")
     try:
-        return _run(read_options(known), given, [*pool, *beam_flags])
+        return _run(read_build(known, beam_flags), given, [*pool, *beam_flags])
     except (ValueError, OSError, RuntimeError) as error:
         print(f"noisebeam: {one_line(error)}", file=sys.stderr)
         return 1 if isinstance(error, RuntimeError) else 2

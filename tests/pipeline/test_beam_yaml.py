@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import noisebeam.transforms.beam
+from noisebeam.transforms.beam import rows
 from noisebeam.transforms.manifest import read_manifest
 
 PROVIDER = Path(noisebeam.transforms.beam.__file__).with_name("provider.yaml")
@@ -30,13 +31,13 @@ pipeline:
       input: CleanDocuments.documents
     - type: BuildWindows
       input: SegmentSentences.sentences
-      config: {tokenizer: "{tokenizer}", max_tokens: 32}
+      config: {tokenizer: "{tokenizer}", max_tokens: 32, append_eos: true, add_tokens: ["[R]"]}
     - type: EncodeWindows
       input: BuildWindows.windows
-      config: {tokenizer: "{tokenizer}"}
+      config: {tokenizer: "{tokenizer}", add_tokens: ["[R]"]}
     - type: ApplyNoise
       input: EncodeWindows
-      config: {recipe: bart, tokenizer: "{tokenizer}", seed: 7}
+      config: {recipe: bart, tokenizer: "{tokenizer}", seed: 7, add_tokens: ["[R]"]}
     - type: WriteShards
       input:
         samples: ApplyNoise
@@ -48,7 +49,7 @@ pipeline:
         unencoded: BuildWindows.dead_letters
       config:
         {output: "{output}", tokenizer: "{tokenizer}", seed: 7, recipe: bart, max_tokens: 32, num_shards: 3,
-         max_bad_fraction: 0.5}
+         max_bad_fraction: 0.5, append_eos: true, add_tokens: ["[R]"], held_out: 0.3, samples_per_member: 8}
     - type: WriteToJson
       input: WriteShards
       config: {path: "{folder}/written"}
@@ -84,19 +85,29 @@ def test_a_yaml_pipeline_writes_the_shards_of_a_build(corpus: Path, tokenizer: s
     build = (sys.executable, "-m", "noisebeam.pipeline.cli", "build", "--input", f"{corpus}/*.jsonl", "--output")
     sizes = ("--max-tokens", "32", "--num-shards", "3", "--recipe", "bart", "--seed", "7", "--max-bad-fraction", "0.5")
     cleaning = ("--lang", "auto", "--normalize", "--drop-duplicates")
-    subprocess.run([*build, f"{corpus}/build", "--tokenizer", tokenizer, *sizes, *cleaning], check=True, timeout=300)
+    kinds = ("--append-eos", "--add-tokens", "[R]", "--held-out", "0.3", "--samples-per-member", "8")
+    flags = (*sizes, *cleaning, *kinds)
+    subprocess.run([*build, f"{corpus}/build", "--tokenizer", tokenizer, *flags], check=True, timeout=300)
     ours, theirs = (read_manifest(str(corpus / name)) for name in ("build", "yaml"))
     assert len(ours.shards) == 3
     assert theirs.shards == ours.shards
     assert theirs.counts == ours.counts
     assert ours.counts["dropped_duplicates"] == 1
-    assert (theirs.recipe, theirs.fields) == (ours.recipe, ours.fields)
+    assert any(shard.held_out for shard in ours.shards)
+    assert "[R]" in ours.vocabulary["special_tokens"]
+    assert (theirs.recipe, theirs.fields, theirs.vocabulary) == (ours.recipe, ours.fields, ours.vocabulary)
+    assert theirs.settings == {name: ours.settings[name] for name in ("append_eos", "held_out")}
     assert [path.read_text() for path in (corpus / "yaml/dead_letters").iterdir()] == [
         path.read_text() for path in (corpus / "build/dead_letters").iterdir()
     ]
     (written,) = corpus.glob("written*")
     row = json.loads(written.read_text())
     assert row == {"manifest": f"{corpus}/yaml/manifest.json", "samples": ours.samples, "tokens": ours.tokens}
+
+
+def test_plugins_are_named_by_group_and_name(tokenizer: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"expected entry points such as .noisebeam\.segmenters: NAME., got .x."):
+        rows.WriteShards(str(tmp_path), tokenizer, seed=7, plugins=["x"])
 
 
 def test_the_provider_names_every_transform() -> None:

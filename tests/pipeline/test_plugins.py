@@ -82,6 +82,23 @@ def test_the_bytes_are_the_same_in_two_workers(
     assert (tmp_path / "manifest.json").read_bytes() == (output / "manifest.json").read_bytes()
 
 
+def test_beam_yaml_names_the_package_too(output: Path, installed: Path, settings: tuple[str, ...]) -> None:
+    script = (
+        "import json, sys\n"
+        "from noisebeam.transforms.beam.rows import WriteShards\n"
+        "swap = {'objective': 'denoising', 'corruptions': ['token-swap']}\n"
+        "write = WriteShards('x', sys.argv[1], 7, swap, plugins=['noisebeam.segmenters: clauses'])\n"
+        "print(json.dumps(dict(write._write.header.plugins)))\n"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-c", script, str(output / "tokenizer")]
+    named = subprocess.run(command, env=env, check=True, timeout=300, capture_output=True, text=True).stdout
+    assert json.loads(named) == {
+        "noisebeam.corruptions: token-swap": ORIGIN,
+        "noisebeam.segmenters: clauses": ORIGIN,
+    }
+
+
 def test_noise_on_the_fly_is_the_noise_that_was_baked_in(output: Path, installed: Path) -> None:
     script = (
         "import sys, yaml\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from marked_builds import BUILD_SECONDS, IGNORING_SIGNALS, MARK, Mishaps, Runs, finish, marked_processes, wait_for
 
-from noisebeam.deploy.spark import job_server
+from noisebeam.deploy.spark import job_server, submit
 from noisebeam.deploy.spark.job_server import JobServerError, find_java, find_job_server_jar
 from noisebeam.deploy.spark.local import is_local_master, local_threads, tethered
 from noisebeam.deploy.spark.worker_pool import local_worker_pool
@@ -65,6 +65,13 @@ def test_a_failure_of_maven_is_told_in_one_line(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(JobServerError, match=r"Maven could not build the job server: \[ERROR\] no such artifact$"):
         find_job_server_jar(tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_flag_that_beam_does_not_know_is_told_before_anything_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    build = ("--input", "x.jsonl", "--output", "out", "--tokenizer", "./absent", "--sdk_worker_paralelism=2")
+    assert submit.main(["--master", "spark://host:7077", "--dry-run", "--", *build]) == 2
+    told = "noisebeam: unknown flag --sdk_worker_paralelism: did you mean --sdk_worker_parallelism?\n"
+    assert capsys.readouterr().err == told
 
 
 @pytest.mark.parametrize(

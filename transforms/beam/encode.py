@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,18 +26,25 @@ class BuildWindows(beam.PTransform):  # type: ignore[misc]
     """Group the sentences of each document into windows: gives `(windows, dead_letters)`.
 
     Input are pairs of a document and its sentences' spans, as SegmentSentences gives them. `tokenizer` is a folder, an
-    fsspec URL or a hub name that every worker can load; ValueError if `append_eos` is set and it has no end of text.
+    fsspec URL or a hub name that every worker can load; `add_tokens` are special tokens to add to it where it lacks
+    them, the same in all steps. ValueError if `append_eos` is set and it has no end of text.
     """
 
-    def __init__(self, tokenizer: str, options: WindowOptions = WindowOptions()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        tokenizer: str,
+        options: WindowOptions = WindowOptions(),  # noqa: B008
+        add_tokens: Sequence[str] = (),
+    ) -> None:
         super().__init__()
         self.tokenizer = load_tokenizer(tokenizer)
         self.options = options
+        self.add_tokens = tuple(add_tokens)
         if options.append_eos:
-            self.tokenizer.vocabulary.document_suffixes()
+            self.tokenizer.with_tokens(self.add_tokens).vocabulary.document_suffixes()
 
     def expand(self, segmented: Any) -> tuple[Any, Any]:
-        windows = segmented | "Build" >> beam.ParDo(_Build(self.tokenizer, self.options)).with_outputs(
+        windows = segmented | "Build" >> beam.ParDo(_Build(self.tokenizer, self.add_tokens, self.options)).with_outputs(
             DEAD_LETTERS, main="windows"
         )
         return windows.windows, windows[DEAD_LETTERS]
@@ -54,14 +61,15 @@ class BuildWindows(beam.PTransform):  # type: ignore[misc]
 
 
 class EncodeWindows(beam.PTransform):  # type: ignore[misc]
-    """Turn windows into samples, with the tokenizer's special tokens."""
+    """Turn windows into samples, with the tokenizer's special tokens and those of `add_tokens`."""
 
-    def __init__(self, tokenizer: str) -> None:
+    def __init__(self, tokenizer: str, add_tokens: Sequence[str] = ()) -> None:
         super().__init__()
         self.tokenizer = load_tokenizer(tokenizer)
+        self.add_tokens = tuple(add_tokens)
 
     def expand(self, windows: Any) -> Any:
-        return windows | "Encode" >> beam.ParDo(_Encode(self.tokenizer))
+        return windows | "Encode" >> beam.ParDo(_Encode(self.tokenizer, self.add_tokens))
 
     def display_data(self) -> dict[str, Any]:
         return {"tokenizer": self.tokenizer.name}
@@ -71,13 +79,20 @@ class ApplyNoise(beam.PTransform):  # type: ignore[misc]
     """Corrupt samples by a recipe: adds the objective's fields, `input_ids` and `labels`, to each.
 
     The noise is that of `seed` and `epoch`; ShardDataset draws the same bits for the same seed, epoch and sample. A
-    recipe that needs what the tokenizer lacks raises ValueError here, when the pipeline is built.
+    recipe that needs what the tokenizer, with `add_tokens`, lacks raises ValueError here, when the pipeline is built.
     """
 
-    def __init__(self, recipe: str | Mapping[str, Any] | Recipe, tokenizer: str, seed: int, epoch: int = 0) -> None:
+    def __init__(
+        self,
+        recipe: str | Mapping[str, Any] | Recipe,
+        tokenizer: str,
+        seed: int,
+        epoch: int = 0,
+        add_tokens: Sequence[str] = (),
+    ) -> None:
         super().__init__()
         self.recipe = load_recipe(recipe)
-        self.vocabulary = load_tokenizer(tokenizer).vocabulary
+        self.vocabulary = load_tokenizer(tokenizer).with_tokens(add_tokens).vocabulary
         self.seed, self.epoch = seed, epoch
         check_recipe(self.recipe, self.vocabulary)
 
@@ -93,18 +108,18 @@ class ApplyNoise(beam.PTransform):  # type: ignore[misc]
 
 
 class _WithEncoder(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, tokenizer: LoadedTokenizer) -> None:
-        self._name, self._fingerprint = tokenizer.name, tokenizer.fingerprint
+    def __init__(self, tokenizer: LoadedTokenizer, add_tokens: tuple[str, ...]) -> None:
+        self._tokenizer = tokenizer.name, tokenizer.fingerprint, add_tokens
 
     def setup(self) -> None:
-        self._encoder: Encoder = load_encoder(self._name, self._fingerprint)
+        self._encoder: Encoder = load_encoder(*self._tokenizer)
 
 
 @beam.typehints.with_input_types(tuple[Document, np.ndarray])
 @beam.typehints.with_output_types(Window)
 class _Build(_WithEncoder):
-    def __init__(self, tokenizer: LoadedTokenizer, options: WindowOptions) -> None:
-        super().__init__(tokenizer)
+    def __init__(self, tokenizer: LoadedTokenizer, add_tokens: tuple[str, ...], options: WindowOptions) -> None:
+        super().__init__(tokenizer, add_tokens)
         self._options = options
 
     def process(self, segmented: SegmentedDocument) -> Iterator[Any]:

@@ -5,7 +5,7 @@ Documents are rows of `id`, `text`, `lang`, `source` and `position`, of which on
 Transforms that can meet a bad record have two outputs, the second of which is `dead_letters`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -40,7 +40,8 @@ from noisebeam.transforms.beam.row_values import (
 from noisebeam.transforms.cleaning import CleaningOptions
 from noisebeam.transforms.documents import DeadLetter, Document
 from noisebeam.transforms.formats import ReadOptions
-from noisebeam.transforms.noise import load_recipe
+from noisebeam.transforms.noise import Recipe, load_recipe
+from noisebeam.transforms.plugins import CORRUPTIONS, plugin_origin
 from noisebeam.transforms.samples import Sample
 from noisebeam.transforms.segmenters import SegmenterOptions
 from noisebeam.transforms.start import plan_manifest, start_output
@@ -168,6 +169,8 @@ class BuildWindows(beam.PTransform):  # type: ignore[misc]
       max_tokens: Largest window, special tokens counted.
       window_sentences: Slide windows of so many sentences instead of filling them.
       stride: Sentences from one window to the next.
+      append_eos: Put the end of text at the end of each document alone.
+      add_tokens: Special tokens to add to the tokenizer where it lacks them; the same in all steps.
     """
 
     def __init__(
@@ -176,9 +179,12 @@ class BuildWindows(beam.PTransform):  # type: ignore[misc]
         max_tokens: int = 512,
         window_sentences: int | None = None,
         stride: int | None = None,
+        append_eos: bool = False,
+        add_tokens: list[str] | None = None,
     ) -> None:
         super().__init__()
-        self._build = plain.BuildWindows(tokenizer, WindowOptions(max_tokens, window_sentences, stride))
+        options = WindowOptions(max_tokens, window_sentences, stride, append_eos)
+        self._build = plain.BuildWindows(tokenizer, options, add_tokens or ())
 
     def expand(self, rows: Any) -> dict[str, Any]:
         segmented = rows | "Sentences" >> beam.Map(segmented_of).with_output_types(tuple[Document, np.ndarray])
@@ -191,11 +197,12 @@ class EncodeWindows(beam.PTransform):  # type: ignore[misc]
 
     Args:
       tokenizer: Hugging Face tokenizer: a folder, a URL or a hub name.
+      add_tokens: Special tokens to add to the tokenizer where it lacks them.
     """
 
-    def __init__(self, tokenizer: str) -> None:
+    def __init__(self, tokenizer: str, add_tokens: list[str] | None = None) -> None:
         super().__init__()
-        self._encode = plain.EncodeWindows(tokenizer)
+        self._encode = plain.EncodeWindows(tokenizer, add_tokens or ())
 
     def expand(self, rows: Any) -> Any:
         windows = rows | "Windows" >> beam.Map(window_of).with_output_types(Window)
@@ -210,11 +217,14 @@ class ApplyNoise(beam.PTransform):  # type: ignore[misc]
       tokenizer: Hugging Face tokenizer: a folder, a URL or a hub name.
       seed: Seed of the noise.
       epoch: Epoch of the noise.
+      add_tokens: Special tokens to add to the tokenizer where it lacks them.
     """
 
-    def __init__(self, recipe: str, tokenizer: str, seed: int, epoch: int = 0) -> None:
+    def __init__(
+        self, recipe: str, tokenizer: str, seed: int, epoch: int = 0, add_tokens: list[str] | None = None
+    ) -> None:
         super().__init__()
-        self._apply = plain.ApplyNoise(recipe, tokenizer, seed, epoch)
+        self._apply = plain.ApplyNoise(recipe, tokenizer, seed, epoch, add_tokens or ())
 
     def expand(self, rows: Any) -> Any:
         return rows | "Samples" >> _samples() | "Apply" >> self._apply | "Rows" >> _map(sample_row, SAMPLE_FIELDS)
@@ -235,6 +245,12 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
       num_shards: Number of shards; one for 64 million tokens if not given.
       max_bad_fraction: Fail if more than this share of the records is bad.
       overwrite: Replace a finished build.
+      append_eos: Whether BuildWindows put the end of text at the end of each document alone.
+      add_tokens: Special tokens to add to the tokenizer where it lacks them.
+      held_out: Share of the documents that goes to shards of its own.
+      samples_per_member: Samples stored together; 1 is the classic WebDataset form.
+      plugins: Entry points of other packages that took part, as "noisebeam.segmenters: clauses"; those of the recipe
+        are known. The manifest names their packages.
     """
 
     def __init__(
@@ -247,11 +263,24 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
         num_shards: int | None = None,
         max_bad_fraction: float = 0.01,
         overwrite: bool = False,
+        append_eos: bool = False,
+        add_tokens: list[str] | None = None,
+        held_out: float = 0.0,
+        samples_per_member: int | None = None,
+        plugins: list[str] | None = None,
     ) -> None:
         super().__init__()
-        loaded = load_tokenizer(tokenizer)
+        loaded = load_tokenizer(tokenizer).with_tokens(add_tokens or ())
         noise = None if recipe is None else load_recipe(recipe)
-        header = plan_manifest(loaded, noise, seed=seed, max_tokens=max_tokens)
+        header = plan_manifest(
+            loaded,
+            noise,
+            seed=seed,
+            max_tokens=max_tokens,
+            samples_per_member=samples_per_member,
+            settings={"append_eos": append_eos, "held_out": held_out},
+            plugins=_plugins(noise, plugins or ()),
+        )
         self._output, self._overwrite, self._tokenizer = output, overwrite, loaded
         self._write = plain.WriteShards(output, header, num_shards, max_bad_fraction)
 
@@ -267,6 +296,16 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
             for name, rows in collections.items()
         ]
         return (samples, *letters) | "Write" >> write | "Row" >> _map(written_row, WRITTEN_FIELDS, self._output)
+
+
+def _plugins(recipe: Recipe | None, names: Sequence[str]) -> dict[str, str]:
+    """The packages of entry points; ValueError for one that no installed package has."""
+    origins = {name: plugin_origin(*name.split(": ", 1)) if ": " in name else "" for name in names}
+    if missing := [name for name, origin in origins.items() if not origin]:
+        raise ValueError(f"plugins: expected entry points such as 'noisebeam.segmenters: NAME', got {missing[0]!r}")
+    corruptions = (corruption.name for corruption in recipe.corruptions) if recipe else ()
+    known = {f"{CORRUPTIONS}: {name}": plugin_origin(CORRUPTIONS, name) for name in corruptions}
+    return origins | {name: origin for name, origin in known.items() if origin}
 
 
 def _map(function: Any, fields: list[tuple[str, Any]], *arguments: Any) -> Any:
