@@ -125,7 +125,7 @@ class ShardCache:
                 if failure is None:
                     raise
                 if attempt == attempts:
-                    reason = one_line(failure) or type(failure).__name__
+                    reason = one_line(failure).removeprefix(f"cannot read {url}: ") or type(failure).__name__
                     raise ShardError(f"cannot fetch {what} in {attempt} attempts: {reason}") from error
                 time.sleep(self.pause * 2 ** (attempt - 1))
         raise AssertionError("attempts is at least 1")
