@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from noisebeam.transforms.documents import DeadLetter
@@ -13,7 +13,7 @@ from noisebeam.transforms.formats import ReadOptions, read_documents
 
 _RECORDS = 1024  # the share of bad ones among so many is within 5 points of that in all they were drawn from
 _PLACES = 256
-_AT_A_TIME = 16
+_AT_A_TIME = 4  # each of which may hold a record of a gigabyte
 _PLACE_BYTES = 2**22  # of one place are enough, however few records they are
 
 
@@ -65,7 +65,7 @@ def _look(part: FilePart, options: ReadOptions, most: int) -> Probe:
     for record in islice(read_documents(part, options), most):
         records += 1
         if isinstance(record, DeadLetter):
-            bad, first_bad = bad + 1, first_bad or record
+            bad, first_bad = bad + 1, first_bad or replace(record, record=None)
             size += len(record.record or b"")
         else:
             size += len(record.text)

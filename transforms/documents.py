@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 
 from noisebeam.transforms.languages import language_code
 
+_CHARACTERS = 2**20  # of a text that are looked at together
+
 
 class BadRecordError(ValueError):
     """A record is no document; the text says what was expected and what came."""
@@ -48,7 +50,7 @@ class DeadLetter:
     record: bytes | None
 
     def to_json(self) -> str:
-        """One line of JSON; the record as `record_base64` where it is not UTF-8.
+        """One line of JSON; the record as `record_base64` where it is not UTF-8, or NUL for the most part.
 
         >>> DeadLetter("a.jsonl", 7, "expected a JSON object, got a number", b"1").to_json()
         '{"source": "a.jsonl", "position": 7, "reason": "expected a JSON object, got a number", "record": "1"}'
@@ -59,11 +61,14 @@ class DeadLetter:
             "reason": self.reason,
             "record": None,
         }
+        record = self.record or b""
         try:
-            fields["record"] = None if self.record is None else self.record.decode("utf-8")
-        except UnicodeDecodeError:
+            if 2 * record.count(b"\0") > len(record):  # each of them would be six bytes of JSON
+                raise ValueError
+            fields["record"] = None if self.record is None else record.decode("utf-8")
+        except ValueError:
             del fields["record"]
-            fields["record_base64"] = base64.b64encode(self.record or b"").decode("ascii")
+            fields["record_base64"] = base64.b64encode(record).decode("ascii")
         return json.dumps(fields)
 
 
@@ -75,10 +80,10 @@ def make_document(identifier: str | None, text: str) -> Document:
     """
     if not text or text.isspace():
         raise BadRecordError(f"expected a text, got {'white space only' if text else 'an empty one'}")
-    encoded = _encode("text", text)
+    _check_characters("text", text)
     if identifier is None:
-        return Document(hashlib.blake2b(encoded, digest_size=16).hexdigest(), text)
-    _encode("id", identifier)
+        return Document(hashlib.blake2b(text.encode(), digest_size=16).hexdigest(), text)
+    _check_characters("id", identifier)
     return Document(identifier, text)
 
 
@@ -129,11 +134,12 @@ def describe_undecodable(error: UnicodeDecodeError, encoding: str = "utf-8") -> 
     return f"expected {encoding.upper()}, got {found}"
 
 
-def _encode(name: str, value: str) -> bytes:
+def _check_characters(name: str, value: str) -> None:
     if "\0" in value:
         raise BadRecordError(f"expected {name} without NUL, got one at character {value.index(chr(0))}")
-    try:
-        return value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        found = f"U+{ord(value[error.start]):04X} at character {error.start}"
-        raise BadRecordError(f"expected {name} without lone surrogates, got {found}") from error
+    for at in range(0, 0 if value.isascii() else len(value), _CHARACTERS):
+        try:
+            value[at : at + _CHARACTERS].encode("utf-8")
+        except UnicodeEncodeError as error:
+            found = f"U+{ord(value[at + error.start]):04X} at character {at + error.start}"
+            raise BadRecordError(f"expected {name} without lone surrogates, got {found}") from error

@@ -21,6 +21,7 @@ TOKENIZER_FOLDER = "tokenizer"
 FAILURE_NAME = "failure.json"
 
 _NAMED_FILES = 3
+_FAILURE_BYTES = 2**24  # what nobody's failure has
 _OURS = re.compile(
     r"(shard|dead-letters)-\d+-of-\d+\.(tar|index\.npz|json|jsonl)|\.writable-[0-9a-f]{32}|\..*\.[0-9a-f]{32}\.tmp"
 )
@@ -46,12 +47,15 @@ class Failure:
 
 def write_dead_letters(url: str, letters: Iterable[DeadLetter], part: int, parts: int) -> DeadLetterPart:
     """Write dead letters, sorted, to a file in the folder of dead letters of the output `url`."""
-    arrived = list(letters)
     name = f"dead-letters-{part:05d}-of-{parts:05d}.jsonl"
-    lines = sorted(letter.to_json() for letter in arrived)
-    publish(join(join(url, DEAD_LETTERS_FOLDER), name), "".join(f"{line}\n" for line in lines).encode())
-    bad_files = sorted(f"{letter.source}: {letter.reason}" for letter in arrived if letter.record is None)
-    return DeadLetterPart(name, len(arrived) - len(bad_files), tuple(bad_files))
+    lines, bad_files = [], []
+    for letter in letters:
+        lines.append(f"{letter.to_json()}\n".encode())
+        if letter.record is None:
+            bad_files.append(f"{letter.source}: {letter.reason}")
+    records = len(lines) - len(bad_files)
+    publish(join(join(url, DEAD_LETTERS_FOLDER), name), b"".join(sorted(lines)))
+    return DeadLetterPart(name, records, tuple(sorted(bad_files)))
 
 
 def finish_build(
@@ -89,7 +93,7 @@ def fail_build(url: str, failure: Failure) -> Failure:
 def read_failure(url: str) -> Failure | None:
     """Why the last build into `url` did not finish, if it said so."""
     path = join(url, FAILURE_NAME)
-    return Failure(**json.loads(read_bytes(path))) if exists(path) else None
+    return Failure(**json.loads(read_bytes(path, _FAILURE_BYTES))) if exists(path) else None
 
 
 def clear_verdict(url: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import pairwise
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from unicodedata import category
 
 import numpy as np
@@ -13,6 +14,7 @@ Spans = npt.NDArray[np.int64]  # (sentences, 2), half-open, in code points of th
 
 _BLANK_LINES = ("\n\n", "\n\r\n")
 _SPACES = " \n\t\u3000"
+_ROWS = 2**16  # of spans that are Python's numbers at a time
 _JOINERS = "\u200c\u200d"
 
 
@@ -28,15 +30,15 @@ def spans_between(text: str, ends: Iterable[int]) -> Spans:
     >>> spans_between("It rains.  We stay.", [9]).tolist()
     [[0, 9], [11, 19]]
     """
-    spans, start = [], 0
-    for place in (*ends, len(text)):
+    spans, start = array("q"), 0  # a list would take ten times the memory
+    for place in chain(ends, [len(text)]):
         end = max(start, place)
         while end < len(text) and _extends(text[end]):
             end += 1
         piece = text[start:end].rstrip()
         begin = start + len(piece) - len(piece.lstrip())
         if piece:
-            spans.append((begin, start + len(piece)))
+            spans.extend((begin, start + len(piece)))
         start = end
     return np.array(spans, dtype=np.int64).reshape(-1, 2)
 
@@ -56,17 +58,28 @@ def find_broken_law(text: str, spans: Spans) -> str | None:
     if not isinstance(spans, np.ndarray) or spans.ndim != 2 or spans.shape[1] != 2 or spans.dtype.kind != "i":
         shape, kind = getattr(spans, "shape", None), getattr(spans, "dtype", type(spans).__name__)
         return f"expected an integer array of shape (sentences, 2), got {kind} of shape {shape}"
-    bounds = [0, *spans.ravel().tolist(), len(text)]
-    for start, end in pairwise(bounds):
-        if start > end:
-            return f"expected ascending spans within 0 and {len(text)}, got {end} after {start}"
-    for start, end in zip(bounds[1:-1:2], bounds[2:-1:2], strict=True):
+    last = 0
+    for start, end in _rows(spans):
+        for before, after in ((last, start), (start, end)):
+            if before > after:
+                return f"expected ascending spans within 0 and {len(text)}, got {after} after {before}"
+        last = end
+    if last > len(text):
+        return f"expected ascending spans within 0 and {len(text)}, got {len(text)} after {last}"
+    for start, end in _rows(spans):
         if start == end or text[start].isspace() or text[end - 1].isspace():
             return f"expected sentences without white space around them, got {_shown(text[start:end])} at {start}"
-    for start, end in zip(bounds[::2], bounds[1::2], strict=True):
-        if start < end and not text[start:end].isspace():
-            return f"expected only white space between sentences, got {_shown(text[start:end])} at {start}"
+    last = 0
+    for start, end in chain(_rows(spans), [(len(text), len(text))]):
+        if last < start and not text[last:start].isspace():
+            return f"expected only white space between sentences, got {_shown(text[last:start])} at {last}"
+        last = end
     return None
+
+
+def _rows(spans: Spans) -> Iterator[tuple[int, int]]:
+    for first in range(0, len(spans), _ROWS):
+        yield from spans[first : first + _ROWS].tolist()
 
 
 def _shown(text: str) -> str:

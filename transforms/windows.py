@@ -121,6 +121,7 @@ def build_windows(
     inner, final = vocabulary.document_suffixes() if options.append_eos else (vocabulary.suffix, vocabulary.suffix)
     budget = options.max_tokens - len(vocabulary.prefix) - len(final)
     key, index = document_key(document.id, document.text), 0
+    sentences = np.asfortranarray(sentences)  # its columns are searched for each section, and would be copied
     for section in _sections(document.text, sentences, encoder, options, budget):
         encoded = section.encoded
         joined = [
@@ -133,7 +134,8 @@ def build_windows(
         ]
         index += len(windows)
         start, end = encoded.spans[section.ranges[0][0], 0], encoded.spans[section.ranges[-1][1] - 1, 1]
-        yield windows, int(np.isin([at for at in encoded.cut if start <= at < end], sentences[:, 0]).sum())
+        cut = np.array([at for at in encoded.cut if start <= at < end], dtype=np.int64)
+        yield windows, int((sentences[np.searchsorted(sentences[:, 1], cut, side="right"), 0] == cut).sum())
 
 
 class _Section(NamedTuple):
@@ -173,7 +175,7 @@ def _spans_from(sentences: Spans, begin: int, size: int) -> Spans:
     """
     first = int(np.searchsorted(sentences[:, 1], begin, side="right"))
     last = int(np.searchsorted(sentences[:, 1], begin + size, side="right"))
-    spans = sentences[first : max(last, first + 1)].copy()
+    spans = sentences[first : max(last, first + 1)].copy(order="C")
     if begin - spans[0, 0] > size // 2:
         spans[0, 0] = begin
     if last <= first:

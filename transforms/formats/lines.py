@@ -16,6 +16,8 @@ from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document,
 from noisebeam.transforms.files import FilePart, name_endings, read_blocks, read_range, split_file
 from noisebeam.transforms.formats.options import ReadOptions, is_wide
 
+BEGINNING_BYTES = 2**16  # kept of a record that is too long
+
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SPACES = b" \t\r\x0b\x0c"  # what a blank line may hold
 _LOOK_BACK_BYTES = 2**16
@@ -123,7 +125,7 @@ def whole_file(part: FilePart, options: ReadOptions) -> Iterator[Record]:
             content.append(block)
             size += len(block)
             if size > options.max_record_bytes:
-                problem = _longer_than(options.max_record_bytes)
+                content, problem = _beginning(content), _longer_than(options.max_record_bytes)
                 break
     except DamagedFileError:
         if content:
@@ -157,18 +159,27 @@ def _split(blocks: Iterable[bytes], position: int, longest: int) -> Iterator[Rec
         for block in blocks:
             first, *rest = block.split(b"\n")
             size += len(first)
-            if size - len(first) <= longest:
-                pieces.append(first)
+            pieces.append(first)
+            if size > longest:
+                pieces = _beginning(pieces)
             for following in rest:
-                yield _line(position, pieces, size, longest)
+                line = _line(position, pieces, size, longest)
                 position += size + 1
                 pieces, size = [following], len(following)
+                yield line
     except DamagedFileError:
         if size:
             yield _line(position, pieces, size, longest)._replace(problem=_CUT_OFF)
         raise
     if size:
         yield _line(position, pieces, size, longest)
+
+
+def _beginning(pieces: Iterable[bytes]) -> list[bytes]:
+    kept = bytearray()
+    for piece in pieces:
+        kept += piece[: BEGINNING_BYTES - len(kept)]
+    return [bytes(kept)]
 
 
 def _line(position: int, pieces: list[bytes], size: int, longest: int) -> Record:

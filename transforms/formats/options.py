@@ -33,7 +33,9 @@ class ReadOptions:
     `id_field` name the fields of a JSON record or the columns of a parquet file; the id may be absent or null.
     `lang_field` names the one with a language's code, such as "en", "zh-Hans" or "deu_Latn", if there is one.
     `encoding` is that of JSON and text, by Python's name for it; a byte order mark is dropped. A record of more than
-    `max_record_bytes` is not read whole: it becomes a dead letter with its beginning, which bounds the memory.
+    `max_record_bytes` is not read whole: it becomes a dead letter with its first 64 KiB, which bounds the memory. A
+    worker takes about four times the size of its longest record to read it and find its sentences, ten times where
+    some characters are outside Unicode's basic plane, as Python then keeps all of them in four bytes.
     """
 
     format: str = "auto"

@@ -22,7 +22,7 @@ from noisebeam.transforms.errors import one_line
 from noisebeam.transforms.files import FilePart
 from noisebeam.transforms.formats.options import ReadOptions
 
-_ROWS = 256  # made Python objects of at a time
+_ROWS = 16  # held at a time: a value that is large may be stored once and stand in every row
 _UNFIT = (ValueError, OverflowError)  # of Arrow, for values that Python's types do not hold
 
 Fields = dict[str, object]

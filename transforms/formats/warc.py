@@ -17,6 +17,7 @@ from noisebeam.transforms.compression import DamagedFileError
 from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, decode, make_document
 from noisebeam.transforms.errors import one_line
 from noisebeam.transforms.files import FilePart, read_blocks, read_range
+from noisebeam.transforms.formats.lines import BEGINNING_BYTES
 from noisebeam.transforms.formats.options import ReadOptions
 
 _PIECE_BYTES = 2**16
@@ -32,7 +33,9 @@ def read_warc(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadL
             document = make_document(page.id.strip("<>") or None, page.text())
             yield replace(document, source=part.url, position=page.start, size=page.end - page.start)
         except BadRecordError as error:
-            yield DeadLetter(part.url, page.start, str(error), read_range(part.url, page.start, page.end))
+            is_long = page.end - page.start > options.max_record_bytes
+            end = page.start + BEGINNING_BYTES if is_long else page.end
+            yield DeadLetter(part.url, page.start, str(error), read_range(part.url, page.start, end))
 
 
 class _Page(NamedTuple):
@@ -99,14 +102,14 @@ def _page(record: Any, longest: int) -> _Page | None:
     media_type, _, parameters = (headers.get_header("Content-Type") or "").lower().partition(";")
     if media_type.strip() not in _TEXT + _HTML:
         return None
-    content = b"".join(_pieces(record.content_stream(), longest))
+    pieces = list(_pieces(record.content_stream(), longest))
     problem = ""
-    if len(content) > longest:
-        problem = f"expected a record of at most {longest} bytes, got a longer one"
+    if sum(map(len, pieces)) > longest:
+        pieces, problem = [], f"expected a record of at most {longest} bytes, got a longer one"
     elif getattr(record.raw_stream, "limit", 0):
         problem = "expected a whole record, got its beginning: the file ends there"
     name = record.rec_headers.get_header("WARC-Record-ID") or ""
-    return _Page(name, media_type.strip(), parameters.partition("charset=")[2].strip(" \"'"), content, problem)
+    return _Page(name, media_type.strip(), parameters.partition("charset=")[2].strip(" \"'"), b"".join(pieces), problem)
 
 
 def _pieces(stream: Any, longest: int) -> Iterator[bytes]:
@@ -121,13 +124,14 @@ class _Stream(io.RawIOBase):
 
     def __init__(self, blocks: Iterable[bytes]) -> None:
         self._blocks = iter(blocks)
-        self._rest = b""
+        self._block, self._at = b"", 0
 
     def read(self, size: int = -1) -> bytes:
-        while not self._rest:
+        while self._at == len(self._block):
             block = next(self._blocks, None)
             if block is None:
                 return b""
-            self._rest = block
-        piece, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
-        return piece
+            self._block, self._at = block, 0
+        start = self._at
+        self._at = len(self._block) if size < 0 else min(start + size, len(self._block))
+        return self._block[start : self._at]
