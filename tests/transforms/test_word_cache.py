@@ -10,11 +10,11 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from noisebeam.transforms import word_cache
 from noisebeam.transforms.cuts import CleanCuts
-from noisebeam.transforms.tokenizer import load_tokenizer
+from noisebeam.transforms.tokenizer import LoadedTokenizer, load_tokenizer
 from noisebeam.transforms.tokens import Encoder
 from noisebeam.transforms.word_cache import WordCache
 
@@ -62,6 +62,49 @@ def made(pre_tokenizer: pre_tokenizers.PreTokenizer | None = None, **added: bool
         tokenizer.pre_tokenizer = pre_tokenizer
     tokenizer.add_special_tokens([AddedToken("<>", **added)])
     return tokenizer
+
+
+O200K = (
+    r"[^\r\n\p{L}\p{N}]?\p{Lu}*\p{Ll}+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?\p{Lu}+\p{Ll}*|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+SINGLE_SPACES = normalizers.Replace(Regex(" {2,}"), " ")
+KINDS = {
+    "o200k": (pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(O200K), "isolated"), BYTES]), None),
+    "bytes after a space": (pre_tokenizers.ByteLevel(add_prefix_space=True), None),
+    "llama": (None, normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])),
+    "metaspace": (pre_tokenizers.Metaspace(), normalizers.Sequence([normalizers.NFKC(), SINGLE_SPACES])),
+    "metaspace, stripped": (pre_tokenizers.Metaspace(), normalizers.Strip()),
+    "bert": (pre_tokenizers.BertPreTokenizer(), normalizers.BertNormalizer()),
+}
+CORPUS = [
+    "It rains today; we stay at home.\n\nNobody minds, it's 1234 o'clock!  The cat (ours) sleeps in a box... ",
+    "Don't say 'no', say \"yes\"!\r\n\tIt rained yesterday.~\n \n— 下雨了。我们留下，你好。 à l'été",
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("model", [models.BPE, models.Unigram])
+def test_any_kind_of_tokenizer_gives_the_ids_of_whole_texts(kind: str, model: type) -> None:
+    tokenizer = Tokenizer(model())
+    pre_tokenizer, normalizer = KINDS[kind]
+    if pre_tokenizer is not None:
+        tokenizer.pre_tokenizer = pre_tokenizer
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
+    trainer = trainers.BpeTrainer if model is models.BPE else trainers.UnigramTrainer
+    settings = {} if model is models.BPE else {"unk_token": "<unk>"}
+    tokenizer.train_from_iterator(
+        CORPUS, trainer(vocab_size=400, special_tokens=["<unk>", "<mask>"], show_progress=False, **settings)
+    )
+    tokenizer.add_special_tokens([AddedToken("<sep>", rstrip=True, lstrip=True), AddedToken("<|two words|>")])
+    encoder = Encoder(LoadedTokenizer(kind, tokenizer.to_str()))
+    draw = random.Random(17)
+    parts = (*HOSTILE, "<sep>", "<|two words|>", *CORPUS[0].split(" "), *CORPUS[1].split(" "))
+    for _ in range(30):
+        texts = ["".join(draw.choices(parts, k=draw.randrange(20))) for _ in range(20)]
+        assert rows(encoder._words, texts) == whole(encoder._tokenizer, texts)
 
 
 def test_a_known_word_is_not_encoded_again() -> None:
