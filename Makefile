@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := deploy/dataflow deploy/spark deploy/training pipeline transforms transforms/beam transforms/formats transforms/noise
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint audit clean
 
 setup: $(VENV)/.ready
 
@@ -30,6 +30,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Known vulnerabilities of the pinned versions. It fails too where they cannot be looked up.
+audit: setup
+	$$(command -v uv || echo $(BIN)/uv) tool run pip-audit --strict --no-deps --disable-pip -r deploy/constraints.txt
 
 clean:
 	rm -rf $(VENV) build dist demo training

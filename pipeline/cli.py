@@ -1,7 +1,7 @@
 """The command line: `noisebeam build`, `inspect`, `stats`, `verify`.
 
 Exit status: 0, all well; 1, a build that has too many bad records or a verification that found differences; 2, wrong
-settings or unreadable files, told in one line.
+settings, unreadable files, or a disk or network that failed, told in one line.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ examples:
   noisebeam build --config build.yaml --runner=SparkRunner --spark_master_url='local[4]'
 
 Flags that are not listed here go to Beam: --runner, --direct_num_workers and all others.
-Exit status: 0 all well; 1 too many bad records; 2 wrong settings or unreadable input.
+Exit status: 0 all well; 1 too many bad records; 2 wrong settings, unreadable input, no disk or network.
 """
 
 _BEAM_STEP = re.compile(r" \[while running '[^']*'\]")  # what Beam adds to the error of a worker

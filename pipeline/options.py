@@ -54,7 +54,7 @@ class BuildOptions:
     text_field: str = _setting("field or column that holds the text", "text", metavar="NAME")
     id_field: str = _setting("field or column of the id; without one it comes from the text", "id", metavar="NAME")
     lang_field: str | None = _setting(
-        "field or column of the language's code; --lang where it has none", None, metavar="NAME"
+        "field, column or WARC header of the language's code; --lang where it has none", None, metavar="NAME"
     )
     encoding: str = _setting("encoding of text and JSON", "utf-8", metavar="NAME")
     normalize: bool = _setting("Unicode normalisation, to NFC", False)

@@ -19,7 +19,7 @@ ENDINGS = {
     ".wet": "warc",
 }
 NAMES = ("auto", "jsonl", "text", "paragraphs", "parquet", "warc")
-_WITHOUT_FIELDS = ("text", "paragraphs", "warc")
+_WITHOUT_FIELDS = ("text", "paragraphs")
 MAX_RECORD_BYTES = 2**30
 
 
@@ -31,7 +31,8 @@ class ReadOptions:
     "warc" (web archives, and the WET files made of them), the name of a format that another package adds (`plugins`),
     or "auto": by the file's name, which ends in `.NAME` for the format NAME of another package. `text_field` and
     `id_field` name the fields of a JSON record or the columns of a parquet file; the id may be absent or null.
-    `lang_field` names the one with a language's code, such as "en", "zh-Hans" or "deu_Latn", if there is one.
+    `lang_field` names the one with a language's code, such as "en", "zh-Hans" or "deu_Latn", if there is one; of web
+    archives it names a header of a record.
     `encoding` is that of JSON and text, by Python's name for it; a byte order mark is dropped. A record of more than
     `max_record_bytes` is not read whole: it becomes a dead letter with its first 64 KiB, which bounds the memory. A
     worker takes about four times the size of its longest record to read it and find its sentences, ten times where

@@ -2,7 +2,8 @@
 
 Documents are the `conversion` records (texts) and the `response` records of status 200 that hold HTML, of which the
 main content is taken, or plain text. Records of other kinds, such as requests, are no documents, and nothing is said
-of them. A document's id is that of its record.
+of them. A document's id is that of its record. The field of the language is a header of the record, such as Common
+Crawl's WARC-Identified-Content-Language, of whose languages the first counts.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from noisebeam.transforms.errors import one_line
 from noisebeam.transforms.files import FilePart, read_blocks, read_range
 from noisebeam.transforms.formats.lines import BEGINNING_BYTES
 from noisebeam.transforms.formats.options import ReadOptions
+from noisebeam.transforms.languages import language_code
 
 _PIECE_BYTES = 2**16
 _TEXT, _HTML = ("text/plain",), ("text/html", "application/xhtml+xml")
@@ -26,12 +28,18 @@ _TEXT, _HTML = ("text/plain",), ("text/html", "application/xhtml+xml")
 
 def read_warc(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
     """A document for each record that holds a page or its text."""
-    for page in _pages(part.url, options.max_record_bytes):
+    for page in _pages(part.url, options):
         try:
             if page.problem:
                 raise BadRecordError(page.problem)
             document = make_document(page.id.strip("<>") or None, page.text())
-            yield replace(document, source=part.url, position=page.start, size=page.end - page.start)
+            yield replace(
+                document,
+                lang=language_code(page.lang),
+                source=part.url,
+                position=page.start,
+                size=page.end - page.start,
+            )
         except BadRecordError as error:
             is_long = page.end - page.start > options.max_record_bytes
             end = page.start + BEGINNING_BYTES if is_long else page.end
@@ -42,6 +50,7 @@ class _Page(NamedTuple):
     """A record that holds a page: bytes `start` to `end` of the decompressed file."""
 
     id: str
+    lang: str  # the first that the record's header names
     media_type: str
     charset: str
     content: bytes
@@ -60,7 +69,7 @@ class _Page(NamedTuple):
         return str(extract_plain_text(html, main_content=True))
 
 
-def _pages(url: str, longest: int) -> Iterator[_Page]:
+def _pages(url: str, options: ReadOptions) -> Iterator[_Page]:
     from warcio.archiveiterator import ArchiveIterator
 
     archive = ArchiveIterator(_Stream(read_blocks(url)))
@@ -71,7 +80,7 @@ def _pages(url: str, longest: int) -> Iterator[_Page]:
             record = next(records, None)
             if record is None:
                 return
-            page = _page(record, longest)
+            page = _page(record, options)
             start = archive.get_record_offset()  # reads to the record's end
         if page is not None:
             stray = archive.err_count > errors
@@ -92,8 +101,9 @@ def _telling_damage() -> Iterator[None]:
         raise DamagedFileError(f"expected a WARC record, got something else: {one_line(error)}") from error
 
 
-def _page(record: Any, longest: int) -> _Page | None:
+def _page(record: Any, options: ReadOptions) -> _Page | None:
     """The page that a record holds, read whole; None if it holds none."""
+    longest = options.max_record_bytes
     headers = record.http_headers if record.rec_type == "response" else record.rec_headers
     if record.rec_type not in ("conversion", "response") or headers is None:
         return None
@@ -109,7 +119,9 @@ def _page(record: Any, longest: int) -> _Page | None:
     elif getattr(record.raw_stream, "limit", 0):
         problem = "expected a whole record, got its beginning: the file ends there"
     name = record.rec_headers.get_header("WARC-Record-ID") or ""
-    return _Page(name, media_type.strip(), parameters.partition("charset=")[2].strip(" \"'"), b"".join(pieces), problem)
+    lang = (record.rec_headers.get_header(options.lang_field or "") or "").partition(",")[0].strip()
+    charset = parameters.partition("charset=")[2].strip(" \"'")
+    return _Page(name, lang, media_type.strip(), charset, b"".join(pieces), problem)
 
 
 def _pieces(stream: Any, longest: int) -> Iterator[bytes]:

@@ -286,7 +286,7 @@ def test_a_name_that_tells_no_format_is_an_error(name: str) -> None:
         ({"format": "csv"}, "^format: expected one of auto, jsonl, text, paragraphs, parquet, warc, got 'csv'$"),
         ({"text_field": ""}, "^text_field: expected the name of a field, got ''$"),
         ({"lang_field": ""}, "^lang_field: expected the name of a field, got ''$"),
-        ({"lang_field": "l", "format": "warc"}, "^lang_field: expected only where records have fields, got it with 'w"),
+        ({"lang_field": "l", "format": "text"}, "^lang_field: expected only where records have fields, got it with 't"),
         ({"id_field": "text"}, "^id_field: expected another field than text_field, got 'text' for both$"),
     ],
 )

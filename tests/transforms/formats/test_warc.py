@@ -30,8 +30,8 @@ def archive(*, compressed: bool = False, texts: int = 2) -> bytes:
     return file.getvalue()
 
 
-def add(writer: WARCWriter, kind: str, url: str, payload: bytes, media_type: str, number: int) -> None:
-    headers = {"WARC-Record-ID": f"<urn:uuid:{kind}-{number}>"}
+def add(writer: WARCWriter, kind: str, url: str, payload: bytes, media_type: str, number: int, **others: str) -> None:
+    headers = {"WARC-Record-ID": f"<urn:uuid:{kind}-{number}>", **others}
     writer.write_record(
         writer.create_warc_record(
             url, kind, payload=io.BytesIO(payload), warc_content_type=media_type, warc_headers_dict=headers
@@ -147,3 +147,16 @@ def test_a_file_that_ends_within_the_headers_of_a_record_gives_what_comes_before
     assert isinstance(damage, DeadLetter)
     assert damage.record is None
     assert damage.reason.startswith("expected a WARC record, got something else: ")
+
+
+@pytest.mark.parametrize(
+    ("languages", "lang"), [("zho", "zh"), ("deu,eng", "de"), ("", None), ("unknown", None), (None, None)]
+)
+def test_a_header_names_the_language(languages: str | None, lang: str | None, tmp_path: Path) -> None:
+    file, name = io.BytesIO(), "WARC-Identified-Content-Language"
+    others = {} if languages is None else {name: languages}
+    add(WARCWriter(file, gzip=True), "conversion", "http://example.org", b"A text.", "text/plain", 0, **others)
+    for field, expected in ((name, lang), (None, None)):
+        (document,) = read(tmp_path / "a.wet.gz", file.getvalue(), ReadOptions(lang_field=field))
+        assert isinstance(document, Document)
+        assert document.lang == expected
