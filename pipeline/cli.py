@@ -28,7 +28,7 @@ examples:
   noisebeam build --config build.yaml --runner=SparkRunner --spark_master_url='local[4]'
 
 Flags that are not listed here go to Beam: --runner, --direct_num_workers and all others.
-Exit status: 0 all well; 1 too many bad records; 2 wrong settings, unreadable input, no disk or network.
+Exit status: 0 all well; 1 too many bad records; 2 wrong settings; files, disk or network that fail.
 """
 
 _BEAM_STEP = re.compile(r" \[while running '[^']*'\]")  # what Beam adds to the error of a worker

@@ -48,7 +48,8 @@ def check_folder(url: str) -> None:
 def _describe_input(plan: PreparedBuild) -> Iterator[str]:
     files = list(dict.fromkeys(part.url for part in plan.read.parts))
     sizes = for_each(files, file_size)
-    yield f"input: {len(files):,} files, {sum(sizes) / 1e6:,.1f} MB as they lie, read in {len(plan.read.parts):,} parts"
+    size = f"{sum(sizes) / 1e6:,.1f} MB as they lie"
+    yield f"input: {_number(len(files), 'file')}, {size}, read in {_number(len(plan.read.parts), 'part')}"
     yield f"  {files[0]}" + (f" ... {files[-1]}" if len(files) > 1 else "")
     tokens, characters = sample_tokens(plan)
     if characters:
@@ -56,7 +57,15 @@ def _describe_input(plan: PreparedBuild) -> Iterator[str]:
         yield f"  about {per_megabyte:,.0f} tokens in a million characters, from {characters:,} characters"
         shards = plan.options.num_shards or max(1, round(sum(sizes) * tokens / characters / TOKENS_PER_SHARD))
         chosen = "as set" if plan.options.num_shards else "if the files are not compressed; more if they are"
-        yield f"  about {shards:,} shards ({chosen})"
+        yield f"  about {_number(shards, 'shard')} ({chosen})"
+
+
+def _number(count: int, of: str) -> str:
+    """
+    >>> _number(1, "file"), _number(2000, "file")
+    ('1 file', '2,000 files')
+    """
+    return f"{count:,} {of}" if count == 1 else f"{count:,} {of}s"
 
 
 def sample_tokens(plan: PreparedBuild) -> tuple[int, int]:

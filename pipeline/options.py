@@ -26,7 +26,15 @@ _GROUPS = {
         "drop_duplicates",
         "near_duplicates",
     ),
-    "sentences and windows": ("segmenter", "lang", "stanza_dir", "max_tokens", "window_sentences", "stride"),
+    "sentences and windows": (
+        "segmenter",
+        "lang",
+        "stanza_dir",
+        "stanza_device",
+        "max_tokens",
+        "window_sentences",
+        "stride",
+    ),
     "samples and noise": ("tokenizer", "add_tokens", "append_eos", "recipe", "seed"),
     "output": ("output", "num_shards", "held_out", "samples_per_member", "overwrite"),
 }

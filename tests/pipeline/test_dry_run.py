@@ -21,8 +21,8 @@ def test_it_tells_what_would_be_built_and_writes_nothing(
 ) -> None:
     assert main(command) == 0
     told = capsys.readouterr().out
-    assert "input: 1 files, 0.1 MB as they lie, read in 1 parts" in told
-    assert "about 1 shards" in told
+    assert "input: 1 file, 0.1 MB as they lie, read in 1 part" in told
+    assert "about 1 shard" in told
     steps = re.findall(r"^  (\w+): ", told, flags=re.M)
     assert steps == ["ReadDocuments", "SegmentSentences", "BuildWindows", "EncodeWindows", "ApplyNoise", "WriteShards"]
     assert told.endswith("nothing was written\n")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -95,4 +96,26 @@ def test_a_build_of_mostly_dirt_stops_before_it_begins(
     assert error.count("\n") == 1
     failure = json.loads((tmp_path / "out/failure.json").read_text())
     assert failure["reason"] in error
+    assert not (tmp_path / "out/manifest.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_a_large_corpus_of_dirt_stops_within_a_minute(
+    ending: str, tokenizer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, open_file = tmp_path / "corpus", gzip.open if ending else open
+    folder.mkdir()
+    block = ("<p>no JSON</p>" * 20 + "\n") * 9 + json.dumps({"text": "A good one. " * 20}) + "\n"
+    for i in range(4):
+        with open_file(folder / f"{i}.jsonl{ending}", "wt", encoding="utf-8") as file:
+            for _ in range(60):
+                file.write(block * 200)
+    began = time.monotonic()
+    flags = ["--input", f"{folder}/*", "--output", str(tmp_path / "out"), "--tokenizer", tokenizer]
+    assert main(["build", *flags]) == 1
+    assert time.monotonic() - began < 60
+    told = capsys.readouterr().err
+    assert told.startswith("noisebeam: stopped before the build: ")
+    assert told.count("\n") == 1
     assert not (tmp_path / "out/manifest.json").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,18 @@ def test_spark_in_one_process(runs: Runs, local_spark: tuple[str, ...], expected
 def test_spark_cluster(runs: Runs, cluster: Cluster, mishaps: Mishaps, expected: Files, tmp_path: Path) -> None:
     assert runs(tmp_path, *cluster.flags) == expected
     assert mishaps.callers == {worker.pool.pid for worker in cluster.workers}, "both workers have their own pool"
+
+
+@pytest.mark.usefixtures("mishaps")
+@pytest.mark.skipif(find_spec("py3langid") is None, reason="needs noisebeam[lang]")
+def test_detected_languages(
+    runs: Runs, prism: tuple[str, ...], local_spark: tuple[str, ...], expected: Files, tmp_path: Path
+) -> None:
+    outputs = {}
+    for name, flags in (("direct", TWO_PROCESSES), ("prism", prism), ("spark", local_spark)):
+        outputs[name] = runs(tmp_path / name, "--lang", "auto", *flags)
+    assert outputs["direct"] == outputs["prism"] == outputs["spark"]
+    assert outputs["direct"]["manifest.json"] != expected["manifest.json"]
 
 
 def put_spark_submit(folder: Path) -> Path:
