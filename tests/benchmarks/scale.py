@@ -15,6 +15,7 @@ import argparse
 import gzip
 import itertools
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -46,7 +47,8 @@ def main() -> None:
                 seconds, cores, peak = build(runner, Path(folder), arguments.tokenizer)
                 start, start_cores = startup.setdefault(runner, (seconds, cores))
                 if megabytes:
-                    rate, cost = megabytes / max(seconds - start, 0.1), (cores - start_cores) / megabytes
+                    rate = megabytes / (seconds - start) if seconds > start else math.nan  # a machine with other work
+                    cost = (cores - start_cores) / megabytes
                     values = (seconds, start, rate, cost, peak / 1e6)
                     print(
                         f"| {runner} | {megabytes:g} | {{:.1f}} | {{:.1f}} | {{:.2f}} | {{:.2f}} | {{:.0f}} |".format(
