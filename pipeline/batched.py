@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from noisebeam.pipeline.batching import Collate, GlobalBatch, Plan
+from noisebeam.pipeline.batching import GlobalBatch, Plan
 from noisebeam.pipeline.collate import Batch
 from noisebeam.pipeline.layout import Layout
 from noisebeam.pipeline.read_ahead import read_ahead
@@ -198,8 +198,9 @@ class BatchedDataset(IterableDataset[Batch]):
         self._tokens = self._places = 0
         self._skipped.begin(progress.worker, progress.workers)
         ahead = self.settings.read_ahead
-        groups = self._collate(self._read(progress), max(1, ahead // 2))
-        for made in chain.from_iterable(read_ahead(groups, min(2, ahead))):
+        made_here = self.layout.flat and self.settings.batching.sample_rows  # quicker than to hand them over
+        batches = self._collate(read_ahead(self._read(progress), min(1, ahead)))
+        for made in read_ahead(batches, 0 if made_here else ahead):
             self._progress = progress = progress.after(made.end)
             yield made.batch
         if progress.worker == 0 and self.rank == 0:
@@ -228,16 +229,13 @@ class BatchedDataset(IterableDataset[Batch]):
             self._last = batch
             yield batch
 
-    def _collate(self, chunks: Iterable[_Chunk], group: int) -> Iterator[list[_Made]]:
-        """The batches, in groups of so many or fewer."""
-        collated = self.layout
+    def _collate(self, chunks: Iterable[_Chunk]) -> Iterator[_Made]:
         for chunk in chunks:
-            batches = chunk.batches()
-            while parts := list(islice(batches, group)):
-                yield [self._made(end, rows, fields, collated) for end, rows, fields in parts]
+            for end, rows, fields in chunk.batches():
+                yield self._made(end, rows, fields)
 
-    def _made(self, end: int, rows: Ragged, fields: Mapping[str, Ragged], collated: Collate) -> _Made:
-        batch = self.settings.batching.collate(fields, rows, collated)
+    def _made(self, end: int, rows: Ragged, fields: Mapping[str, Ragged]) -> _Made:
+        batch = self.settings.batching.collate(fields, rows, self.layout)
         self._tokens += int(fields["input_ids"].lengths.sum())
         self._places += batch["input_ids"].numel()
         return _Made(batch, end)

@@ -29,7 +29,7 @@ from noisebeam.transforms.samples import Array, IntArray, Ragged, Sample
 from noisebeam.transforms.vocabulary import Vocabulary
 from noisebeam.transforms.yaml_text import load_yaml
 
-_CHUNK = 2**20  # tokens that are read and noised together
+_CHUNK = 2**21  # tokens that are read and noised together
 
 
 class ShardDataset(BatchedDataset):
@@ -59,9 +59,10 @@ class ShardDataset(BatchedDataset):
     worker processes too, a warning names each block and one at the end of the epoch tells their number. What batches
     are planned from, the manifest, and with filters and `GroupByLength` the indexes, must be whole.
 
-    Give it to a `DataLoader` with `batch_size=None`. `read_ahead` batches are made ahead in a thread of this process,
-    so worker processes are not needed; with them the batches are the same, in the same order. Call `set_epoch` before
-    each epoch. Without `shuffle` the samples come as they lie in the shards.
+    Give it to a `DataLoader` with `batch_size=None`. Samples are read and noised ahead in a thread of this process, and
+    packed batches and those with four-dimensional masks are made there, `read_ahead` of them; so worker processes are
+    not needed. With them the batches are the same, in the same order. Call `set_epoch` before each epoch. Without
+    `shuffle` the samples come as they lie in the shards.
     """
 
     def __init__(

@@ -113,8 +113,8 @@ def within(lengths: IntArray, width: int) -> Mask:
     >>> within(np.array([2, 0]), 3).tolist()
     [[True, True, False], [False, False, False]]
     """
-    number = np.min_scalar_type(max(width, lengths.max(initial=0)))  # small numbers compare several times as fast
-    return np.arange(width, dtype=number) < lengths.astype(number)[:, None]
+    small = np.minimum(lengths, width).astype(np.min_scalar_type(width))  # which compare several times as fast
+    return np.arange(width, dtype=small.dtype) < small[:, None]
 
 
 @dataclass(frozen=True, slots=True)
