@@ -66,8 +66,21 @@ def rejected(document: Document, reason: str) -> TaggedOutput:
     return dead_letter(DeadLetter(document.source, document.position, reason, record_of(document)))
 
 
-class SampleCoder(Coder):  # type: ignore[misc]
-    """Samples between workers: plain bytes, no pickle."""
+class _PlainCoder(Coder):  # type: ignore[misc]
+    """A coder of plain bytes, no pickle, the same for equal values."""
+
+    def is_deterministic(self) -> bool:
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+class SampleCoder(_PlainCoder):
+    """Samples between workers."""
 
     def encode(self, value: Sample) -> bytes:
         return sample_to_bytes(value)
@@ -78,21 +91,12 @@ class SampleCoder(Coder):  # type: ignore[misc]
     def estimate_size(self, value: Sample) -> int:
         return 200 + sum(array.nbytes for array in value.fields.values())
 
-    def is_deterministic(self) -> bool:
-        return True
-
     def to_type_hint(self) -> type[Sample]:
         return Sample
 
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other)
 
-    def __hash__(self) -> int:
-        return 0
-
-
-class SampleTableCoder(Coder):  # type: ignore[misc]
-    """Many samples between workers: plain bytes, no pickle."""
+class SampleTableCoder(_PlainCoder):
+    """Many samples between workers."""
 
     def encode(self, value: SampleTable) -> bytes:
         return value.to_bytes()
@@ -100,17 +104,8 @@ class SampleTableCoder(Coder):  # type: ignore[misc]
     def decode(self, encoded: bytes) -> SampleTable:
         return SampleTable.from_bytes(encoded)
 
-    def is_deterministic(self) -> bool:
-        return True
-
     def to_type_hint(self) -> type[SampleTable]:
         return SampleTable
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other)
-
-    def __hash__(self) -> int:
-        return 0
 
 
 registry.register_coder(Sample, SampleCoder)
