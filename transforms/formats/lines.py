@@ -9,6 +9,7 @@ import codecs
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import NamedTuple
 
 from noisebeam.transforms.compression import DamagedFileError
@@ -57,14 +58,27 @@ def lines(part: FilePart, options: ReadOptions) -> Iterator[Record]:
 
     Lines end in "\\n", which is dropped. Files of 16- or 32-bit units are converted to UTF-8 first.
     """
-    start = max(part.start - 1, 0)
-    found = _split(_blocks(part.url, start, options), start, options.max_record_bytes)
-    if part.start:
-        next(found, None)
-    for line in found:
+    start, blocks = _next_line(part, part.start - 1, options) if part.start else (0, _blocks(part.url, 0, options))
+    for line in _split(blocks, start, options.max_record_bytes):
         if part.end is not None and line.position >= part.end:
             return
         yield _without_mark(line)
+
+
+def _next_line(part: FilePart, start: int, options: ReadOptions) -> tuple[int, Iterator[bytes]]:
+    """Where the first line after byte `start` begins, and the file from there; nothing if that is behind the part.
+
+    So a line that runs through many parts is read by its own alone.
+    """
+    blocks = _blocks(part.url, start, options)
+    for block in blocks:
+        found = block.find(b"\n") + 1
+        start += found or len(block)
+        if part.end is not None and start >= part.end:
+            break
+        if found:
+            return start, chain([block[found:]], blocks)
+    return start, iter(())
 
 
 def paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Record]:
@@ -92,6 +106,8 @@ def _lines_of_paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Recor
     """The lines of the paragraphs that start in the part, and blank ones between them."""
     start = _line_before(part)
     end = math.inf if part.end is None else part.end
+    if start and _next_line(part, start, options)[0] >= end:
+        return  # the line before goes on behind the part
     is_others, is_fresh = start > 0, start == 0  # in a paragraph of the part before; after a blank line
     for line in map(_without_mark, _split(_blocks(part.url, start, options), start, options.max_record_bytes)):
         is_blank = not (line.content.strip() or line.problem)

@@ -233,6 +233,27 @@ def test_parts_of_any_size_hold_every_paragraph_once(
         assert [record for part in parts for record in read_documents(part, options)] == whole
 
 
+@pytest.mark.parametrize("ending", [".jsonl", ".paragraphs"])
+def test_a_line_that_runs_through_many_parts_is_read_by_its_own(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the parts of a file of one line would read it as often as there are parts."""
+    path, options = tmp_path / f"a{ending}", ReadOptions(format="jsonl" if ending == ".jsonl" else "paragraphs")
+    texts = ["first", "long " * 20_000, "last"]
+    written = [json.dumps({"id": text[:5], "text": text}) for text in texts] if ending == ".jsonl" else texts
+    path.write_text("\n\n".join(written))
+    monkeypatch.setattr(files, "_BLOCK_BYTES", 100)
+    read = []
+    monkeypatch.setattr(
+        lines, "read_blocks", lambda *where: (read.append(len(b)) or b for b in files.read_blocks(*where))
+    )
+    parts = split_inputs([str(path)], options, part_bytes=1000)
+    documents = [document for part in parts for document in read_documents(part, options)]
+    assert [document.text.split()[0] for document in documents] == ["first", "long", "last"]
+    assert len(parts) > 100
+    assert sum(read) < 3.5 * path.stat().st_size  # its own, one part before it, and every part a look at itself
+
+
 @given(st.lists(raw_lines, max_size=8))
 def test_no_line_vanishes(lines: list[bytes]) -> None:
     content = b"\n" + b"\n".join(lines)
