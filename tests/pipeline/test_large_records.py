@@ -13,6 +13,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import zstandard
+from memory import PEAK
 
 from noisebeam.transforms.manifest import read_manifest
 
@@ -21,8 +22,8 @@ pytestmark = pytest.mark.slow
 MEGABYTE = 2**20
 GOOD = b'{"id": "good", "text": "A good one. And another."}\n'
 
-READ = """
-import resource, sys
+READ = f"""
+import sys
 from itertools import islice
 from noisebeam.transforms.documents import Document
 from noisebeam.transforms.files import FilePart
@@ -34,13 +35,13 @@ from noisebeam.transforms.windows import WindowOptions, build_windows
 
 tokenizer, segmenter = load_tokenizer(sys.argv[2]), load_segmenter(SegmenterOptions())
 encoder = load_encoder(tokenizer.name, tokenizer.fingerprint)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = {PEAK}
 for document in read_documents(FilePart(sys.argv[1]), ReadOptions()):
     assert isinstance(document, Document)
     (spans,) = segmenter.segment([document.text], ["en"])
     windows = sum(len(run) for run, _ in islice(build_windows(document, spans, encoder, WindowOptions()), 10))
     print(len(document.text), len(spans), windows, file=sys.stderr)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+print({PEAK} - before)
 """
 
 
@@ -103,11 +104,11 @@ BOMBS: dict[str, tuple[Callable[[Path, Iterable[bytes]], None], Callable[[int], 
 }
 
 
-BUILD = """
-import resource, sys
+BUILD = f"""
+import sys
 from noisebeam.pipeline.cli import main
 status = main(sys.argv[1:])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print({PEAK})
 sys.exit(status)
 """
 
@@ -144,11 +145,11 @@ def test_a_parquet_file_that_stores_a_large_text_once_for_all_rows(tokenizer: st
     pyarrow.parquet.write_table(pyarrow.table({"text": values}), tmp_path / "bomb.parquet", compression="zstd")
     assert (tmp_path / "bomb.parquet").stat().st_size < MEGABYTE
     read = (
-        "import resource, sys\n"
+        "import sys\n"
         "from noisebeam.transforms.files import FilePart\n"
         "from noisebeam.transforms.formats import ReadOptions, read_documents\n"
         "print(sum(1 for _ in read_documents(FilePart(sys.argv[1]), ReadOptions())))\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)\n"
+        f"print({PEAK})\n"
     )
     command = [sys.executable, "-c", read, str(tmp_path / "bomb.parquet")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from memory import PEAK
 from sets import VOCABULARY
 
 from noisebeam.transforms.manifest import Manifest, write_manifest
@@ -15,14 +16,14 @@ from noisebeam.transforms.shards import samples_per_block, write_shard
 
 pytestmark = pytest.mark.slow
 
-READ = """
-import resource, sys
+READ = f"""
+import sys
 import torch
 from noisebeam.pipeline import ShardDataset
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = {PEAK}
 for batch in ShardDataset(sys.argv[1], batch_size=32):
     pass
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 1e6)
+print(({PEAK} - before) / 1e6)
 """
 
 
