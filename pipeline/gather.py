@@ -51,10 +51,6 @@ class RowMatrix(Ragged):
         """The rows from `first` up to, not including, `last`, and no more than there are; nothing is copied."""
         return RowMatrix(self.matrix[first:last], self._lengths[first:last])
 
-    def take(self, rows: IntArray) -> RowMatrix:
-        """These rows, in this order."""
-        return RowMatrix(self.matrix[rows], self._lengths[rows])
-
     def padded(self, mask: Mask, fill: int) -> IntArray:
         """(rows, width) int64: the rows where `mask` is True, and else `fill`."""
         if mask.shape[1] > self.matrix.shape[1]:

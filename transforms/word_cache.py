@@ -50,12 +50,9 @@ class WordCache:
         if np.frombuffer(self._joining, dtype=np.bool_)[words].any():
             divided = [self._keep_whole(text, parts) for text, parts in zip(texts, divided, strict=True)]
             words = self._look_up(chain.from_iterable(divided))
-        ends = np.frombuffer(self._ends, dtype=np.int64)
-        starts, lengths = ends[words], ends[words + 1] - ends[words]
-        offsets = offsets_of(lengths)
-        places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
-        values = np.frombuffer(self._ids, dtype=np.int32)[places]
-        return Ragged(values, offsets[offsets_of(np.fromiter(map(len, divided), np.int64, len(divided)))])
+        known = Ragged(np.frombuffer(self._ids, dtype=np.int32), np.frombuffer(self._ends, dtype=np.int64))
+        ids = known.take(words)
+        return Ragged(ids.values, ids.offsets[offsets_of(np.fromiter(map(len, divided), np.int64, len(divided)))])
 
     def _forget(self) -> None:
         self._numbers: defaultdict[str, int] = defaultdict()
