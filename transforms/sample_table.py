@@ -1,13 +1,14 @@
 """Many samples as columns: how they travel between workers, and what a shard is made of.
 
-A sample by itself costs Python objects, a header and a step of the runner's; in a table it costs its tokens.
+A sample by itself costs Python objects, a header and a step of the runner's; in a table it costs its tokens. Copies of
+a sample are one row with their number, so that a text that is there ten million times fills no worker's memory.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class SampleTable:
     windows: IntArray  # (samples,)
     documents: list[str]
     fields: Mapping[str, Ragged]
+    copies: IntArray  # (samples,): how many of each sample there are, 1 or more
 
     @classmethod
     def of(cls, samples: Sequence[Sample]) -> SampleTable:
@@ -37,6 +39,7 @@ class SampleTable:
             np.array([sample.window for sample in samples], dtype=np.int64),
             [sample.document for sample in samples],
             {name: Ragged.of([sample.fields[name] for sample in samples]) for name in _in_order(fields)},
+            np.ones(len(samples), dtype=np.int64),
         )
 
     @classmethod
@@ -54,16 +57,45 @@ class SampleTable:
             np.concatenate([table.windows for table in full]),
             [document for table in full for document in table.documents],
             {name: Ragged.joined([table.fields[name] for table in full]) for name in first.fields},
+            np.concatenate([table.copies for table in full]),
         )
 
     def __len__(self) -> int:
         return len(self.keys)
 
+    @property
+    def tokens(self) -> int:
+        """The tokens of all copies."""
+        return int(self.fields["ids"].lengths @ self.copies)
+
+    def distinct(self) -> SampleTable:
+        """Each sample once, with the number of its copies: samples of one key, window and document.
+
+        Copies that differ in their fields, as those of a text that was segmented as two languages do, count as well;
+        the one with the smallest values stays, whatever their order.
+
+        >>> one, other = (Sample(7, "a", 0, {"ids": np.array([i])}) for i in (5, 4))
+        >>> table = SampleTable.of([one, other, one]).distinct()
+        >>> table.fields["ids"].values.tolist(), table.copies.tolist()
+        ([4], [3])
+        """
+        if len(np.unique(self.keys)) == len(self):
+            return self
+        alike: dict[tuple[int, int, str], list[int]] = {}
+        for row, name in enumerate(zip(self.keys.tolist(), self.windows.tolist(), self.documents, strict=True)):
+            alike.setdefault(name, []).append(row)
+        kept = [rows[0] if len(rows) == 1 else min(rows, key=self._values) for rows in alike.values()]
+        copies = [int(self.copies[rows].sum()) for rows in alike.values()]
+        return replace(self.take(np.array(kept, np.int64)), copies=np.array(copies, np.int64))
+
+    def _values(self, row: int) -> list[list[int]]:
+        return [column.row(row).tolist() for column in self.fields.values()]
+
     def take(self, rows: IntArray) -> SampleTable:
         """The samples of these numbers, in this order."""
         documents = [self.documents[i] for i in rows.tolist()]
         fields = {name: column.take(rows) for name, column in self.fields.items()}
-        return SampleTable(self.keys[rows], self.windows[rows], documents, fields)
+        return SampleTable(self.keys[rows], self.windows[rows], documents, fields, self.copies[rows])
 
     def split(self, parts: IntArray) -> Iterator[tuple[int, SampleTable]]:
         """The samples of each part, in their order, where `parts` tells whose each sample is.
@@ -73,13 +105,16 @@ class SampleTable:
         [(2, ['d1']), (5, ['d0', 'd2', 'd3'])]
         """
         for part in np.unique(parts).tolist():
-            yield part, self.take(np.flatnonzero(parts == part))
+            rows = np.flatnonzero(parts == part)
+            yield part, self if len(rows) == len(self) else self.take(rows)
 
     def to_bytes(self) -> bytes:
         """The samples as bytes, the same for equal samples. No pickle: reading it can do no more than make samples."""
         columns = {"keys": self.keys, "windows": self.windows}
         for name, rows in self.fields.items():
             columns |= {name: rows.values, f"{name} lengths": _narrow(rows.lengths)}
+        if self.copies.sum() > len(self):
+            columns["copies"] = self.copies
         arrays = [(name, array.dtype.str, len(array)) for name, array in columns.items()]
         text = json.dumps([self.documents, arrays], separators=(",", ":")).encode()
         return b"".join([len(text).to_bytes(8, "little"), text, *(array.tobytes() for array in columns.values())])
@@ -95,7 +130,8 @@ class SampleTable:
             position += columns[name].nbytes
         fields = [name for name in columns if f"{name} lengths" in columns]
         rows = {name: Ragged(columns[name], offsets_of(columns[f"{name} lengths"])) for name in fields}
-        return cls(columns["keys"], columns["windows"], documents, rows)
+        copies = columns.get("copies", np.ones(len(documents), dtype=np.int64))
+        return cls(columns["keys"], columns["windows"], documents, rows, copies)
 
 
 def _in_order(fields: Iterable[str]) -> list[str]:

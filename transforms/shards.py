@@ -152,23 +152,22 @@ def build_shard(
 
     ValueError if the samples differ in their fields, or if a value does not fit its dtype.
     """
-    arrived = samples if isinstance(samples, SampleTable) else SampleTable.of(list(samples))
-    order = _order(arrived, seed)
-    pieces, shard_index = _tar(arrived, order, index, dtypes, samples_per_member)
+    distinct = (samples if isinstance(samples, SampleTable) else SampleTable.of(list(samples))).distinct()
+    pieces, shard_index = _tar(distinct, _order(distinct, seed), index, dtypes, samples_per_member)
     index_bytes = shard_index.to_bytes()
     name = shard_name(index, count)
-    first_windows = int(np.count_nonzero(arrived.windows[order] == 0))
+    first, dropped = distinct.windows == 0, distinct.copies - 1
     info = ShardInfo(
         name=name,
-        samples=len(order),
-        documents=first_windows,
+        samples=len(distinct),
+        documents=int(np.count_nonzero(first)),
         tokens=int(shard_index.lengths.sum(dtype=np.int64)),
         bytes=sum(map(len, pieces)),
         sha256=_sha256(pieces),
         index_name=index_name(name),
         index_sha256=_sha256([index_bytes]),
-        duplicate_samples=len(arrived.keys) - len(order),
-        duplicate_documents=int(np.count_nonzero(arrived.windows == 0)) - first_windows,
+        duplicate_samples=int(dropped.sum()),
+        duplicate_documents=int(dropped[first].sum()),
     )
     return Shard(info, pieces, index_bytes)
 
@@ -188,16 +187,15 @@ def write_shard(url: str, samples: Iterable[Sample] | SampleTable, **settings: A
     return shard.info
 
 
-def _order(arrived: SampleTable, seed: int) -> IntArray:
-    """The samples in the order in which they are stored, each once."""
-    places = order_in_shard(arrived.keys, seed)
+def _order(distinct: SampleTable, seed: int) -> IntArray:
+    """The samples in the order in which they are stored."""
+    places = order_in_shard(distinct.keys, seed)
     order = np.argsort(places, kind="stable")
     if not np.any(places[order][1:] == places[order][:-1]):
         return order
-    # Equal places are equal keys: duplicates, or documents whose hashes collide.
-    names = zip(places.tolist(), arrived.documents, arrived.windows.tolist(), strict=True)
-    unique = {name: i for i, name in enumerate(names)}
-    return np.array([unique[name] for name in sorted(unique)], dtype=np.int64)
+    # Equal places are equal keys: documents whose hashes collide.
+    names = list(zip(places.tolist(), distinct.documents, distinct.windows.tolist(), strict=True))
+    return np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int64)
 
 
 class _Block(NamedTuple):

@@ -85,7 +85,8 @@ def write_noisebeam(folder: Path, rows: list[Row]) -> None:
 
     def table(chosen: list[int]) -> SampleTable:
         columns = {name: Ragged.of([rows[i][name] for i in chosen]) for name in rows[0]}
-        return SampleTable(keys[chosen], np.zeros(len(chosen), np.int64), list(map(str, chosen)), columns)
+        windows, copies = np.zeros(len(chosen), np.int64), np.ones(len(chosen), np.int64)
+        return SampleTable(keys[chosen], windows, list(map(str, chosen)), columns, copies)
 
     write_shards(folder, keys, table)
 
@@ -229,7 +230,8 @@ def write_noise_sets(root: Path, count: int) -> None:
     ids[:, 0], ids[:, -1] = VOCABULARY.prefix[0], VOCABULARY.suffix[0]
     sentences = Ragged(np.full(15 * count, 34), 15 * np.arange(count + 1))
     fields = {"ids": Ragged(ids.ravel(), TOKENS * np.arange(count + 1)), "sentence_lengths": sentences}
-    clean = SampleTable((keys := _keys(count)), np.zeros(count, np.int64), list(map(str, keys)), fields)
+    keys, windows, copies = _keys(count), np.zeros(count, np.int64), np.ones(count, np.int64)
+    clean = SampleTable(keys, windows, list(map(str, keys)), fields, copies)
     write_shards(root / "noisebeam-noise", keys, lambda chosen: clean.take(np.array(chosen)))
     noised = apply_recipe(load_recipe("bart"), flat_batch(fields, keys, 1), VOCABULARY, 1, 0)
     rows = [{name: noised[name].row(i).astype(np.int32) for name in FIELDS} for i in range(count)]

@@ -83,12 +83,30 @@ def test_repeated_bundles_change_no_byte(build: Build, corpus: Path, tmp_path: P
 
 def test_identical_documents_are_dropped_and_counted(build: Build, corpus: Path, tmp_path: Path) -> None:
     lines = lines_of(corpus)
-    (tmp_path / "twice.jsonl").write_text("".join(lines + lines[:4]), encoding="utf-8")
-    assert build(corpus / "corpus.jsonl", output=tmp_path / "one") == 0
-    assert build(tmp_path / "twice.jsonl", output=tmp_path / "two") == 0
+    (tmp_path / "copies-1.jsonl").write_text("".join([*lines, *lines[:4] * 30]), encoding="utf-8")
+    (tmp_path / "copies-2.jsonl").write_text("".join(lines[5:1:-1] * 10), encoding="utf-8")
+    assert build(corpus / "corpus.jsonl", output=tmp_path / "once") == 0
+    runs = {"one": (), "repeated": ("--direct_runner_bundle_repeat=1",), "two": TWO_WORKERS}
+    for name, flags in runs.items():
+        assert build(tmp_path / "copies-*.jsonl", output=tmp_path / name, flags=flags) == 0
+    once, copies = (read_manifest(str(tmp_path / name)) for name in ("once", "one"))
+    assert copies.counts["duplicate_documents"] == 160
+    assert [shard.sha256 for shard in copies.shards] == [shard.sha256 for shard in once.shards]
+    assert checksums(tmp_path / "one") == checksums(tmp_path / "repeated") == checksums(tmp_path / "two")
+
+
+def test_one_text_in_two_languages_is_the_same_document_in_any_order(build: Build, tmp_path: Path) -> None:
+    """Their sentences end elsewhere, and so do windows."""
+    text = "Das ist am 3. Mai gewesen, sagt Dr. Klein. " * 60
+    lines = [json.dumps({"id": "a", "text": text, "lang": lang}) + "\n" for lang in ("en", "de")]
+    (tmp_path / "one.jsonl").write_text("".join(lines * 20))
+    (tmp_path / "two.jsonl").write_text("".join(lines[::-1]))
+    for name in ("one", "two"):
+        flags = ("--lang-field", "lang", "--num-shards", "1")
+        assert build(tmp_path / f"{name}.jsonl", output=tmp_path / name, flags=flags) == 0
     one, two = (read_manifest(str(tmp_path / name)) for name in ("one", "two"))
-    assert two.counts["duplicate_documents"] == 4
-    assert [shard.sha256 for shard in one.shards] == [shard.sha256 for shard in two.shards]
+    assert (one.counts["duplicate_documents"], two.counts["duplicate_documents"]) == (39, 1)
+    assert one.shards[0].sha256 == two.shards[0].sha256
 
 
 def test_windows_slide_by_sentences(build: Build, tmp_path: Path) -> None:

@@ -46,12 +46,12 @@ def mishaps(environment: dict[str, str]) -> Iterator[Mishaps]:
 
 @pytest.fixture(scope="session")
 def runs(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """Builds of about 80 documents, 465 KB, with baked noise, as four shards."""
+    """Builds of about 80 documents, 465 KB, and of copies of three, with baked noise, as four shards."""
     folder = tmp_path_factory.mktemp("corpus")
     topics = dict(sorted(pydoc_data.topics.topics.items()))
     lines = [json.dumps({"id": name, "text": text}) + "\n" for name, text in topics.items()]
     (folder / "a.jsonl").write_text("".join(lines[:40]), encoding="utf-8")
-    (folder / "b.jsonl").write_text("".join(lines[40:]), encoding="utf-8")
+    (folder / "b.jsonl").write_text("".join([*lines[40:], *lines[:3] * 20]), encoding="utf-8")
     save_tokenizer(list(topics.values()), folder / "tokenizer")
     places = ("--input", str(folder / "*.jsonl"), "--tokenizer", str(folder / "tokenizer"))
     sizes = ("--max-tokens", "128", "--num-shards", "4", "--recipe", "bart", "--seed", "17")

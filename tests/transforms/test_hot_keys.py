@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
-from noisebeam.transforms.beam import CleanDocuments, clean
+from noisebeam.transforms.beam import CleanDocuments, clean, write
 from noisebeam.transforms.cleaning import CleaningOptions
 from noisebeam.transforms.documents import Document
 from noisebeam.transforms.held_out import shards_of
 from noisebeam.transforms.keys import document_key, sample_key
+from noisebeam.transforms.sample_packer import SamplePacker
+from noisebeam.transforms.samples import Sample
 
 SHARDS, SAMPLES = 32, 20_000
 PREFIX = "https://example.org/a/very/long/prefix/"
@@ -34,6 +36,37 @@ def test_the_largest_shard_is_a_fifth_above_the_mean_at_most(name: str, seed: in
     sizes = np.bincount(shards_of(keys, documents, seed, SHARDS, 0.0), minlength=SHARDS)
     assert sizes.max() <= 1.2 * sizes.mean()
     assert sizes.min() >= 0.8 * sizes.mean()
+
+
+BUNDLES = 16
+COPIES = {
+    "a record that is half of the corpus": lambda i: "One text." if i % 2 else f"Text {i}.",
+    "nothing but copies of one record": lambda _: "One text.",
+    "a hundred records, each many times": lambda i: f"Text {i % 100}.",
+    "every record twice": lambda i: f"Text {i // 2}.",
+}
+
+
+def sample_of(text: str) -> Sample:
+    return Sample(sample_key(document_key("id", text), 0), "id", 0, {"ids": np.arange(99, dtype=np.uint16)})
+
+
+def rows_for_each_shard(samples: list[Sample]) -> list[int]:
+    """How many rows of tables travel to each shard from so many bundles."""
+    rows = [0] * SHARDS
+    for first in range(BUNDLES):
+        packer = SamplePacker()
+        tables = [table for sample in samples[first::BUNDLES] for table in packer.add(sample)]
+        for table in [*tables, *packer.rest()]:
+            for shard, piece in write._assign(table, 17, SHARDS, 0.0, frozenset()):
+                rows[shard] += len(piece)
+    return rows
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_copies_of_a_record_are_two_rows_of_a_bundle_at_most(name: str) -> None:
+    rows = rows_for_each_shard([sample_of(COPIES[name](i)) for i in range(SAMPLES)])
+    assert max(rows) <= 1.2 * np.mean(rows) + 2 * BUNDLES
 
 
 def sizes_of_groups(documents: list[Document], file: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -38,6 +39,7 @@ def test_a_table_has_the_samples_and_comes_back_from_its_bytes(samples):
     again = SampleTable.from_bytes(table.to_bytes())
     assert plain(table) == plain(again) == plain_samples(samples)
     assert again.to_bytes() == table.to_bytes()
+    assert again.copies.tolist() == table.copies.tolist() == [1] * len(samples)
     assert {name: column.values.dtype for name, column in again.fields.items()} == {
         name: column.values.dtype for name, column in table.fields.items()
     }
@@ -55,6 +57,45 @@ def test_taking_splitting_and_joining_lose_nothing(samples, random, parts):
         for part in sorted(set(at.tolist()))
     }
     assert sorted(plain(SampleTable.joined(split.values())), key=repr) == sorted(plain_samples(samples), key=repr)
+
+
+@st.composite
+def samples_with_copies(draw) -> list[Sample]:
+    """Few names for many samples: also one key for several documents, and copies that differ in their fields."""
+    few = st.integers(0, 2)
+    names = st.tuples(few, st.sampled_from("ab"), few, st.lists(few, max_size=2))
+    return [
+        Sample(key, document, i, {"ids": np.array(ids, np.int64)}) for key, document, i, ids in draw(st.lists(names))
+    ]
+
+
+def of_parts(samples: list[Sample], cuts: list[int]) -> SampleTable:
+    """The samples as they come together from several places, where each part has counted its own copies."""
+    parts = [samples[start:end] for start, end in zip([0, *cuts], [*cuts, len(samples)], strict=True)]
+    sent = [SampleTable.of(part).distinct().to_bytes() for part in parts]
+    return SampleTable.joined(map(SampleTable.from_bytes, sent)).distinct()
+
+
+@given(samples_with_copies(), st.data())
+def test_copies_are_counted_once_for_all_wherever_they_meet(samples, data):
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(samples)), max_size=3)))
+    table = of_parts(data.draw(st.permutations(samples)), cuts)
+    names = [(sample.key, sample.window, sample.document) for sample in samples]
+    smallest: dict[tuple, list[int]] = {}
+    for name, sample in zip(names, samples, strict=True):
+        smallest[name] = min(smallest.get(name, [9]), sample.fields["ids"].tolist())
+    found = list(zip(table.keys.tolist(), table.windows.tolist(), table.documents, strict=True))
+    assert dict(zip(found, table.copies.tolist(), strict=True)) == Counter(names)
+    assert len(found) == len(smallest)
+    assert {name: table.fields["ids"].row(i).tolist() for i, name in enumerate(found)} == smallest
+
+
+def test_copies_take_eight_bytes_where_there_are_any_and_count_as_tokens():
+    samples = [Sample(key, "a", 0, {"ids": np.arange(5)}) for key in (1, 2)]
+    once, twice = SampleTable.of(samples), SampleTable.of([*samples, samples[0]]).distinct()
+    assert b"copies" not in once.to_bytes()
+    assert len(twice.to_bytes()) == len(once.to_bytes()) + 2 * 8 + len(',["copies","<i8",2]')
+    assert (once.tokens, twice.tokens) == (10, 15)
 
 
 def test_samples_with_different_fields_do_not_go_together():

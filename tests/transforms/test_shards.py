@@ -82,6 +82,14 @@ def test_duplicates_are_dropped_and_counted():
     assert (shard.info.duplicate_samples, shard.info.duplicate_documents) == (3, 2)
 
 
+def test_of_copies_that_differ_the_same_one_is_kept_in_any_order():
+    samples = make_samples(6)
+    other = replace(samples[2], fields=samples[3].fields)
+    one, two = (build_shard(arrived, **SETTINGS) for arrived in ([*samples, other], [other, *samples]))
+    assert one == two
+    assert (one.info.samples, one.info.duplicate_samples) == (6, 1)
+
+
 def test_documents_whose_keys_collide_are_both_kept():
     samples = [replace(sample, key=5) for sample in make_samples(4)]
     assert build_shard(samples, **SETTINGS) == build_shard(samples[::-1], **SETTINGS)

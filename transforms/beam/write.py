@@ -19,13 +19,13 @@ from noisebeam.transforms.held_out import held_out_shards, shards_of
 from noisebeam.transforms.keys import text_key
 from noisebeam.transforms.manifest import Manifest
 from noisebeam.transforms.resume import Begun, record_shard
+from noisebeam.transforms.sample_packer import SamplePacker
 from noisebeam.transforms.sample_table import SampleTable
 from noisebeam.transforms.samples import Sample
 from noisebeam.transforms.shards import ShardInfo, write_shard
 
 TOKENS_PER_SHARD = 2**26
 _DEAD_BYTES_PER_PART = 2**26
-_TOKENS_PER_TABLE = 2**16
 
 
 class WriteShards(beam.PTransform):  # type: ignore[misc]
@@ -72,7 +72,7 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
             if known
             else AsSingleton(
                 tables
-                | "CountTokens" >> beam.Map(lambda table: len(table.fields["ids"].values)).with_output_types(int)
+                | "CountTokens" >> beam.Map(lambda table: table.tokens).with_output_types(int)
                 | "SumTokens" >> beam.CombineGlobally(sum)
                 | "CountShards" >> beam.Map(_shares, TOKENS_PER_SHARD, least)
             )
@@ -138,23 +138,14 @@ class _Pack(beam.DoFn):  # type: ignore[misc]
     """Samples of a bundle as tables."""
 
     def start_bundle(self) -> None:
-        self._samples: list[Sample] = []
-        self._tokens = 0
+        self._packer = SamplePacker()
 
     def process(self, sample: Sample) -> Iterator[SampleTable]:
-        self._samples.append(sample)
-        self._tokens += len(sample.fields["ids"])
-        if self._tokens >= _TOKENS_PER_TABLE:
-            yield self._packed()
+        return self._packer.add(sample)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        if self._samples:
-            yield WindowedValue(self._packed(), GlobalWindow().max_timestamp(), [GlobalWindow()])
-
-    def _packed(self) -> SampleTable:
-        table = SampleTable.of(self._samples)
-        self.start_bundle()
-        return table
+        for table in self._packer.rest():
+            yield WindowedValue(table, GlobalWindow().max_timestamp(), [GlobalWindow()])
 
 
 def _assign(
