@@ -98,14 +98,15 @@ class Encoder:
         With a budget (tokens, special ones not counted, at least 32), a sentence that exceeds it as the first of a text
         is cut, between words where it can be, into sentences that do not.
         """
-        encoded = self._encode(text, spans.tolist(), [False] * len(spans))
+        known: dict[_Piece, Array] = {}
+        encoded = self._encode(text, spans.tolist(), [False] * len(spans), known)
         if budget is None:
             return encoded
         allowed, cut = budget, ()
         while len(too_long := np.flatnonzero(encoded.first_lengths > budget)):
             cut = cut or tuple(encoded.spans[too_long, 0].tolist())
             parts = list(self._cut_long(text, encoded, set(too_long.tolist()), allowed))
-            encoded = self._encode(text, [part[:2] for part in parts], [part[2] for part in parts])
+            encoded = self._encode(text, [part[:2] for part in parts], [part[2] for part in parts], known)
             allowed = max(1, allowed - budget // 8)
         return replace(encoded, cut=cut)
 
@@ -139,13 +140,16 @@ class Encoder:
 
     # One sentence after the other -----------------------------------------------------------------------------------
 
-    def _encode(self, text: str, spans: Sequence[Sequence[int]], opens: Sequence[bool]) -> EncodedSentences:
+    def _encode(
+        self, text: str, spans: Sequence[Sequence[int]], opens: Sequence[bool], known: dict[_Piece, Array]
+    ) -> EncodedSentences:
+        """`known` are the ids of pieces of this text, to which those of others are added."""
         pieces = self._separate(text, spans, opens)
-        ids = self._encode_pieces(text, pieces)
+        ids = self._encode_pieces(text, pieces, known)
         lengths = np.diff(ids.offsets)
         if not lengths.all() and lengths.any():
             pieces = _join_empty(pieces, lengths)
-            ids = self._encode_pieces(text, pieces)
+            ids = self._encode_pieces(text, pieces, known)
         heads = self._find_heads(text, pieces, self._holds_special(ids))
         return EncodedSentences(
             spans=np.array([(piece.start, piece.end) for piece in pieces], dtype=np.int64).reshape(-1, 2),
@@ -184,7 +188,13 @@ class Encoder:
             return end
         return next((cut for cut in range(end + 1, start + 1) if clean[text[cut - 1 : cut + 1]]), None)
 
-    def _encode_pieces(self, text: str, pieces: list[_Piece]) -> Ragged:
+    def _encode_pieces(self, text: str, pieces: list[_Piece], known: dict[_Piece, Array]) -> Ragged:
+        new = [piece for piece in pieces if piece not in known] if known else pieces
+        ids = self._encode_new(text, new)
+        known.update(zip(new, ids.rows(), strict=True))
+        return ids if new is pieces else Ragged.of([known[piece] for piece in pieces])
+
+    def _encode_new(self, text: str, pieces: list[_Piece]) -> Ragged:
         anchors = [self._anchor(piece.anchor, piece.gap) for piece in pieces]
         texts = [
             anchor + piece.gap + text[piece.start : piece.end] for anchor, piece in zip(anchors, pieces, strict=True)

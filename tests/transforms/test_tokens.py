@@ -161,6 +161,16 @@ def test_a_sentence_over_the_budget_is_cut_between_words_and_loses_nothing(encod
     assert not encoded.opens.any()
 
 
+def test_sentences_beside_one_that_is_cut_are_encoded_once(bart: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[str] = []
+    encode = bart._words.encode
+    monkeypatch.setattr(bart._words, "encode", lambda texts: encoded.extend(texts) or encode(texts))
+    sentences = [f"The {i}th one is short." for i in range(20)]
+    text, spans = spans_of([*sentences[:10], "word " * 99 + "end.", *sentences[10:]])
+    assert len(bart.encode(text, spans, budget=64).cut) == 1
+    assert [encoded.count(f" {sentence}") for sentence in sentences[1:]] == [1] * 19
+
+
 def test_a_word_over_the_budget_is_cut_and_its_rest_opens_a_window(bart: Encoder) -> None:
     text, spans = spans_of(["Short one.", "abcdefghij" * 100, "Last one."])
     encoded = bart.encode(text, spans, budget=64)
