@@ -10,10 +10,12 @@ from itertools import islice
 from noisebeam.transforms.documents import DeadLetter
 from noisebeam.transforms.files import FilePart
 from noisebeam.transforms.formats import ReadOptions, read_documents
+from noisebeam.transforms.formats.options import longer_than
 
 _RECORDS = 1024  # the share of bad ones among so many is within 5 points of that in all they were drawn from
 _PLACES = 256
-_AT_A_TIME = 4  # each of which may hold a record of a gigabyte
+_AT_A_TIME = 4
+_LONGEST = 2**24  # bytes; a record that is longer is not judged here, as it would take much memory
 _PLACE_BYTES = 2**22  # of one place are enough, however few records they are
 
 
@@ -61,8 +63,11 @@ def probe_input(parts: Sequence[FilePart], options: ReadOptions) -> Probe:
 
 
 def _look(part: FilePart, options: ReadOptions, most: int) -> Probe:
+    options = replace(options, max_record_bytes=min(_LONGEST, options.max_record_bytes))
     records, bad, size, first_bad = 0, 0, 0, None
     for record in islice(read_documents(part, options), most):
+        if isinstance(record, DeadLetter) and record.reason == longer_than(_LONGEST):
+            break
         records += 1
         if isinstance(record, DeadLetter):
             bad, first_bad = bad + 1, first_bad or replace(record, record=None)

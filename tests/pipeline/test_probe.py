@@ -50,6 +50,13 @@ def test_long_records_are_enough_in_smaller_numbers(tmp_path: Path) -> None:
     assert probe([str(tmp_path / "a.jsonl")]).records == 3
 
 
+def test_a_record_of_more_than_16_megabytes_is_not_judged(tmp_path: Path) -> None:
+    lines = [record(1), b"no JSON\n", b'{"text": "' + b"word " * 2**22 + b'"}\n', record(2)]
+    (tmp_path / "a.jsonl").write_bytes(b"".join(lines))
+    seen = probe([str(tmp_path / "a.jsonl")])
+    assert (seen.records, seen.bad) == (2, 1)
+
+
 @pytest.mark.parametrize(
     ("records", "bad", "allowed", "stops"),
     [

@@ -7,16 +7,22 @@ from collections.abc import Iterator
 
 from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, document_of_fields, kind_of
 from noisebeam.transforms.files import FilePart
-from noisebeam.transforms.formats.lines import lines
+from noisebeam.transforms.formats.lines import Record, lines, parse_each
 from noisebeam.transforms.formats.options import ReadOptions
 
 
 def read_json_lines(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
     """A document for each line that is not blank."""
-    for line in lines(part, options):
-        if line.problem or line.content.strip():
-            record = line._replace(content=line.content.removesuffix(b"\r"))
-            yield record.parse(part.url, options, _parse)
+    records = map(_without_return, filter(_is_record, lines(part, options)))
+    return parse_each(records, part, options, _parse)
+
+
+def _is_record(line: Record) -> bool:
+    return bool(line.problem or line.content.strip())
+
+
+def _without_return(line: Record) -> Record:
+    return line._replace(content=line.content.removesuffix(b"\r"))
 
 
 def _parse(content: str, options: ReadOptions) -> Document:

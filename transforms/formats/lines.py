@@ -9,13 +9,13 @@ import codecs
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, takewhile
 from typing import NamedTuple
 
 from noisebeam.transforms.compression import DamagedFileError
 from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, decode
 from noisebeam.transforms.files import FilePart, name_endings, read_blocks, read_range, split_file
-from noisebeam.transforms.formats.options import ReadOptions, is_wide
+from noisebeam.transforms.formats.options import ReadOptions, is_wide, longer_than
 
 BEGINNING_BYTES = 2**16  # kept of a record that is too long
 
@@ -47,6 +47,17 @@ class Record(NamedTuple):
             return DeadLetter(url, self.position, str(error), self.content)
 
 
+def parse_each(
+    records: Iterable[Record], part: FilePart, options: ReadOptions, parse: Parse
+) -> Iterator[Document | DeadLetter]:
+    """What `parse` makes of each record. No record, it may be a gigabyte, is held while one works on its document."""
+
+    def parsed(record: Record) -> Document | DeadLetter:
+        return record.parse(part.url, options, parse)
+
+    return map(parsed, records)  # a generator would hold it
+
+
 def split_lines(url: str, options: ReadOptions, part_bytes: int) -> list[FilePart]:
     """Parts of `part_bytes` bytes, where the file can be entered anywhere: uncompressed, of single bytes."""
     is_divisible = not name_endings(url)[1] and not is_wide(options.encoding)
@@ -59,10 +70,9 @@ def lines(part: FilePart, options: ReadOptions) -> Iterator[Record]:
     Lines end in "\\n", which is dropped. Files of 16- or 32-bit units are converted to UTF-8 first.
     """
     start, blocks = _next_line(part, part.start - 1, options) if part.start else (0, _blocks(part.url, 0, options))
-    for line in _split(blocks, start, options.max_record_bytes):
-        if part.end is not None and line.position >= part.end:
-            return
-        yield _without_mark(line)
+    end = math.inf if part.end is None else part.end
+    own = takewhile(lambda line: line.position < end, _split(blocks, start, options.max_record_bytes))
+    return map(_without_mark, own)
 
 
 def _next_line(part: FilePart, start: int, options: ReadOptions) -> tuple[int, Iterator[bytes]]:
@@ -91,7 +101,7 @@ def paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Record]:
                 run.append(line)
                 size += len(line.content) + 1
             if run and (line.problem or not line.content.strip() or size > options.max_record_bytes):
-                yield _joined(run, _longer_than(options.max_record_bytes) if size > options.max_record_bytes else "")
+                yield _joined(run, longer_than(options.max_record_bytes) if size > options.max_record_bytes else "")
                 run = []
             size = size if run else 0
     except DamagedFileError:
@@ -134,20 +144,20 @@ def _line_before(part: FilePart) -> int:
 
 def whole_file(part: FilePart, options: ReadOptions) -> Iterator[Record]:
     """The file as one record."""
-    content, size = [], 0
-    problem = ""
+    content: list[bytes] = []
+    size = 0
     try:
         for block in _blocks(part.url, 0, options):
             content.append(block)
             size += len(block)
             if size > options.max_record_bytes:
-                content, problem = _beginning(content), _longer_than(options.max_record_bytes)
+                content = _beginning(content)
                 break
     except DamagedFileError:
         if content:
-            yield _without_mark(Record(0, b"".join(content), _CUT_OFF))
+            yield _without_mark(_line(0, content, size, options.max_record_bytes)._replace(problem=_CUT_OFF))
         raise
-    yield _without_mark(Record(0, b"".join(content)[: options.max_record_bytes], problem))
+    yield _without_mark(_line(0, content, size, options.max_record_bytes))
 
 
 def _blocks(url: str, start: int, options: ReadOptions) -> Iterator[bytes]:
@@ -179,10 +189,9 @@ def _split(blocks: Iterable[bytes], position: int, longest: int) -> Iterator[Rec
             if size > longest:
                 pieces = _beginning(pieces)
             for following in rest:
-                line = _line(position, pieces, size, longest)
+                yield _line(position, pieces, size, longest)
                 position += size + 1
                 pieces, size = [following], len(following)
-                yield line
     except DamagedFileError:
         if size:
             yield _line(position, pieces, size, longest)._replace(problem=_CUT_OFF)
@@ -199,9 +208,11 @@ def _beginning(pieces: Iterable[bytes]) -> list[bytes]:
 
 
 def _line(position: int, pieces: list[bytes], size: int, longest: int) -> Record:
+    """The line of these pieces, of which none is kept."""
     content = b"".join(pieces)
+    pieces.clear()
     if size > longest:
-        return Record(position, content[:longest], _longer_than(longest))
+        return Record(position, content[:longest], longer_than(longest))
     return Record(position, content)
 
 
@@ -214,7 +225,3 @@ def _without_mark(record: Record) -> Record:
 def _joined(run: Sequence[Record], problem: str = "") -> Record:
     content = b"\n".join(line.content for line in run).removesuffix(b"\r")
     return Record(run[0].position, content, problem or run[-1].problem)
-
-
-def _longer_than(longest: int) -> str:
-    return f"expected a record of at most {longest} bytes, got a longer one, whose beginning this is"

@@ -83,6 +83,11 @@ class ReadOptions:
         )
 
 
+def longer_than(longest: int) -> str:
+    """The reason of a dead letter that is the beginning of a record of more than `longest` bytes."""
+    return f"expected a record of at most {longest} bytes, got a longer one, whose beginning this is"
+
+
 def _check_encoding(name: str) -> None:
     try:
         "".encode(name)

@@ -6,18 +6,18 @@ from collections.abc import Iterator
 
 from noisebeam.transforms.documents import DeadLetter, Document, make_document
 from noisebeam.transforms.files import FilePart
-from noisebeam.transforms.formats.lines import paragraphs, whole_file
+from noisebeam.transforms.formats.lines import paragraphs, parse_each, whole_file
 from noisebeam.transforms.formats.options import ReadOptions
 
 
 def read_text(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
     """The file as one document."""
-    return (record.parse(part.url, options, _parse) for record in whole_file(part, options))
+    return parse_each(whole_file(part, options), part, options, _parse)
 
 
 def read_paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
     """A document for each run of lines between blank ones."""
-    return (record.parse(part.url, options, _parse) for record in paragraphs(part, options))
+    return parse_each(paragraphs(part, options), part, options, _parse)
 
 
 def _parse(text: str, options: ReadOptions) -> Document:

@@ -19,7 +19,7 @@ from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document,
 from noisebeam.transforms.errors import one_line
 from noisebeam.transforms.files import FilePart, read_blocks, read_range
 from noisebeam.transforms.formats.lines import BEGINNING_BYTES
-from noisebeam.transforms.formats.options import ReadOptions
+from noisebeam.transforms.formats.options import ReadOptions, longer_than
 from noisebeam.transforms.languages import language_code
 
 _PIECE_BYTES = 2**16
@@ -115,7 +115,7 @@ def _page(record: Any, options: ReadOptions) -> _Page | None:
     pieces = list(_pieces(record.content_stream(), longest))
     problem = ""
     if sum(map(len, pieces)) > longest:
-        pieces, problem = [], f"expected a record of at most {longest} bytes, got a longer one"
+        pieces, problem = [], longer_than(longest)
     elif getattr(record.raw_stream, "limit", 0):
         problem = "expected a whole record, got its beginning: the file ends there"
     name = record.rec_headers.get_header("WARC-Record-ID") or ""

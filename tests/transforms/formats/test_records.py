@@ -5,6 +5,7 @@ import gzip
 import json
 import pickle
 import time
+import tracemalloc
 from pathlib import Path
 
 import fsspec
@@ -327,6 +328,20 @@ def test_a_document_of_20_megabytes_is_read_in_seconds() -> None:
     began = time.monotonic()
     assert read(content) == [Document("big", text)]
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".txt"])
+def test_of_a_large_record_only_its_document_stays_in_memory(ending: str, tmp_path: Path) -> None:
+    text = "word " * 4_000_000
+    path = tmp_path / f"large{ending}"
+    path.write_text(json.dumps({"text": text}) if ending == ".jsonl" else text, encoding="utf-8")
+    records = read_documents(FilePart(str(path)), ReadOptions())
+    tracemalloc.start()
+    document = next(records)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert isinstance(document, Document)
+    assert len(document.text) < held < 1.3 * len(text)
 
 
 def test_real_documents_are_read_whole(shared: Path) -> None:

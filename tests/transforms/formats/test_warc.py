@@ -132,7 +132,7 @@ def test_what_is_no_archive_is_named(tmp_path: Path) -> None:
 def test_a_record_over_the_limit_is_not_held(tmp_path: Path) -> None:
     letter = read(tmp_path / "a.warc", archive(), ReadOptions(max_record_bytes=12))[1]
     assert isinstance(letter, DeadLetter)
-    assert letter.reason == "expected a record of at most 12 bytes, got a longer one"
+    assert letter.reason == "expected a record of at most 12 bytes, got a longer one, whose beginning this is"
 
 
 def test_a_file_that_ends_within_the_headers_of_a_record_gives_what_comes_before(tmp_path: Path) -> None:
