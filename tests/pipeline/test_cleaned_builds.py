@@ -32,6 +32,11 @@ def write(path: Path, documents: list[tuple[str, str]]) -> Path:
     return path
 
 
+def key(name: str, text: str) -> bytes:
+    """Of documents that are nearly the same, the one with the smallest is kept."""
+    return hashlib.blake2b(f"{name}\0{text}".encode(), digest_size=16).digest()
+
+
 def nearly(text: str) -> str:
     words = text.split(" ")
     return " ".join("changed" if i % 200 == 100 else word for i, word in enumerate(words))
@@ -93,6 +98,23 @@ def test_order_and_workers_change_no_byte_of_a_cleaned_build(
     two = built(tokenizer, tmp_path / "b/*.jsonl", tmp_path / "two", *CLEANING, *TWO_WORKERS)
     assert one.counts == two.counts
     assert checksums(tmp_path / "one") == checksums(tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_counts_are_the_same_wherever_copies_of_a_near_duplicate_lie(
+    tokenizer: str, dirty: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    text = dirty[0][1]
+    one, near = sorted((("one", text), ("near", nearly(text))), key=lambda document: key(*document))
+    write(tmp_path / "together.jsonl", [one, near, near, near])
+    for i, documents in enumerate([[near], [one, near], [near]]):
+        write(tmp_path / f"apart-{i}.jsonl", documents)
+    flags = ("--near-duplicates", "0.8", *TWO_WORKERS)
+    together, apart = (
+        built(tokenizer, tmp_path / f"{name}*", tmp_path / name, *flags) for name in ("together", "apart")
+    )
+    assert together.counts == apart.counts
+    assert (apart.counts["dropped_duplicates"], apart.counts["dropped_near_duplicates"]) == (2, 1)
 
 
 def test_copies_are_dropped_and_without_the_flag_they_stay(

@@ -96,3 +96,26 @@ def test_a_text_that_is_there_many_times_is_a_few_values_of_a_bundle(
     assert largest <= 20  # those whose key is smaller than all before: 9 are to be expected
     assert rest == [1, 1, 1]
     assert len(Path(f"{tmp_path}/sizes-kept").read_text().splitlines()) == 4
+
+
+def test_copies_of_a_record_from_many_places_travel_by_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each copy is smaller than all before it, so that no bundle drops one."""
+    keep, path = clean._Keep.process, str(tmp_path / "sizes")
+
+    def counted(self: clean._Keep, joined: tuple[bytes, dict[str, list[object]]]) -> object:
+        with open(path, "a") as lines:
+            lines.write(f"{len(list(joined[1]['documents']))}\n")
+        return keep(self, joined)
+
+    monkeypatch.setattr(clean._Keep, "process", counted)
+    copies = [Document("a", "One text.", source="file", position=100 - i) for i in range(100)]
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        kept, counts = pipeline | beam.Create(copies) | CleanDocuments(CleaningOptions(drop_duplicates=True))
+        kept | "Kept" >> beam.Map(lambda document: document.position) | beam.io.WriteToText(f"{path}-kept")
+        counts | "Counts" >> beam.io.WriteToText(f"{path}-counts")
+    assert Path(path).read_text().split() == ["1"] * 100
+    written = {name: [*tmp_path.glob(f"sizes-{name}-*")] for name in ("kept", "counts")}
+    assert [file.read_text() for file in written["kept"]] == ["1\n"]
+    assert [file.read_text() for file in written["counts"]] == ["('dropped_duplicates', 99)\n"]

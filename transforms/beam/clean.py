@@ -17,7 +17,7 @@ from noisebeam.transforms.near_duplicates import Entry, buckets, check_minhash, 
 _COUNTS = "counts"
 _SEEN = 100_000  # texts of a bundle to remember
 
-Place = tuple[bytes, str, int]  # a document's key, and where it was read
+Place = bytes  # names a document, and where it was read
 
 
 class CleanDocuments(beam.PTransform):  # type: ignore[misc]
@@ -27,9 +27,9 @@ class CleanDocuments(beam.PTransform):  # type: ignore[misc]
     or dropped, for WriteShards to put into the manifest. Beam's counters have the same names, with dashes. `lang` is
     the language of documents that name none.
 
-    Of documents that are the same or nearly so, the one whose key, a hash of its id and text, is smallest is kept.
-    State is bounded: groups are read as they come from the shuffle, whatever their size. Documents themselves go
-    through one shuffle; for near duplicates come about 2 KB for each.
+    Of documents that are the same or nearly so, the one whose place is smallest is kept: first comes a hash of its id
+    and text. State is bounded: groups are read as they come from the shuffle, whatever their size. Documents themselves
+    go through one shuffle, each under a key of its own; for near duplicates come about 3 KB for each.
     """
 
     def __init__(self, options: CleaningOptions, lang: str = "en") -> None:
@@ -62,20 +62,20 @@ class _DropDuplicates(beam.PTransform):  # type: ignore[misc]
         new = documents | "DropSeen" >> beam.ParDo(_DropSeen()).with_outputs(_COUNTS, main="documents")
         losers = [
             new.documents
-            | "ByText" >> beam.Map(_by_text).with_output_types(tuple[bytes, bytes])
+            | "ByText" >> beam.Map(_by_text).with_output_types(tuple[bytes, Place])
             | "GroupTexts" >> beam.GroupByKey()
-            | "SameTexts" >> beam.FlatMap(_same_texts).with_output_types(tuple[bytes, str])
+            | "SameTexts" >> beam.FlatMap(_same_texts).with_output_types(tuple[Place, str])
         ]
         if self.threshold is not None:
             losers.append(
                 new.documents
                 | "ByBand" >> beam.FlatMap(_by_band, self.threshold).with_output_types(tuple[bytes, Entry])
                 | "GroupBands" >> beam.GroupByKey()
-                | "NearTexts" >> beam.FlatMap(_near_texts, self.threshold).with_output_types(tuple[bytes, str])
+                | "NearTexts" >> beam.FlatMap(_near_texts, self.threshold).with_output_types(tuple[Place, str])
             )
-        keyed = new.documents | "ByKey" >> beam.Map(_by_key).with_output_types(tuple[bytes, Document])
+        placed = new.documents | "ByPlace" >> beam.Map(_by_place).with_output_types(tuple[Place, Document])
         kept = (
-            {"documents": keyed, "reasons": losers | beam.Flatten()}
+            {"documents": placed, "reasons": losers | beam.Flatten()}
             | "Join" >> beam.CoGroupByKey()
             | "Keep" >> beam.ParDo(_Keep()).with_outputs(_COUNTS, main="documents")
         )
@@ -114,7 +114,7 @@ class _DropSeen(beam.DoFn):  # type: ignore[misc]
     def process(self, document: Document) -> Iterator[Any]:
         text, place = _text_digest(document), _place(document)
         first = self._seen.get(text)
-        if first is not None and first < place:
+        if first is not None and first <= place:
             yield _done(DUPLICATES)
             return
         if len(self._seen) >= _SEEN:
@@ -125,26 +125,18 @@ class _DropSeen(beam.DoFn):  # type: ignore[misc]
 
 @beam.typehints.with_output_types(Document)
 class _Keep(beam.DoFn):  # type: ignore[misc]
-    """Keep one document of each key, the one that was read first, unless there is a reason to drop them all."""
+    """Keep the document of each place unless there is a reason to drop it. Only documents of no file share a place."""
 
-    def process(self, joined: tuple[bytes, dict[str, Iterable[Any]]]) -> Iterator[Any]:
+    def process(self, joined: tuple[Place, dict[str, Iterable[Any]]]) -> Iterator[Any]:
         _, groups = joined
         reason = min(groups["reasons"], default=None)
-        first: Document | None = None
-        for document in groups["documents"]:
-            if reason is not None:
-                yield _done(reason)
-            elif first is None:
-                first = document
-            else:
+        for number, document in enumerate(groups["documents"]):
+            if number:
                 yield _done(DUPLICATES)
-                first = min(first, document, key=_place)
-        if first is not None:
-            yield first
-
-
-def _key(document: Document) -> bytes:
-    return blake2b(document.id.encode() + b"\0" + document.text.encode(), digest_size=16).digest()
+            elif reason is not None:
+                yield _done(reason)
+            else:
+                yield document
 
 
 def _text_digest(document: Document) -> bytes:
@@ -152,30 +144,34 @@ def _text_digest(document: Document) -> bytes:
 
 
 def _place(document: Document) -> Place:
-    return _key(document), document.source, -1 if document.position is None else document.position
+    """32 bytes, in the order of a hash of id and text, then of positions; then of a hash of file and language."""
+    key = blake2b(document.id.encode() + b"\0" + document.text.encode(), digest_size=16).digest()
+    position = -1 if document.position is None else document.position
+    rest = f"{document.source}\0{document.lang}".encode("utf-8", "surrogatepass")
+    return key + position.to_bytes(8, "big", signed=True) + blake2b(rest, digest_size=8).digest()
 
 
-def _by_key(document: Document) -> tuple[bytes, Document]:
-    return _key(document), document
+def _by_place(document: Document) -> tuple[Place, Document]:
+    return _place(document), document
 
 
-def _by_text(document: Document) -> tuple[bytes, bytes]:
-    return _text_digest(document), _key(document)
+def _by_text(document: Document) -> tuple[bytes, Place]:
+    return _text_digest(document), _place(document)
 
 
-def _same_texts(group: tuple[bytes, Iterable[bytes]]) -> Iterator[tuple[bytes, str]]:
-    _, keys = group
-    first = min(keys)
-    return ((key, DUPLICATES) for key in keys if key != first)
+def _same_texts(group: tuple[bytes, Iterable[Place]]) -> Iterator[tuple[Place, str]]:
+    _, places = group
+    first = min(places)
+    return ((place, DUPLICATES) for place in places if place != first)
 
 
 def _by_band(document: Document, threshold: float) -> Iterator[tuple[bytes, Entry]]:
     with timed("minhash"):
         values = minhash(document.text)
-    entry = _key(document), signature(values)
+    entry = _place(document), signature(values)
     return ((bucket, entry) for bucket in buckets(values, threshold))
 
 
-def _near_texts(group: tuple[bytes, Iterable[Entry]], threshold: float) -> Iterator[tuple[bytes, str]]:
+def _near_texts(group: tuple[bytes, Iterable[Entry]], threshold: float) -> Iterator[tuple[Place, str]]:
     _, entries = group
-    return ((key, NEAR_DUPLICATES) for key in near_duplicates(entries, threshold))
+    return ((place, NEAR_DUPLICATES) for place in near_duplicates(entries, threshold))
