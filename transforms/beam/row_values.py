@@ -1,5 +1,6 @@
 """Documents, windows, samples and dead letters as rows with schemas, and back."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -37,12 +38,13 @@ WRITTEN_FIELDS = [("manifest", str), ("samples", int), ("tokens", int)]
 
 class ToDocuments(beam.DoFn):  # type: ignore[misc]
     def process(self, row: Any) -> Iterator[Any]:
-        source, position = getattr(row, "source", ""), getattr(row, "position", None)
+        source, position, name = getattr(row, "source", ""), getattr(row, "position", None), getattr(row, "id", None)
         try:
-            document = make_document(getattr(row, "id", None), row.text)
+            document = make_document(name, row.text)
             yield replace(document, lang=getattr(row, "lang", None), source=source, position=position)
         except BadRecordError as error:
-            yield dead_letter(DeadLetter(source, position, str(error), row.text.encode("utf-8", "surrogatepass")))
+            record = json.dumps({"id": name, "text": row.text}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+            yield dead_letter(DeadLetter(source, position, str(error), record))
 
 
 def document_row(document: Document) -> beam.Row:
