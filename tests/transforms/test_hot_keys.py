@@ -11,7 +11,7 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
 from noisebeam.transforms.beam import CleanDocuments, clean, write
 from noisebeam.transforms.cleaning import CleaningOptions
-from noisebeam.transforms.documents import Document
+from noisebeam.transforms.documents import DeadLetter, Document
 from noisebeam.transforms.held_out import shards_of
 from noisebeam.transforms.keys import document_key, sample_key
 from noisebeam.transforms.sample_packer import SamplePacker
@@ -67,6 +67,21 @@ def rows_for_each_shard(samples: list[Sample]) -> list[int]:
 def test_copies_of_a_record_are_two_rows_of_a_bundle_at_most(name: str) -> None:
     rows = rows_for_each_shard([sample_of(COPIES[name](i)) for i in range(SAMPLES)])
     assert max(rows) <= 1.2 * np.mean(rows) + 2 * BUNDLES
+
+
+def test_a_corpus_of_dirt_alone_makes_files_of_dead_letters_of_one_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records of one byte each: what is told of them is two hundred times as large."""
+    monkeypatch.setattr(write, "_DEAD_BYTES_PER_PART", 20_000)
+    letters = [
+        DeadLetter(f"{PREFIX}corpus.jsonl", 2 * i, "expected JSON, got something else", b"x") for i in range(3000)
+    ]
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        pipeline | beam.Create(letters) | write._WriteDeadLetters(str(tmp_path))
+    sizes = [file.stat().st_size for file in (tmp_path / "dead_letters").iterdir()]
+    assert 20 < len(sizes) < 40
+    assert 10_000 < min(sizes) <= max(sizes) < 30_000
 
 
 def sizes_of_groups(documents: list[Document], file: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -26,6 +26,7 @@ from noisebeam.transforms.shards import ShardInfo, write_shard
 
 TOKENS_PER_SHARD = 2**26
 _DEAD_BYTES_PER_PART = 2**26
+_TOLD_BYTES = 64  # the names of what is told of a dead letter, and its position
 
 
 class WriteShards(beam.PTransform):  # type: ignore[misc]
@@ -118,7 +119,7 @@ class _WriteDeadLetters(beam.PTransform):  # type: ignore[misc]
     def expand(self, letters: Any) -> Any:
         parts = AsSingleton(
             letters
-            | "CountBytes" >> beam.Map(lambda letter: len(letter.record or b"")).with_output_types(int)
+            | "CountBytes" >> beam.Map(_line_bytes).with_output_types(int)
             | "SumBytes" >> beam.CombineGlobally(sum)
             | "CountParts" >> beam.Map(_shares, _DEAD_BYTES_PER_PART)
         )
@@ -154,6 +155,11 @@ def _assign(
     for shard, samples in table.split(shards_of(table.keys, table.documents, seed, num_shards, held_out)):
         if shard not in finished:
             yield shard, samples
+
+
+def _line_bytes(letter: DeadLetter) -> int:
+    """About how many bytes a dead letter is in its file; a record may be far shorter than what is told of it."""
+    return _TOLD_BYTES + len(letter.source) + len(letter.reason) + len(letter.record or b"")
 
 
 def _assign_part(letter: DeadLetter, parts: int) -> tuple[int, DeadLetter]:
