@@ -25,9 +25,9 @@ def settings(corpus: Path, tokenizer: str, *more: str) -> list[str]:
 
 @pytest.fixture
 def few(corpus: Path, tmp_path: Path) -> Path:
-    """A few documents, and one bad record."""
+    """A few documents, some of them several times, and one bad record."""
     lines = (corpus / "corpus.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    (tmp_path / "few.jsonl").write_text("".join([*lines[:3], "not JSON\n"]), encoding="utf-8")
+    (tmp_path / "few.jsonl").write_text("".join([*lines[:3], *lines[1:3] * 4, "not JSON\n"]), encoding="utf-8")
     return tmp_path / "few.jsonl"
 
 
