@@ -6,12 +6,12 @@ of these. Samples lie in shards in random order, so a few shards and blocks stan
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from fsspec.core import url_to_fs
+from isal.isal_zlib import crc32
 
 from noisebeam.pipeline.best_fit import best_fit
 from noisebeam.pipeline.cache import ShardCache
@@ -191,7 +191,7 @@ def _blocks(url: str, info: ShardInfo, index: ShardIndex) -> Iterator[Block]:
             data = bytes(fs.cat_file(path, start=start, end=end))
         except FileNotFoundError as error:
             raise ShardError(f"shard {join(url, info.name)} is missing; build or copy it again") from error
-        if zlib.crc32(data) != index.checksums[number]:
+        if crc32(data) != index.checksums[number]:
             raise ShardError(f"shard {join(url, info.name)} is damaged in block {number}; run noisebeam verify {url}")
         yield parse_block(data, start, index, number)
 

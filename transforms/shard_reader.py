@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import os
-import zlib
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from isal.isal_zlib import crc32
 
 from noisebeam.transforms.samples import Array, FlatBatch, IntArray, Ragged, Sample, flat_batch, offsets_of
 from noisebeam.transforms.shard_fields import LENGTHS, fields_of, stored_field, stored_lengths
@@ -134,7 +134,7 @@ class ShardReader:
                 f"shard {self.path} is truncated: expected {end - start} bytes of block {i} at byte {start}, "
                 f"got {len(data)}; build or copy it again"
             )
-        checksum = zlib.crc32(data)
+        checksum = crc32(data)
         if checksum != self.index.checksums[i]:
             raise ShardError(
                 f"shard {self.path} is damaged in block {i}: expected CRC-32 {self.index.checksums[i]:08x} of bytes "

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from isal.isal_zlib import crc32
 
 from noisebeam.transforms.hashing import UInts, hash64
 from noisebeam.transforms.sample_table import SampleTable
@@ -245,7 +245,7 @@ def _block(key: str, documents: list[str], arrays: Mapping[str, Array], names: S
         pieces += [tar_header(f"{key}.{name}", length), header, content, tar_padding(length)]
         size += TAR_HEADER + length + len(pieces[-1])
     for piece in pieces[:-1]:
-        checksum = zlib.crc32(piece, checksum)
+        checksum = crc32(piece, checksum)
     counts = [*(len(arrays[name]) for name in names), len(text)]
     lengths = arrays["lengths" if "lengths" in arrays else "input_lengths"]
     return _Block(pieces, size, starts, counts, checksum, lengths)
