@@ -7,6 +7,7 @@ overlap. To take rows is to index that matrix; what lies behind the end of a sho
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -14,6 +15,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from noisebeam.transforms.samples import Array, IntArray, Mask, Ragged, offsets_of, within
+from noisebeam.transforms.shard_format import ALIGNED
+from noisebeam.transforms.shard_reader import ShardError
+
+_LARGE = 2**23  # bytes
 
 
 class RowMatrix(Ragged):
@@ -64,90 +69,109 @@ Rows = TypeVar("Rows")
 
 
 class BlockRows(ABC, Generic[Rows]):
-    """A field of all samples of many blocks, each block in a slot, to take rows of any of them at once.
+    """Blocks, each in a slot, to take rows of any of them at once.
 
     `slots` is how many there will be; there is room for more, which takes time to make.
     """
 
     def __init__(self, slots: int) -> None:
+        self._slots = slots
         self._used = 0  # slots that hold something
-        self._offsets = self._lengths = np.empty((slots, 0), np.int64)  # of the rows within their slots
+        self._places: dict[str, tuple[IntArray, IntArray]] = {}  # (slots, rows): where rows begin, and their lengths
 
-    def put(self, slot: int, rows: Ragged, order: IntArray) -> None:
-        """Bring these rows, numbered anew in this order, into a slot; what was there is lost."""
-        self._put_values(slot, rows.values)
-        self._offsets, self._lengths = (
-            _with_room(table, self._used, (slot + 1, len(order)), table.dtype)
-            for table in (self._offsets, self._lengths)
-        )
-        self._offsets[slot, : len(order)] = rows.offsets[order]
-        self._lengths[slot, : len(order)] = rows.lengths[order]
+    @abstractmethod
+    def room(self, slot: int, size: int) -> Array:
+        """(size,) uint8: memory to read the block of a slot into; what was there is lost."""
+
+    def put(self, slot: int, columns: Mapping[str, Ragged], order: IntArray) -> None:
+        """The rows of a block that was read into its slot, numbered anew in this order."""
+        for name, rows in columns.items():
+            empty = np.empty((self._slots, 0), np.int64)
+            starts, lengths = (
+                _with_room(table, self._used, (slot + 1, len(order)))
+                for table in self._places.get(name, (empty, empty))
+            )
+            starts[slot, : len(order)] = self._first(name, slot, rows.values) + rows.offsets[order]
+            lengths[slot, : len(order)] = rows.lengths[order]
+            self._places[name] = starts, lengths
         self._used = max(self._used, slot + 1)
 
-    @abstractmethod
-    def take(self, slots: IntArray, rows: IntArray) -> Rows:
-        """A row of each of these slots."""
+    def take(self, slots: IntArray, rows: IntArray) -> dict[str, Rows]:
+        """A row of each of these slots, of every field."""
+        places = self._places.items()
+        return {
+            name: self._take(name, slots, starts[slots, rows], sizes[slots, rows]) for name, (starts, sizes) in places
+        }
 
     @abstractmethod
-    def _put_values(self, slot: int, values: Array) -> None:
-        """Hold the values of all rows of a slot."""
+    def _first(self, name: str, slot: int, values: Array) -> int:
+        """Where the values of a slot begin; they lie in its memory."""
+
+    @abstractmethod
+    def _take(self, name: str, slots: IntArray, starts: IntArray, lengths: IntArray) -> Rows:
+        """The rows that begin there."""
 
 
 class RowTable(BlockRows[RowMatrix]):
-    """Rows are copied, into the table and out of it: for many at a time.
-
-    >>> table = RowTable(slots=2)
-    >>> table.put(0, Ragged.of([np.array([5, 6]), np.array([7])]), order=np.array([1, 0]))
-    >>> table.put(1, Ragged.of([np.array([8])]), order=np.array([0]))
-    >>> [row.tolist() for row in table.take(np.array([1, 0, 0]), np.array([0, 0, 1])).rows()]
-    [[8], [7], [5, 6]]
-    """
+    """All slots in one array, out of which rows are copied: for many at a time."""
 
     def __init__(self, slots: int) -> None:
         super().__init__(slots)
-        self._values = np.empty((slots + 1, 0), np.uint8)  # one more, for looks beyond the end of the last
+        self._memory = np.empty((slots + 1, 0), np.uint8)  # one more, for looks beyond the end of the last
+        self._dtypes: dict[str, np.dtype[Any]] = {}
 
-    def take(self, slots: IntArray, rows: IntArray) -> RowMatrix:
-        """A row of each of these slots, as a matrix."""
-        starts, lengths = self._offsets[slots, rows] + slots * self._values.shape[1], self._lengths[slots, rows]
-        windows = sliding_window_view(self._values.ravel(), max(1, int(lengths.max(initial=0))))
-        return RowMatrix(windows[starts], lengths)
+    def room(self, slot: int, size: int) -> Array:
+        """(size,) uint8: memory to read the block of a slot into; what was there is lost."""
+        self._memory = _with_room(self._memory, self._used, (slot + 2, max(1, size)))
+        return self._memory[slot, :size]
 
-    def _put_values(self, slot: int, values: Array) -> None:
-        dtype = np.result_type(self._values.dtype, values.dtype)
-        self._values = _with_room(self._values, self._used, (slot + 2, max(1, len(values))), dtype)
-        self._values[slot, : len(values)] = values
+    def _first(self, name: str, slot: int, values: Array) -> int:
+        self._dtypes.setdefault(name, values.dtype)
+        if values.dtype != self._dtypes[name]:
+            raise ShardError(
+                f"expected {name} as {self._dtypes[name]} in all shards, got {values.dtype}; build them again together"
+            )
+        return (_address(values) - _address(self._memory[slot])) // values.itemsize if len(values) else 0
+
+    def _take(self, name: str, slots: IntArray, starts: IntArray, lengths: IntArray) -> RowMatrix:
+        values = self._memory.reshape(-1).view(self._dtypes[name])
+        windows = sliding_window_view(values, max(1, int(lengths.max(initial=0))))
+        return RowMatrix(windows[starts + slots * (self._memory.shape[1] // values.itemsize)], lengths)
 
 
 class RowViews(BlockRows[list[Array]]):
-    """Rows are views of their blocks: for one at a time.
-
-    >>> views = RowViews(slots=1)
-    >>> views.put(0, Ragged.of([np.array([5, 6]), np.array([7])]), order=np.array([1, 0]))
-    >>> views.take(np.array([0, 0]), np.array([0, 1]))
-    [array([7]), array([5, 6])]
-    """
+    """Rows are views of their blocks: for one at a time."""
 
     def __init__(self, slots: int) -> None:
         super().__init__(slots)
-        self._values: dict[int, Array] = {}
+        self._values: dict[str, dict[int, Array]] = {}
+        self._left = np.empty(0, np.uint8)
 
-    def take(self, slots: IntArray, rows: IntArray) -> list[Array]:
-        """A row of each of these slots, as views."""
-        starts = self._offsets[slots, rows]
-        ends = starts + self._lengths[slots, rows]
-        at = zip(slots.tolist(), starts.tolist(), ends.tolist(), strict=True)
-        return [self._values[slot][start:end] for slot, start, end in at]
+    def room(self, slot: int, size: int) -> Array:
+        """(size,) uint8: memory to read the block of a slot into; views of what was there stay as they are."""
+        if size > len(self._left):  # the system makes large arrays of large pages, which take a third of the time
+            self._left = np.empty(max(size, _LARGE), np.uint8)
+        taken, self._left = self._left[:size], self._left[-(-size // ALIGNED) * ALIGNED :]
+        return taken
 
-    def _put_values(self, slot: int, values: Array) -> None:
-        self._values[slot] = values
+    def _first(self, name: str, slot: int, values: Array) -> int:
+        self._values.setdefault(name, {})[slot] = values
+        return 0
+
+    def _take(self, name: str, slots: IntArray, starts: IntArray, lengths: IntArray) -> list[Array]:
+        values, at = self._values[name], (slots, starts, starts + lengths)
+        return [values[slot][start:end] for slot, start, end in zip(*(part.tolist() for part in at), strict=True)]
 
 
-def _with_room(table: Array, used: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
-    """The table, or one with its first `used` rows that has at least this shape."""
+def _address(values: Array) -> int:
+    return int(values.__array_interface__["data"][0])
+
+
+def _with_room(table: Array, used: int, shape: tuple[int, int]) -> Array:
+    """The table, or one with its first `used` rows that has at least this shape; a row is a multiple of 64 items."""
     rows, columns = (have if need <= have else need + need // 8 for need, have in zip(shape, table.shape, strict=True))
-    if (rows, columns) == table.shape and dtype == table.dtype:
+    if (rows, columns) == table.shape:
         return table
-    larger = np.empty((rows, columns), dtype)
+    larger = np.empty((rows, -(-columns // ALIGNED) * ALIGNED), table.dtype)
     larger[:used, : table.shape[1]] = table[:used]
     return larger

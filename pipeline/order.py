@@ -66,6 +66,11 @@ class EpochOrder:
         """The number of samples in the epoch."""
         return int(self._sizes.sum())
 
+    @property
+    def blocks(self) -> int:
+        """The number of blocks of all shards."""
+        return int(np.sum(-(-self._stored // self.block_samples)))
+
     def sequence(self, positions: npt.ArrayLike) -> IntArray:
         """Where in the sequence of the epoch the samples at these positions are.
 

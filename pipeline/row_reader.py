@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Generic
 
 import numpy as np
@@ -42,10 +43,11 @@ class RowReader(Generic[Rows]):
         self._order = order
         self._choose = choose
         self._skip = skip
-        self._hold = hold
-        self._fields: dict[str, BlockRows[Rows]] = {}
         self._slots: OrderedDict[int, int] = OrderedDict()  # by visit; first the one unused for longest
-        self._most_slots = order.streams + 8
+        # Neighbouring streams share a block, at different times: those of a small data set stay until both are done.
+        slots = order.blocks if order.blocks <= 2 * order.streams else order.streams + 8
+        self._rows = hold(slots)
+        self._free = list(reversed(range(slots)))
         self._lost_shards: dict[int, ShardError] = {}
         self._lost: dict[int, ShardError] = {}  # visits
 
@@ -59,7 +61,7 @@ class RowReader(Generic[Rows]):
         if np.any(lost := slots < 0):
             others = self._others(lost, visits.tolist())
             slots, rows = slots[others], rows[others]
-        return {name: field.take(slots, rows) for name, field in self._fields.items()}
+        return self._rows.take(slots, rows)
 
     def _prefetch(self, shards: IntArray, last: int) -> None:
         """Of these shards, and those that each stream comes to within a block of its samples."""
@@ -70,7 +72,8 @@ class RowReader(Generic[Rows]):
 
     def _slots_of(self, visits: list[int]) -> IntArray:
         """The slots of the blocks of these visits, which are read where need be; -1 where one cannot be read."""
-        self._most_slots = max(self._most_slots, len(visits))
+        held = len(self._slots) + len(self._free)
+        self._free = [*reversed(range(held, len(visits))), *self._free]
         for visit in visits:
             if visit in self._slots:
                 self._slots.move_to_end(visit)
@@ -91,20 +94,17 @@ class RowReader(Generic[Rows]):
         """Bring the block of a visit into a slot."""
         shard, at = divmod(visit, 1 << 32)
         number = int(self._order.block_order(shard)[at])
-        block, order = self._block(shard, number), self._order.row_order(shard, number)
-        columns = {name: column_of(block, name) for name in self._choose(block.fields)}
-        full = len(self._slots) == self._most_slots
-        slot = self._slots.popitem(last=False)[1] if full else len(self._slots)
-        for name, rows in columns.items():
-            self._field(name).put(slot, rows, order)
+        slot = self._free.pop() if self._free else self._slots.popitem(last=False)[1]
+        try:
+            block = self._block(shard, number, slot)
+            columns = {name: column_of(block, name) for name in self._choose(block.fields)}
+            self._rows.put(slot, columns, self._order.row_order(shard, number))
+        except ShardError:
+            self._free.append(slot)
+            raise
         self._slots[visit] = slot
 
-    def _field(self, name: str) -> BlockRows[Rows]:
-        if name not in self._fields:
-            self._fields[name] = self._hold(self._most_slots)
-        return self._fields[name]
-
-    def _block(self, shard: int, number: int) -> Block:
+    def _block(self, shard: int, number: int, slot: int) -> Block:
         if shard in self._lost_shards:
             raise self._lost_shards[shard]
         try:
@@ -112,7 +112,7 @@ class RowReader(Generic[Rows]):
         except ShardError as error:
             self._lost_shards[shard] = error
             raise
-        return self._source.block(shard, number)
+        return self._source.block(shard, number, partial(self._rows.room, slot))
 
     def _others(self, lost: Mask, visits: list[int]) -> IntArray:
         """For each sample its own number, or that of one that was read instead."""

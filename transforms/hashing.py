@@ -62,4 +62,4 @@ def permutation(words: tuple[int, ...], size: int) -> npt.NDArray[np.int64]:
     >>> permutation((17, 0), 6).tolist()
     [0, 5, 2, 3, 4, 1]
     """
-    return np.argsort(hash64(words, np.arange(size, dtype=np.uint64)), kind="stable")
+    return np.argsort(hash64(words, np.arange(size, dtype=np.uint64)))  # of distinct values: any kind of sort

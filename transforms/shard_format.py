@@ -27,6 +27,7 @@ from noisebeam.transforms.samples import Array, IntArray
 KEYS, WINDOWS, DOCUMENTS = "keys", "windows", "documents.json"
 NPY_HEADER = 128  # bytes: what numpy writes for any flat array
 TAR_HEADER = 512  # bytes
+ALIGNED = 64  # bytes: of which the place of every array in a shard is a multiple
 
 _MOST = 2**56  # of any number in an index: sums of a few do not overflow
 
@@ -175,6 +176,8 @@ class ShardIndex:
                 raise ValueError(f"expected integers from 0 to {_MOST}, got others")
         if any(np.dtype(dtype).kind not in "iu" for dtype in self.dtypes):
             raise ValueError(f"expected dtypes of integers, got {', '.join(self.dtypes)}")
+        if np.any(self.positions % ALIGNED):
+            raise ValueError(f"expected arrays at multiples of {ALIGNED} bytes, got others")
         if np.any(self.positions[:, :1] < TAR_HEADER + NPY_HEADER) or sum(self.samples.tolist()) != len(self.lengths):
             raise ValueError("expected blocks after their headers, and a length for each sample, got others")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -23,6 +24,14 @@ from noisebeam.transforms.shards import ShardInfo
 
 class ShardError(ValueError):
     """A shard, an index or a manifest that is missing or not as it was written; the text names it and what is wrong."""
+
+
+Room = Callable[[int], Array]
+
+
+def memory(size: int) -> Array:
+    """(size,) uint8: bytes of any value."""
+    return np.empty(size, np.uint8)
 
 
 class Block:
@@ -124,15 +133,16 @@ class ShardReader:
         """The number of blocks."""
         return len(self.index.samples)
 
-    def block(self, i: int) -> Block:
-        """Block `i`, from 0, checked against its checksum."""
+    def block(self, i: int, room: Room = memory) -> Block:
+        """Block `i`, from 0, checked against its checksum; `room` gives memory for so many bytes to read it into."""
         start, end = self.index.extent(i)
         there = max(0, os.fstat(self._file.fileno()).st_size - start)
-        data = os.pread(self._file.fileno(), max(0, min(end - start, there)), start)
-        if len(data) != end - start:
+        data = room(max(0, min(end - start, there)))
+        read = os.preadv(self._file.fileno(), [data.data], start)
+        if read != end - start:
             raise ShardError(
                 f"shard {self.path} is truncated: expected {end - start} bytes of block {i} at byte {start}, "
-                f"got {len(data)}; build or copy it again"
+                f"got {read}; build or copy it again"
             )
         checksum = crc32(data)
         if checksum != self.index.checksums[i]:
@@ -185,7 +195,7 @@ def parse_index(data: bytes, name: str) -> ShardIndex:
         raise ShardError(f"the index {name} cannot be read: {error}; build or copy it again") from error
 
 
-def parse_block(data: bytes, start: int, index: ShardIndex, block: int) -> Block:
+def parse_block(data: bytes | Array, start: int, index: ShardIndex, block: int) -> Block:
     """Block `block` from its bytes, which lie at byte `start` of the shard."""
     members = zip(
         index.names, index.dtypes, index.counts[block].tolist(), (index.positions[block] - start).tolist(), strict=True

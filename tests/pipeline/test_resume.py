@@ -41,7 +41,7 @@ def test_resuming_gives_the_very_batches_that_were_to_come(url):
 
 def test_to_resume_costs_what_a_start_costs(url, monkeypatch):
     read, block = [], ShardReader.block
-    monkeypatch.setattr(ShardReader, "block", lambda reader, i: read.append(i) or block(reader, i))
+    monkeypatch.setattr(ShardReader, "block", lambda reader, i, room: read.append(i) or block(reader, i, room))
 
     def blocks_of_first_batch(position: int) -> int:
         data = dataset(url, read_ahead=0, batch_size=128)

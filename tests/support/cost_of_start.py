@@ -10,7 +10,7 @@ from typing import Any
 
 from noisebeam.pipeline import GroupByLength, Mixture, Pack, ShardDataset
 from noisebeam.pipeline.batched import BatchedDataset
-from noisebeam.transforms.shard_reader import Block, ShardReader
+from noisebeam.transforms.shard_reader import Block, Room, ShardReader
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -38,9 +38,9 @@ def main(kind: str, url: str, position: int) -> None:
         if event == "open" and str(arguments[0]).startswith(url):
             count["indexes" if str(arguments[0]).endswith(".npz") else "others"] += 1
 
-    def block(reader: ShardReader, i: int) -> Block:
+    def block(reader: ShardReader, i: int, room: Room) -> Block:
         count["blocks"] += 1
-        return read(reader, i)
+        return read(reader, i, room)
 
     sys.addaudithook(opened)
     ShardReader.block = block  # type: ignore[method-assign]
