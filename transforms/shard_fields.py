@@ -13,11 +13,11 @@ So a reader of plain `.npy` members always finds `input_ids` and `labels` in a s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from noisebeam.transforms.samples import Array
+from noisebeam.transforms.samples import Array, Ragged
 
 LENGTHS = {
     "ids": "lengths",
@@ -40,22 +40,30 @@ _SAME_LENGTHS = {
 }
 
 
-def left_out(blocks: Sequence[Mapping[str, Array]]) -> set[str]:
-    """The arrays that need not be stored, of blocks that have all of them.
+Column = Array | Ragged  # an item a sample, or a row a sample
+
+
+def left_out(columns: Mapping[str, Column], dtypes: Mapping[str, np.dtype[np.generic]]) -> set[str]:
+    """The arrays that need not be stored, of samples that have all of these columns and store them with these dtypes.
 
     >>> n = np.array([2, 1])
     >>> ids, noised = np.array([5, 6, 7]), np.array([5, 9, 7])
-    >>> block = {"sentence_lengths": np.array([2, 1]), "ids": ids, "lengths": n,
-    ...          "input_ids": noised, "input_lengths": n, "labels": ids, "label_lengths": n}
-    >>> sorted(left_out([block]))
+    >>> columns = {"sentence_lengths": np.array([2, 1]), "ids": ids, "lengths": n,
+    ...            "input_ids": noised, "input_lengths": n, "labels": ids, "label_lengths": n}
+    >>> sorted(left_out(columns, dict.fromkeys(columns, np.dtype("u2"))))
     ['ids', 'label_lengths', 'lengths']
     """
+
+    def same(first: str, second: str) -> bool:
+        there = first in columns and second in columns and dtypes[first] == dtypes[second]
+        return there and np.array_equal(_flat(columns[first]), _flat(columns[second]))
+
     out = set()
-    if _same(blocks, "ids", "labels") and _same(blocks, "lengths", "label_lengths") and "sentence_lengths" in blocks[0]:
+    if same("lengths", "label_lengths") and "sentence_lengths" in columns and same("ids", "labels"):
         out |= {"ids", "lengths"}
-    elif _same(blocks, "input_lengths", "lengths"):
+    elif same("input_lengths", "lengths"):
         out.add("input_lengths")
-    if _same(blocks, "label_lengths", "input_lengths"):
+    if same("label_lengths", "input_lengths"):
         out.add("label_lengths")
     return out
 
@@ -85,11 +93,5 @@ def stored_lengths(field: str, arrays: Collection[str]) -> str | None:
     return next((name for name in (own, *_SAME_LENGTHS.get(own, ())) if name in arrays), None)
 
 
-def _same(blocks: Sequence[Mapping[str, Array]], first: str, second: str) -> bool:
-    return all(
-        first in block
-        and second in block
-        and block[first].dtype == block[second].dtype
-        and np.array_equal(block[first], block[second])
-        for block in blocks
-    )
+def _flat(column: Column) -> Array:
+    return column.values if isinstance(column, Ragged) else column

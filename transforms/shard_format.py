@@ -70,10 +70,10 @@ def block_key(shard: int, block: int) -> str:
     return f"{shard:06d}-{block:08d}"
 
 
-def fit(name: str, values: Array, dtype: np.dtype[np.generic]) -> Array:
-    """`values` as `dtype` in little-endian order; ValueError if one does not fit.
+def check_fit(name: str, values: Array, dtype: np.dtype[np.generic]) -> Array:
+    """`values`; ValueError if one of them does not fit `dtype`.
 
-    >>> fit("ids", np.array([70000]), np.dtype(np.uint16))
+    >>> check_fit("ids", np.array([70000]), np.dtype(np.uint16))
     Traceback (most recent call last):
     ValueError: expected ids from 0 to 65535 (uint16), got 70000; give a dtype that holds it
     """
@@ -86,7 +86,7 @@ def fit(name: str, values: Array, dtype: np.dtype[np.generic]) -> Array:
                 f"expected {name} from {bounds.min} to {bounds.max} ({dtype.name}), got {worst}; "
                 "give a dtype that holds it"
             )
-    return values.astype(dtype.newbyteorder("<"), copy=False)
+    return values
 
 
 def npy_header(values: Array) -> bytes:
@@ -105,11 +105,6 @@ def tar_header(name: str, size: int) -> bytes:
     header = tarfile.TarInfo(name)
     header.size = size
     return header.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
-
-
-def tar_padding(size: int) -> bytes:
-    """The zeros after a file of this size: up to a multiple of 512 bytes."""
-    return bytes(-size % TAR_HEADER)
 
 
 TAR_END = bytes(2 * TAR_HEADER)
@@ -137,6 +132,12 @@ class ShardIndex:
         start = int(self.positions[block, 0]) - TAR_HEADER - NPY_HEADER
         size = int(self.counts[block, -1]) * np.dtype(self.dtypes[-1]).itemsize
         return start, int(self.positions[block, -1]) + size
+
+    def arrays(self, block: int, data: bytes | Array, start: int = 0) -> dict[str, Array]:
+        """The arrays of a block by name, as views of `data`, which begins at byte `start` of the shard."""
+        counts, places = self.counts[block].tolist(), (self.positions[block] - start).tolist()
+        members = zip(self.names, self.dtypes, counts, places, strict=True)
+        return {name: np.frombuffer(data, dtype, count, at) for name, dtype, count, at in members}
 
     def to_bytes(self) -> bytes:
         """An uncompressed `.npz`, which `numpy.load` reads."""

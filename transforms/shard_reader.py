@@ -197,8 +197,4 @@ def parse_index(data: bytes, name: str) -> ShardIndex:
 
 def parse_block(data: bytes | Array, start: int, index: ShardIndex, block: int) -> Block:
     """Block `block` from its bytes, which lie at byte `start` of the shard."""
-    members = zip(
-        index.names, index.dtypes, index.counts[block].tolist(), (index.positions[block] - start).tolist(), strict=True
-    )
-    arrays = {name: np.frombuffer(data, dtype, count, at) for name, dtype, count, at in members}
-    return Block(arrays, int(index.samples[block]))
+    return Block(index.arrays(block, data, start), int(index.samples[block]))

@@ -7,7 +7,7 @@ fine: a retried or a duplicated worker puts the same bytes in the same place.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
@@ -48,24 +48,24 @@ def local_path(url: str) -> str | None:
     return str(url_to_fs(url)[1])
 
 
-def publish(url: str, *data: Buffer) -> None:
-    """Write `data`, piece after piece, to `url`, making its folders; OSError in one line if that fails.
+def publish(url: str, data: Buffer) -> None:
+    """Write `data` to `url`, making its folders; OSError in one line if that fails.
 
     Nobody ever sees a part of it. On a local file system the bytes go to a temporary name in the same folder, to the
     disk, and then take the name in one step. An object store shows an object when its upload is complete.
     """
     with _telling(f"cannot write {url}", _AGAIN):
-        _write(url, *data)
+        _write(url, data)
 
 
-def _write(url: str, *data: Buffer) -> None:
+def _write(url: str, data: Buffer) -> None:
     fs, path = url_to_fs(url)
     if is_local(fs):
         _replace(path, data)
     else:
         if not _protocols(fs) & _OBJECT_STORES:
             fs.makedirs(fs._parent(path), exist_ok=True)
-        fs.pipe_file(path, b"".join(data), **(_WHOLE if _protocols(fs) & {"s3", "s3a"} else {}))
+        fs.pipe_file(path, bytes(data), **(_WHOLE if _protocols(fs) & {"s3", "s3a"} else {}))
 
 
 def read_bytes(url: str, most: int | None = None) -> bytes:
@@ -150,13 +150,13 @@ def _protocols(fs: Any) -> set[str]:
     return {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
 
 
-def _replace(path: str, data: Iterable[Buffer]) -> None:
+def _replace(path: str, data: Buffer) -> None:
     folder, name = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
     temporary = os.path.join(folder, f".{name}.{uuid4().hex}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.writelines(data)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

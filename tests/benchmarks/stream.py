@@ -51,10 +51,10 @@ from noisebeam.pipeline.collate import collate
 from noisebeam.pipeline.dataset import ShardDataset
 from noisebeam.transforms.manifest import Manifest, write_manifest
 from noisebeam.transforms.noise import apply_recipe, load_recipe
-from noisebeam.transforms.sample_table import SampleTable
+from noisebeam.transforms.sample_table import RowList, SampleTable
 from noisebeam.transforms.samples import Ragged, flat_batch
 from noisebeam.transforms.shard_format import field_dtypes
-from noisebeam.transforms.shards import ShardInfo, samples_per_block, shard_of, write_shard
+from noisebeam.transforms.shards import Shard, build_shard, publish_shard, samples_per_block, shard_of
 from noisebeam.transforms.vocabulary import Vocabulary
 
 TOKENS = 512
@@ -81,10 +81,10 @@ def make_rows(count: int) -> list[Row]:
 
 def write_noisebeam(folder: Path, rows: list[Row]) -> None:
     """One shard for each 25,000 samples."""
-    keys = _keys(len(rows))
+    keys, fields = _keys(len(rows)), {name: RowList([row[name] for row in rows]) for name in rows[0]}
 
     def table(chosen: list[int]) -> SampleTable:
-        columns = {name: Ragged.of([rows[i][name] for i in chosen]) for name in rows[0]}
+        columns = {name: values.take(np.array(chosen)) for name, values in fields.items()}
         windows, copies = np.zeros(len(chosen), np.int64), np.ones(len(chosen), np.int64)
         return SampleTable(keys[chosen], windows, list(map(str, chosen)), columns, copies)
 
@@ -97,12 +97,13 @@ def write_shards(folder: Path, keys: npt.NDArray[np.uint64], table: Callable[[li
     dtypes, block = field_dtypes(VOCABULARY.size, TOKENS, False), samples_per_block(TOKENS)
     at = shard_of(keys, 0, count)
 
-    def write(shard: int) -> ShardInfo:
+    def build(shard: int) -> Shard:
         settings = {"index": shard, "count": count, "seed": 0, "dtypes": dtypes, "samples_per_member": block}
-        return write_shard(str(folder), table(np.flatnonzero(at == shard).tolist()), **settings)
+        return build_shard(table(np.flatnonzero(at == shard).tolist()), **settings)
 
-    with ThreadPoolExecutor(1) as pool:
-        infos = tuple(pool.map(write, range(count)))
+    with ThreadPoolExecutor(1) as pool:  # writes a shard while the next one is made
+        written = [pool.submit(publish_shard, str(folder), build(shard)) for shard in range(count)]
+    infos = tuple(shard.result() for shard in written)
     names = {name: dtype.name for name, dtype in dtypes.items()}
     common: dict[str, Any] = {"seed": 0, "settings": {}, "tokenizer": {}, "vocabulary": VOCABULARY.to_json()}
     baked = "ids" not in table([0]).fields

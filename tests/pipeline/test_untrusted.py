@@ -23,7 +23,7 @@ from noisebeam.pipeline.cli import main
 from noisebeam.pipeline.verify import verify
 from noisebeam.transforms.manifest import ManifestError, read_manifest
 from noisebeam.transforms.noise import load_recipe
-from noisebeam.transforms.shard_format import TAR_END, TAR_HEADER, ShardIndex, tar_header, tar_padding
+from noisebeam.transforms.shard_format import TAR_END, TAR_HEADER, ShardIndex, tar_header
 from noisebeam.transforms.shard_reader import ShardError
 from noisebeam.transforms.yaml_text import load_yaml
 
@@ -290,7 +290,7 @@ def test_a_tar_is_never_unpacked(folder: str, kind: bytes, tmp_path: Path) -> No
 def test_a_member_outside_the_folder_is_a_difference(folder: str) -> None:
     info = read_manifest(folder).shards[0]
     shard = Path(folder, info.name).read_bytes().removesuffix(TAR_END)
-    replaced(folder, shard=shard + tar_header("../../../etc/evil", 1) + b"x" + tar_padding(1) + TAR_END)
+    replaced(folder, shard=shard + tar_header("../../../etc/evil", 1) + b"x" + bytes(511) + TAR_END)
     (difference,) = [text for text in verify(folder) if "evil" in text]
     assert "member ../../../etc/evil: 1 bytes at byte" in difference
 

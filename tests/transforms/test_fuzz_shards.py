@@ -57,7 +57,7 @@ def test_a_damaged_shard_is_a_shard_error(shard: Shard, examples: int, tmp_path:
         with suppress(ShardError):
             read_all(tmp_path / "a.tar", shard.index)
 
-    fuzz(check, examples, damaged(shard.tar))
+    fuzz(check, examples, damaged(bytes(shard.tar)))
 
 
 def manifest_of(shard: Shard) -> str:

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from noisebeam.transforms.resume import Begun, find_begun, record_shard
@@ -8,7 +9,10 @@ from noisebeam.transforms.storage import join, list_names, publish, read_bytes, 
 
 
 def write(url: str, index: int) -> ShardInfo:
-    samples = [Sample(key, f"doc {key}", 0, {"ids": [1, 2, key], "sentence_lengths": [3]}) for key in (3, 4)]
+    samples = [
+        Sample(key, f"doc {key}", 0, {"ids": np.array([1, 2, key]), "sentence_lengths": np.array([3])})
+        for key in (3, 4)
+    ]
     dtypes = field_dtypes(100, 64, labels_masked=False)
     info = write_shard(url, samples, index=index, count=8, seed=17, dtypes=dtypes)
     record_shard(url, "this", info)

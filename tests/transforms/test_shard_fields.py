@@ -74,13 +74,14 @@ def test_the_clean_ids_are_counted_though_the_labels_hold_them():
 
 
 def test_clean_shards_have_all_of_their_arrays():
-    assert left_out([{"ids": np.array([1]), "lengths": np.array([1]), "sentence_lengths": np.array([1])}]) == set()
+    columns = dict.fromkeys(("ids", "lengths", "sentence_lengths"), np.array([1]))
+    assert left_out(columns, DTYPES) == set()
 
 
 def test_other_dtypes_are_other_arrays():
-    ids, n = np.array([1], np.uint16), np.array([1])
-    block = {"ids": ids, "labels": ids.astype(np.int16), "lengths": n, "label_lengths": n, "sentence_lengths": n}
-    assert left_out([block]) == set()
+    columns = dict.fromkeys(("ids", "labels", "lengths", "label_lengths", "sentence_lengths"), np.array([1]))
+    assert left_out(columns, DTYPES) == {"ids", "lengths"}
+    assert left_out(columns, {**DTYPES, "labels": np.dtype(np.int16)}) == set()
 
 
 def test_lengths_are_found_where_they_are_stored():

@@ -101,7 +101,7 @@ def test_a_truncated_shard_is_named_when_it_is_opened(path, shard):
 
 
 def test_a_shard_of_another_size_is_named(path, shard):
-    path.write_bytes(shard.tar + bytes(512))
+    path.write_bytes(bytes(shard.tar) + bytes(512))
     with pytest.raises(ShardError, match="has another size: expected"):
         ShardReader(path, shard.index, shard.info)
 

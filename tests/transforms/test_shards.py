@@ -60,6 +60,13 @@ def test_the_bytes_do_not_depend_on_the_dtypes_that_arrive():
     assert build_shard(small, **SETTINGS) == build_shard(samples, **SETTINGS)
 
 
+@pytest.mark.parametrize("change", [lambda v: v.astype(">i4"), lambda v: np.repeat(v, 2)[::2]])
+def test_the_bytes_do_not_depend_on_how_values_lie_in_memory(change):
+    samples = make_samples(20)
+    others = [replace(s, fields={name: change(v) for name, v in s.fields.items()}) for s in samples]
+    assert build_shard(others, **SETTINGS) == build_shard(samples, **SETTINGS)
+
+
 def test_golden_bytes():
     ids = np.array([0, 7, 8, 2])
     samples = [Sample(key, f"d{key}", 0, {"ids": ids, "sentence_lengths": np.array([1, 1])}) for key in range(5)]
