@@ -218,8 +218,9 @@ class BatchedDataset(IterableDataset[Batch]):
         if progress.position == 0 and next(plan.batches(0), None) is None:
             self._no_batch()
         batches = islice(self._watched(plan.batches(progress.position)), progress.skip, None, progress.workers)
-        for chunk in _chunks(batches, self.chunk * self.world_size):
-            shares = [batch.share(*self.settings.here()) for batch in chunk]
+        rank, world_size = self.settings.here()
+        for chunk in _chunks(batches, self.chunk * world_size):
+            shares = [batch.share(rank, world_size) for batch in chunk]
             most = self._most(epoch, [batch.start for batch in chunk], [len(rows.values) for rows in shares])
             fields = samples.fields(np.concatenate([rows.values for rows in shares]), most)
             yield _Chunk([batch.end for batch in chunk], shares, fields)
