@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from noisebeam.transforms.samples import Array, IntArray, Mask, Ragged, offsets_of, within
+from noisebeam.transforms.samples import Array, IntArray, LazyRagged, Mask, Ragged, within
 from noisebeam.transforms.shard_format import ALIGNED
 from noisebeam.transforms.shard_reader import ShardError
 
 _LARGE = 2**23  # bytes
 
 
-class RowMatrix(Ragged):
+class RowMatrix(LazyRagged):
     """Rows as a matrix, of which row i is `matrix[i, : lengths[i]]`; made flat when `values` are asked for.
 
     >>> rows = RowMatrix(np.array([[5, 6, 0], [7, 8, 9]]), np.array([2, 1]))
@@ -30,23 +29,8 @@ class RowMatrix(Ragged):
     """
 
     def __init__(self, matrix: Array, lengths: IntArray) -> None:
+        super().__init__(lengths)
         self.matrix = matrix
-        self._lengths = lengths
-
-    @cached_property
-    def values(self) -> Array:
-        """(total,): the rows end to end."""
-        return self.matrix[within(self._lengths, self.matrix.shape[1])]
-
-    @cached_property
-    def offsets(self) -> IntArray:
-        """(rows + 1,): where each row begins in `values`, and the end."""
-        return offsets_of(self._lengths)
-
-    @property
-    def lengths(self) -> IntArray:
-        """(rows,): the lengths of the rows."""
-        return self._lengths
 
     def rows(self) -> list[Array]:
         """All rows, as views."""
@@ -63,6 +47,26 @@ class RowMatrix(Ragged):
         padded = self.matrix[:, : mask.shape[1]].astype(np.int64)
         padded[~mask] = fill
         return padded
+
+    def _joined(self) -> Array:
+        return self.matrix[within(self._lengths, self.matrix.shape[1])]
+
+
+def matrix_of(rows: Ragged) -> Array:
+    """(rows, longest): a row each, and anything behind the end of a shorter one.
+
+    >>> matrix_of(Ragged.of([np.array([5, 6]), np.array([7])])).tolist()
+    [[5, 6], [7, 0]]
+    """
+    if isinstance(rows, RowMatrix):
+        return rows.matrix
+    longest = max(1, int(rows.lengths.max(initial=0)))
+    return _stretches(np.append(rows.values, np.zeros(longest, rows.values.dtype)), longest)[rows.offsets[:-1]]
+
+
+def _stretches(values: Array, length: int) -> Array:
+    """(places, length): every stretch of so many values; nothing is copied."""
+    return sliding_window_view(values, max(1, length))
 
 
 Rows = TypeVar("Rows")
@@ -135,8 +139,8 @@ class RowTable(BlockRows[RowMatrix]):
 
     def _take(self, name: str, slots: IntArray, starts: IntArray, lengths: IntArray) -> RowMatrix:
         values = self._memory.reshape(-1).view(self._dtypes[name])
-        windows = sliding_window_view(values, max(1, int(lengths.max(initial=0))))
-        return RowMatrix(windows[starts + slots * (self._memory.shape[1] // values.itemsize)], lengths)
+        at = starts + slots * (self._memory.shape[1] // values.itemsize)
+        return RowMatrix(_stretches(values, int(lengths.max(initial=0)))[at], lengths)
 
 
 class RowViews(BlockRows[list[Array]]):

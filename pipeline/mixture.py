@@ -7,16 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from noisebeam.pipeline.batched import BatchedDataset, Epoch
 from noisebeam.pipeline.dataset import ShardDataset
 from noisebeam.pipeline.dealing import Deal, shares
-from noisebeam.pipeline.gather import RowMatrix
+from noisebeam.pipeline.gather import RowMatrix, matrix_of
 from noisebeam.pipeline.settings import check_number
 from noisebeam.pipeline.skipped import SkippedCount
 from noisebeam.pipeline.source import RecentlyUsed
-from noisebeam.transforms.samples import Array, IntArray, Ragged
+from noisebeam.transforms.samples import IntArray, Ragged
 
 
 class Mixture(BatchedDataset):
@@ -132,7 +131,7 @@ class MixedEpoch:
 
 def _merged(parts: Sequence[tuple[IntArray, Ragged]], count: int) -> RowMatrix:
     """`count` rows: those of each part at the places that stand with it."""
-    matrices = [_matrix(rows) for _, rows in parts]
+    matrices = [matrix_of(rows) for _, rows in parts]
     width = max(matrix.shape[1] for matrix in matrices)
     merged = np.empty((count, width), np.result_type(*matrices))
     lengths = np.empty(count, np.int64)
@@ -140,15 +139,6 @@ def _merged(parts: Sequence[tuple[IntArray, Ragged]], count: int) -> RowMatrix:
         merged[:, : matrix.shape[1]][here] = matrix
         lengths[here] = rows.lengths
     return RowMatrix(merged, lengths)
-
-
-def _matrix(rows: Ragged) -> Array:
-    """(rows, longest): a row each, and anything behind the end of a shorter one."""
-    if isinstance(rows, RowMatrix):
-        return rows.matrix
-    longest = max(1, int(rows.lengths.max(initial=0)))
-    values = np.concatenate([rows.values, np.zeros(longest, rows.values.dtype)])
-    return sliding_window_view(values, longest)[rows.offsets[:-1]]
 
 
 def _counts(

@@ -10,16 +10,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
 from noisebeam.transforms.hashing import UInts
-from noisebeam.transforms.samples import Array, IntArray, Ragged, Sample, offsets_of
+from noisebeam.transforms.samples import Array, IntArray, LazyRagged, Ragged, Sample, offsets_of
 from noisebeam.transforms.shard_fields import LENGTHS
 
 
-class RowList(Ragged):
+class RowList(LazyRagged):
     """Rows that stay where they are until `values` are asked for.
 
     >>> rows = RowList([np.array([5, 6]), np.array([7])]).take(np.array([1, 0]))
@@ -29,30 +28,18 @@ class RowList(Ragged):
 
     def __init__(self, rows: Sequence[Array] | Array, lengths: IntArray | None = None) -> None:
         self._rows = rows if isinstance(rows, np.ndarray) else np.fromiter(rows, object, len(rows))
-        self._lengths = np.fromiter(map(len, rows), np.int64, len(rows)) if lengths is None else lengths
+        super().__init__(np.fromiter(map(len, rows), np.int64, len(rows)) if lengths is None else lengths)
 
-    @cached_property
-    def values(self) -> Array:
-        """(total,): the rows end to end."""
+    def take(self, rows: IntArray) -> RowList:
+        """These rows, in this order, where they are."""
+        return RowList(self._rows[rows], self._lengths[rows])
+
+    def _joined(self) -> Array:
         rows = self._rows.tolist()
         if len(dtypes := {row.dtype for row in rows}) == 1:
             with suppress(TypeError):  # a row does not lie in one piece
                 return np.frombuffer(b"".join(rows), dtypes.pop())  # in two thirds of the time of numpy.concatenate
         return Ragged.of(rows).values
-
-    @cached_property
-    def offsets(self) -> IntArray:
-        """(rows + 1,): where each row begins in `values`, and the end."""
-        return offsets_of(self._lengths)
-
-    @property
-    def lengths(self) -> IntArray:
-        """(rows,): the lengths of the rows."""
-        return self._lengths
-
-    def take(self, rows: IntArray) -> RowList:
-        """These rows, in this order, where they are."""
-        return RowList(self._rows[rows], self._lengths[rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,8 +7,10 @@ treats all of them in a handful of numpy calls, without padding and without a Py
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -94,6 +96,32 @@ class Ragged:
         padded = np.full(mask.shape, fill, dtype=np.int64)
         padded[mask] = self.values
         return padded
+
+
+class LazyRagged(Ragged):
+    """Rows of known lengths, whose `values` are put end to end when they are asked for."""
+
+    def __init__(self, lengths: IntArray) -> None:
+        self._lengths = lengths
+
+    @cached_property
+    def values(self) -> Array:
+        """(total,): the rows end to end."""
+        return self._joined()
+
+    @cached_property
+    def offsets(self) -> IntArray:
+        """(rows + 1,): where each row begins in `values`, and the end."""
+        return offsets_of(self._lengths)
+
+    @property
+    def lengths(self) -> IntArray:
+        """(rows,): the lengths of the rows."""
+        return self._lengths
+
+    @abstractmethod
+    def _joined(self) -> Array:
+        """The rows end to end."""
 
 
 def offsets_of(lengths: Array) -> IntArray:
