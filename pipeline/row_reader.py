@@ -17,6 +17,8 @@ from noisebeam.pipeline.source import ShardSource, column_of
 from noisebeam.transforms.samples import IntArray, Mask
 from noisebeam.transforms.shard_reader import Block, ShardError
 
+_SMALL = 2**27  # bytes
+
 _log = logging.getLogger(__name__)
 
 Choose = Callable[[tuple[str, ...]], Iterable[str]]  # the fields to read, of those that the shards have
@@ -45,7 +47,8 @@ class RowReader(Generic[Rows]):
         self._skip = skip
         self._slots: OrderedDict[int, int] = OrderedDict()  # by visit; first the one unused for longest
         # Neighbouring streams share a block, at different times: those of a small data set stay until both are done.
-        slots = order.blocks if order.blocks <= 2 * order.streams else order.streams + 8
+        small = sum(shard.bytes for shard in source.manifest.shards) <= _SMALL
+        slots = order.blocks if small else order.streams + 8
         self._rows = hold(slots)
         self._free = list(reversed(range(slots)))
         self._lost_shards: dict[int, ShardError] = {}

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 
+from noisebeam.pipeline import row_reader
 from noisebeam.pipeline.gather import RowTable, RowViews
 from noisebeam.pipeline.order import EpochOrder
 from noisebeam.pipeline.row_reader import RowReader
 from noisebeam.pipeline.source import ShardSource
 from noisebeam.transforms.manifest import read_manifest
-from noisebeam.transforms.shard_reader import ShardError
+from noisebeam.transforms.shard_reader import ShardError, ShardReader
 
 SAMPLES = 150
 NAMES = ("keys", "ids", "sentence_lengths")
@@ -45,9 +46,11 @@ def test_columns_are_those_of_the_samples_one_by_one(source, order, positions):
             np.testing.assert_array_equal(views[name][at], sample.fields[name])
 
 
+@pytest.mark.parametrize("small", [0, 2**27])
 @pytest.mark.parametrize("hold", [RowTable, RowViews])
-def test_a_reader_that_went_through_an_epoch_in_small_steps_reads_as_a_new_one(source, order, hold):
-    """More blocks than are kept, in use one after the other."""
+def test_a_reader_that_went_through_an_epoch_in_small_steps_reads_as_a_new_one(source, order, hold, small, monkeypatch):
+    """More blocks than are kept where the data set is large, in use one after the other."""
+    monkeypatch.setattr(row_reader, "_SMALL", small)
     order.streams = 1
     reader = RowReader(source, order, lambda fields: NAMES, hold)
     for first in range(0, SAMPLES, 5):
@@ -56,6 +59,19 @@ def test_a_reader_that_went_through_an_epoch_in_small_steps_reads_as_a_new_one(s
         for name in NAMES:
             rows, others = (list(each[name].rows() if hold is RowTable else each[name]) for each in (read, new))
             assert [row.tolist() for row in rows] == [row.tolist() for row in others]
+
+
+@pytest.mark.parametrize(("small", "again"), [(0, True), (2**27, False)])
+def test_of_a_small_data_set_each_block_is_read_once(source, order, small, again, monkeypatch):
+    read, block = [], ShardReader.block
+    monkeypatch.setattr(ShardReader, "block", lambda *arguments: read.append(arguments[:2]) or block(*arguments))
+    monkeypatch.setattr(row_reader, "_SMALL", small)
+    order.streams = 3
+    reader = RowReader(source, order, lambda fields: NAMES, RowTable)
+    for first in range(0, SAMPLES, 3):
+        reader.columns(np.arange(first, first + 3))
+    assert len(set(read)) == order.blocks > 3 + 8
+    assert (len(read) > order.blocks) is again
 
 
 def test_the_choice_is_among_the_fields_of_the_shards(source, order):
