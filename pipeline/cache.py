@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from fsspec.core import url_to_fs
 
-from noisebeam.pipeline.answer import answer
+from noisebeam.transforms.answer import answer
 from noisebeam.transforms.errors import one_line
 from noisebeam.transforms.shard_reader import ShardError
 from noisebeam.transforms.shards import ShardInfo

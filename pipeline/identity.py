@@ -13,6 +13,7 @@ from noisebeam.pipeline.options import BuildOptions
 from noisebeam.transforms.beam import ReadDocuments
 from noisebeam.transforms.files import for_each
 from noisebeam.transforms.manifest import Manifest
+from noisebeam.transforms.storage import answered
 
 _PACKAGES = ("noisebeam", "numpy", "py3langid", "sentencex", "stanza", "tokenizers")
 _NO_MATTER = ("output", "overwrite", "max_bad_fraction")
@@ -43,4 +44,4 @@ def _version(package: str) -> str | None:
 
 def _state(url: str) -> str:
     fs, path = url_to_fs(url)
-    return str(fs.ukey(path))
+    return str(answered(fs, lambda: fs.ukey(path)))

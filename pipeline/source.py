@@ -13,8 +13,8 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from noisebeam.pipeline.answer import later
 from noisebeam.pipeline.cache import ShardCache
+from noisebeam.transforms.answer import later
 from noisebeam.transforms.manifest import Manifest
 from noisebeam.transforms.samples import Array, Ragged, Sample, offsets_of
 from noisebeam.transforms.shard_format import ShardIndex

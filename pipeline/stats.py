@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from fsspec.core import url_to_fs
@@ -25,7 +26,7 @@ from noisebeam.transforms.samples import Array, IntArray, Ragged
 from noisebeam.transforms.shard_format import ShardIndex
 from noisebeam.transforms.shard_reader import Block, ShardError, parse_block
 from noisebeam.transforms.shards import ShardInfo
-from noisebeam.transforms.storage import join
+from noisebeam.transforms.storage import answered, join
 from noisebeam.transforms.vocabulary import Vocabulary
 from noisebeam.transforms.yaml_text import load_yaml
 
@@ -188,7 +189,7 @@ def _blocks(url: str, info: ShardInfo, index: ShardIndex) -> Iterator[Block]:
     for number in evenly(len(index.samples), _BLOCKS):
         start, end = index.extent(number)
         try:
-            data = bytes(fs.cat_file(path, start=start, end=end))
+            data = bytes(answered(fs, partial(fs.cat_file, path, start=start, end=end)))
         except FileNotFoundError as error:
             raise ShardError(f"shard {join(url, info.name)} is missing; build or copy it again") from error
         if crc32(data) != index.checksums[number]:

@@ -8,6 +8,7 @@ the `OSError` they are, so that a runner tries again.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from typing import Any, TypeVar
 
 from fsspec.core import url_to_fs
 
+from noisebeam.transforms.answer import answer, patience
 from noisebeam.transforms.compression import DECOMPRESSORS
 from noisebeam.transforms.errors import one_line
-from noisebeam.transforms.storage import is_local
+from noisebeam.transforms.storage import answered, is_local
 
 T = TypeVar("T")
 
@@ -56,7 +58,8 @@ def expand_inputs(patterns: Sequence[str]) -> list[str]:
 def _expand(pattern: str) -> list[str]:
     try:
         file_system, path = url_to_fs(pattern)
-        names = [path] if file_system.isfile(path) else _matching_files(file_system, path)
+        is_file = answered(file_system, lambda: file_system.isfile(path))
+        names = [path] if is_file else _matching_files(file_system, path)
     except Exception as error:  # file systems raise errors of their own kinds
         raise InputError(f"input: cannot open {pattern!r}: {one_line(error)}") from error
     if not names and file_system.isdir(path):
@@ -96,7 +99,7 @@ def split_file(url: str, part_bytes: int) -> list[FilePart]:
 def file_size(url: str) -> int:
     """The bytes of a file as it lies; 0 where its store does not tell."""
     file_system, path = url_to_fs(url)
-    return int(file_system.size(path) or 0)
+    return int(answered(file_system, lambda: file_system.size(path)) or 0)
 
 
 def _is_stream(url: str) -> bool:
@@ -135,9 +138,8 @@ def read_range(url: str, start: int, end: int) -> bytes:
 
 
 def _read_raw_blocks(url: str, start: int) -> Iterator[bytes]:
-    file_system, path = url_to_fs(url)
     try:
-        with file_system.open(path, "rb", block_size=0 if _is_stream(url) else _READ_AHEAD_BYTES) as file:
+        with open_file(url, block_size=0 if _is_stream(url) else _READ_AHEAD_BYTES) as file:
             if start:
                 file.seek(start)
             while block := file.read(_BLOCK_BYTES):
@@ -146,3 +148,50 @@ def _read_raw_blocks(url: str, start: int) -> Iterator[bytes]:
         raise
     except Exception as error:  # each store raises errors of its own kind
         raise OSError(f"cannot read {url}: {one_line(error)}") from error
+
+
+def open_file(url: str, **settings: Any) -> Any:
+    """A file to read from, opened with fsspec's `settings`.
+
+    TimeoutError, here and in each read, if its store does not answer in a minute.
+    """
+    file_system, path = url_to_fs(url, **_request_settings(url))
+    if is_local(file_system):
+        return file_system.open(path, "rb")
+    return _Answering(file_system, answer(lambda: file_system.open(path, "rb", **settings), patience()))
+
+
+def _request_settings(url: str) -> dict[str, Any]:
+    if not _is_stream(url):
+        return {}
+    from aiohttp import ClientTimeout
+
+    return {"timeout": ClientTimeout(total=None)}  # the default is five minutes for a file, from its opening to its end
+
+
+class _Answering(io.RawIOBase):
+    """A file of a store that may fall silent."""
+
+    def __init__(self, file_system: Any, file: Any) -> None:
+        self._file_system = file_system  # that of an archive closes its files when it is not held
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        return bytes(answer(lambda: self._file.read(size), patience()))
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()

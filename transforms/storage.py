@@ -7,14 +7,17 @@ fine: a retried or a duplicated worker puts the same bytes in the same place.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from fsspec.core import url_to_fs
 
+from noisebeam.transforms.answer import answer, patience
 from noisebeam.transforms.errors import one_line
+
+T = TypeVar("T")
 
 Buffer = bytes | memoryview
 
@@ -52,7 +55,8 @@ def publish(url: str, data: Buffer) -> None:
     """Write `data` to `url`, making its folders; OSError in one line if that fails.
 
     Nobody ever sees a part of it. On a local file system the bytes go to a temporary name in the same folder, to the
-    disk, and then take the name in one step. An object store shows an object when its upload is complete.
+    disk, and then take the name in one step. An object store shows an object when its upload is complete; one that
+    does not answer in a minute, and a second for each megabyte, has failed.
     """
     with _telling(f"cannot write {url}", _AGAIN):
         _write(url, data)
@@ -63,9 +67,13 @@ def _write(url: str, data: Buffer) -> None:
     if is_local(fs):
         _replace(path, data)
     else:
-        if not _protocols(fs) & _OBJECT_STORES:
-            fs.makedirs(fs._parent(path), exist_ok=True)
-        fs.pipe_file(path, bytes(data), **(_WHOLE if _protocols(fs) & {"s3", "s3a"} else {}))
+        answer(lambda: _put(fs, path, bytes(data)), patience(len(data)))
+
+
+def _put(fs: Any, path: str, data: bytes) -> None:
+    if not _protocols(fs) & _OBJECT_STORES:
+        fs.makedirs(fs._parent(path), exist_ok=True)
+    fs.pipe_file(path, data, **(_WHOLE if _protocols(fs) & {"s3", "s3a"} else {}))
 
 
 def read_bytes(url: str, most: int | None = None) -> bytes:
@@ -74,21 +82,21 @@ def read_bytes(url: str, most: int | None = None) -> bytes:
         raise TooLargeError(f"expected {most:,} bytes at most, got {found:,}")
     with _telling(f"cannot read {url}"):
         fs, path = _fresh(url)
-        return bytes(fs.cat_file(path))
+        return bytes(answered(fs, lambda: fs.cat_file(path)))
 
 
 def size(url: str) -> int:
     """The bytes of a file; FileNotFoundError if there is none."""
     with _telling(f"cannot read {url}"):
         fs, path = _fresh(url)
-        return int(fs.size(path) or 0)
+        return int(answered(fs, lambda: fs.size(path)) or 0)
 
 
 def exists(url: str) -> bool:
     """Whether there is a file or folder at `url`."""
     with _telling(f"cannot read {url}"):
         fs, path = _fresh(url)
-        return bool(fs.exists(path))
+        return bool(answered(fs, lambda: fs.exists(path)))
 
 
 def list_names(url: str) -> list[str]:
@@ -96,7 +104,7 @@ def list_names(url: str) -> list[str]:
     try:
         with _telling(f"cannot read {url}"):
             fs, path = _fresh(url)
-            entries = fs.ls(path, detail=True)
+            entries = answered(fs, lambda: fs.ls(path, detail=True))
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries if entry["type"] == "file")
@@ -106,7 +114,7 @@ def remove(url: str) -> None:
     """Remove a file; fine if it is not there."""
     with _telling(f"cannot remove {url}", _AGAIN), suppress(FileNotFoundError):
         fs, path = url_to_fs(url)
-        fs.rm_file(path)
+        answered(fs, lambda: fs.rm_file(path))
 
 
 def check_writable(url: str) -> None:
@@ -138,7 +146,12 @@ def _fresh(url: str) -> tuple[Any, str]:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return one_line(error) or type(error).__name__
+    return one_line(error)
+
+
+def answered(fs: Any, ask: Callable[[], T]) -> T:
+    """What `ask` gives that asks this file system; TimeoutError if it is elsewhere and does not answer in a minute."""
+    return ask() if is_local(fs) else answer(ask, patience())
 
 
 def is_local(fs: Any) -> bool:

@@ -8,11 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from faults import FaultProxy, seeded, served
+from faults import FaultProxy, QuietHandler, seeded, served
 
 pytestmark = pytest.mark.slow
 
@@ -31,11 +31,6 @@ print(found.hexdigest())
 """
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def folder(make_set: Callable[..., str], tmp_path: Path) -> Path:
     return Path(make_set(str(tmp_path / "set"), 300, num_shards=12))
@@ -43,7 +38,7 @@ def folder(make_set: Callable[..., str], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def proxy(folder: Path) -> Iterator[FaultProxy]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder)))
     with served(server), served(found := FaultProxy(server.server_port, seeded(0, ("503", "cut", "slow")))):
         yield found
 

@@ -7,11 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from functools import partial
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from faults import Cut, FaultProxy, served
+from faults import Cut, FaultProxy, QuietHandler, served
 from marked_builds import checksums
 from object_store import s3_server, s3_settings
 
@@ -161,6 +164,66 @@ def test_a_lost_network(flags: list[str], network: Cut, tmp_path: Path, capsys: 
     for name in ("undisturbed", "out"):
         fs.get(f"corpora/{name}", str(tmp_path / name), recursive=True)
     assert checksums(tmp_path / "out") == checksums(tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "lost_at", ["HEAD %2A.jsonl", "GET few.jsonl", "PUT shard-00001-of-00003.tar", "PUT manifest.json"]
+)
+def test_a_silent_network(
+    lost_at: str,
+    flags: list[str],
+    network: Cut,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import s3fs
+
+    assert main([*flags, "--output", "s3://corpora/undisturbed"]) == 0
+    assert lost_at in network.passed, network.passed
+    network.silent_from = lost_at
+    monkeypatch.setattr("noisebeam.transforms.answer.PATIENCE", 4)
+    began = time.monotonic()
+    assert main([*flags, "--output", "s3://corpora/out"]) == 2
+    assert time.monotonic() - began < 20
+    told = capsys.readouterr().err
+    assert re.fullmatch(r"noisebeam: (input: )?cannot \S+ '?s3://corpora/\S+ no answer in 4 seconds.*\n", told), told
+    network.after(None)
+    fs = s3fs.S3FileSystem(skip_instance_cache=True, use_listings_cache=False)
+    assert not fs.exists("corpora/out/manifest.json")
+    assert main([*flags, "--output", "s3://corpora/out"]) == 0
+    for name in ("undisturbed", "out"):
+        fs.get(f"corpora/{name}", str(tmp_path / name), recursive=True)
+    assert checksums(tmp_path / "out") == checksums(tmp_path / "undisturbed")
+
+
+@pytest.fixture
+def half_served(flags: list[str]) -> Iterator[FaultProxy]:
+    """A web server of the corpus, from which the settings now read; what it does may be changed."""
+    folder, name = os.path.split(flags[3])
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=folder))
+    with served(server), served(proxy := FaultProxy(server.server_port, lambda *_: "none")):
+        flags[3] = f"{proxy.url}/{name}"
+        yield proxy
+
+
+@pytest.mark.slow
+def test_a_web_server_that_falls_silent_within_a_file(
+    flags: list[str],
+    half_served: FaultProxy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    expected = undisturbed(flags, tmp_path)
+    half_served.schedule = lambda method, name, _: "stalled" if method == "GET" else "none"
+    monkeypatch.setattr("noisebeam.transforms.answer.PATIENCE", 3)
+    assert main([*flags, "--output", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == f"noisebeam: cannot read {flags[3]}: no answer in 3 seconds\n"
+    half_served.schedule = lambda *_: "none"
+    assert main([*flags, "--output", str(tmp_path / "out")]) == 0
+    assert checksums(tmp_path / "out") == expected
 
 
 @pytest.mark.slow

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from faults import FAULTS, FaultProxy, Schedule, seeded, served
+from faults import FAULTS, FaultProxy, QuietHandler, Schedule, seeded, served
 from object_store import s3_server, s3_settings
 from sets import equal
 from torch.utils.data import DataLoader
@@ -29,17 +29,12 @@ SHARDS = 6
 Serve = Callable[[str, Schedule], tuple[str, FaultProxy]]  # a folder, behind a proxy: its URL
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def over_http() -> Iterator[Serve]:
     with ExitStack() as stack:
 
         def serve(folder: str, schedule: Schedule) -> tuple[str, FaultProxy]:
-            server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder))
+            server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=folder))
             proxy = FaultProxy(server.server_port, schedule)
             stack.enter_context(served(server))
             stack.enter_context(served(proxy))

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 FAULTS = ("500", "503", "slow", "cut", "reset", "short")
 
@@ -35,16 +35,19 @@ class Cut:
     """A schedule that loses the network after some requests, for good: no answer comes any more."""
 
     def __init__(self) -> None:
+        self.silent_from: str | None = None  # method and file name; from then on connections stay, and nothing comes
         self.left: int | None = None  # requests that still pass; None: all
         self.passed: list[str] = []  # method and file name of each
 
     def after(self, requests: int | None) -> None:
         """Let so many more requests pass."""
-        self.left, self.passed = requests, []
+        self.left, self.passed, self.silent_from = requests, [], None
 
     def __call__(self, method: str, name: str, _: int) -> str:
+        if f"{method} {name}" == self.silent_from:
+            self.left = 0
         if self.left == 0:
-            return "gone"
+            return "silent" if self.silent_from else "gone"
         self.left = None if self.left is None else self.left - 1
         self.passed.append(f"{method} {name}")
         return "none"
@@ -86,18 +89,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         name = self.path.split("?")[0].rsplit("/", 1)[-1]
+        fault = self.server.next_fault(self.command, name)
+        if fault == "silent":
+            time.sleep(600)
         if "Expect" in self.headers:
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        fault = self.server.next_fault(self.command, name)
         if fault == "gone":
             self.close_connection = True
             return
         if fault in ("500", "503"):
             self.send_error(int(fault))
-            return
-        if fault == "silent":
-            time.sleep(30)
             return
         time.sleep(0.1 if fault == "slow" else 0)
         status, headers, body = self._upstream(sent)
@@ -109,7 +111,9 @@ class _Handler(BaseHTTPRequestHandler):
         size = next((value for key, value in headers if key.lower() == "content-length"), str(len(body)))
         self.send_header("Content-Length", str(len(half)) if fault == "short" and body else size)
         self.end_headers()
-        self.wfile.write(half if fault in ("cut", "reset", "short") else body)
+        self.wfile.write(half if fault in ("cut", "reset", "short", "stalled") else body)
+        if fault == "stalled":
+            time.sleep(600)
         if fault == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
@@ -123,6 +127,13 @@ class _Handler(BaseHTTPRequestHandler):
         answer = reply.status, reply.getheaders(), reply.read()
         connection.close()
         return answer
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves a folder, and logs nothing."""
 
     def log_message(self, *_: object) -> None:
         pass

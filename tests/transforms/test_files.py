@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import time
 import zipfile
 from collections.abc import Iterator
 from functools import partial
@@ -11,6 +12,7 @@ from threading import Thread
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFile
 
 from noisebeam.transforms.files import (
     FilePart,
@@ -111,6 +113,27 @@ def test_a_web_server_without_ranges_is_read_from_the_beginning(tmp_path: Path, 
     (url,) = expand_inputs([f"{web_server}/a.jsonl"])
     assert split_file(url, 1000) == [FilePart(url)]
     assert b"".join(read_blocks(url)) == content
+
+
+def test_a_file_on_the_web_may_take_any_time_to_read(
+    tmp_path: Path, web_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aiohttp = pytest.importorskip("aiohttp", reason="fsspec reads http with aiohttp")
+    monkeypatch.setattr(aiohttp.client, "DEFAULT_TIMEOUT", aiohttp.ClientTimeout(total=0.1))
+    fsspec.filesystem("http").clear_instance_cache()
+    (tmp_path / "a.jsonl").write_bytes(bytes(20_000_000))
+    blocks = read_blocks(f"{web_server}/a.jsonl")
+    first = len(next(blocks))
+    time.sleep(0.3)
+    assert first + sum(map(len, blocks)) == 20_000_000
+
+
+def test_a_silent_store_is_an_error_that_names_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec.filesystem("memory").pipe("memory:///silent/x.jsonl", b"x")
+    monkeypatch.setattr(MemoryFile, "read", lambda *_: time.sleep(2))
+    monkeypatch.setattr("noisebeam.transforms.answer.PATIENCE", 0.1)
+    with pytest.raises(OSError, match=r"^cannot read memory:///silent/x\.jsonl: no answer in 0\.1 seconds$"):
+        list(read_blocks("memory:///silent/x.jsonl"))
 
 
 @pytest.mark.parametrize("ending", ["", ".gz"])

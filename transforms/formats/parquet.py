@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from fsspec.core import url_to_fs
-
 from noisebeam.transforms.compression import DamagedFileError
 from noisebeam.transforms.documents import (
     BadRecordError,
@@ -19,7 +17,7 @@ from noisebeam.transforms.documents import (
     document_of_fields,
 )
 from noisebeam.transforms.errors import one_line
-from noisebeam.transforms.files import FilePart
+from noisebeam.transforms.files import FilePart, open_file
 from noisebeam.transforms.formats.options import ReadOptions
 
 _ROWS = 16  # held at a time: a value that is large may be stored once and stand in every row
@@ -124,8 +122,7 @@ def _open(url: str) -> Iterator[Any]:
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
-    file_system, path = url_to_fs(url)
-    with file_system.open(path, "rb") as source:
+    with open_file(url) as source:
         try:
             with ParquetFile(source, page_checksum_verification=True) as file:
                 yield file
@@ -133,5 +130,5 @@ def _open(url: str) -> Iterator[Any]:
             raise DamagedFileError(f"the parquet file is corrupt: {one_line(error)}") from error
         except OSError as error:  # pyarrow's own have no errno
             if type(error) is not OSError or error.errno is not None:
-                raise
+                raise OSError(f"cannot read {url}: {one_line(error)}") from error
             raise DamagedFileError(f"the parquet file is corrupt: {one_line(error)}") from error

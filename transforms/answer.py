@@ -9,6 +9,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+PATIENCE = 60  # seconds in which a store answers that is there
+_SLOWEST = 2**20  # bytes a second
+
 
 def later(ask: Callable[[], T]) -> Future[T]:
     """What `ask` gives, asked for in a thread that does not keep the process from ending.
@@ -19,6 +22,11 @@ def later(ask: Callable[[], T]) -> Future[T]:
     waiting: Future[T] = Future()
     Thread(target=_settle, args=(waiting, ask), name="noisebeam-answer", daemon=True).start()
     return waiting
+
+
+def patience(size: int = 0) -> int:
+    """Seconds to wait for a store that is sent or asked for so many bytes: a minute, and one for each megabyte."""
+    return PATIENCE + size // _SLOWEST
 
 
 def answer(ask: Callable[[], T], timeout: float) -> T:

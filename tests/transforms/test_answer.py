@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from noisebeam.pipeline.answer import answer
+from noisebeam.transforms.answer import answer
 
 
 def test_an_error_is_that_of_the_question():
