@@ -153,7 +153,7 @@ def _sections(text: str, sentences: Spans, encoder: Encoder, options: WindowOpti
     begin, size = (int(sentences[0, 0]) if len(sentences) else len(text)), _SECTION + 64 * budget
     while begin < len(text):
         spans = _spans_from(sentences, begin, size)
-        encoded = _encode_in_context(text, spans, encoder, budget)
+        encoded = _encode_from(begin, text, spans, encoder, budget)
         first = int(np.searchsorted(encoded.spans[:, 0], begin))
         ranges = list(_ranges(encoded, budget, options, first)) if len(encoded.ids.values) else []
         if spans[-1, 1] == sentences[-1, 1]:
@@ -181,6 +181,19 @@ def _spans_from(sentences: Spans, begin: int, size: int) -> Spans:
     if last <= first:
         spans[0, 1] = begin + size
     return spans
+
+
+def _encode_from(begin: int, text: str, spans: Spans, encoder: Encoder, budget: int) -> EncodedSentences:
+    """Sentences of which one begins at `begin`: the first, or what is left of it.
+
+    Of a sentence that was cut together with those before it, as the tokenizer may join them, the rest comes alone: by
+    itself it would be cut elsewhere, or not at all.
+    """
+    encoded = _encode_in_context(text, spans, encoder, budget)
+    if begin in encoded.spans[:, 0]:
+        return encoded
+    spans[0, 0] = begin
+    return _encode_in_context(text, spans, encoder, budget)
 
 
 def _encode_in_context(text: str, spans: Spans, encoder: Encoder, budget: int) -> EncodedSentences:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +139,24 @@ def test_a_document_encoded_piece_by_piece_has_the_windows_of_one_encoded_whole(
         pieces = [window for run, _ in runs for window in run]
         assert [plain(window) for window in pieces] == [plain(window) for window in whole]
         assert sum(cut_in_run for _, cut_in_run in runs) == cut
+
+
+@pytest.mark.parametrize("section", range(-3300, 0, 300))
+def test_sentences_that_are_cut_as_one_lose_nothing_where_a_section_begins(shared: Path, section: int) -> None:
+    encoder = Encoder(load_tokenizer(str(shared / "tokenizers/bart-base")))
+    speech = '--"He was strong, strong and mad, not great!"'  # which the tokenizer may join with the next
+    sentences = [f"It rained on day {day}. " if day % 9 else speech * 8 + "\n" for day in range(90)]
+    text, ends = "".join(sentences), list(accumulate(map(len, sentences)))
+    cuts = sorted({0, *ends, *(found.end() for found in re.finditer(re.escape(speech), text))})
+    spans = np.array([(a, a + len(text[a:b].rstrip())) for a, b in pairwise(cuts) if text[a:b].strip()])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "_SECTION", 2**30)
+        ((whole, _),) = build_windows(Document("a", text), spans, encoder, WindowOptions(max_tokens=64))
+        patch.setattr(windows, "_SECTION", section)
+        runs = list(build_windows(Document("a", text), spans, encoder, WindowOptions(max_tokens=64)))
+    found = [window for run, _ in runs for window in run]
+    assert "".join("".join(window.text for window in found).split()) == "".join(text.split())
+    assert [plain(window) for window in found] == [plain(window) for window in whole]
 
 
 def real_documents(shared: Path) -> Iterator[tuple[Document, Spans]]:
