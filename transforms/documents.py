@@ -35,6 +35,25 @@ class Document:
     position: int | None = field(default=None, compare=False)
     size: int | None = field(default=None, compare=False)
 
+    def to_bytes(self) -> bytes:
+        """The document as bytes, the same for equal ones read at the same place.
+
+        No pickle: reading it can do no more than make a document, and pickling keeps a second copy of the text with it.
+        """
+        header = json.dumps([self.id, self.lang, self.source, self.position, self.size]).encode()
+        return b"".join([len(header).to_bytes(8, "little"), header, self.text.encode()])
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Document:
+        """The inverse of `to_bytes`.
+
+        >>> Document.from_bytes(Document("a", "One.", source="a.txt").to_bytes())
+        Document(id='a', text='One.', lang=None, source='a.txt', position=None, size=None)
+        """
+        start = 8 + int.from_bytes(data[:8], "little")
+        identifier, lang, source, position, size = json.loads(data[8:start])
+        return cls(identifier, str(memoryview(data)[start:], "utf-8"), lang, source, position, size)
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:

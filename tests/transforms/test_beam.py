@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import pickle
+import tracemalloc
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -255,3 +257,29 @@ def test_metrics_count_what_went_through(tokenizer: str, tmp_path: Path) -> None
     assert distributions["sample-sentences"].count == counters["windows"]
     for step in ("read", "segment", "encode"):
         assert distributions[f"{step}-usec"].sum > 0
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        Document("a", "One."),
+        Document("\u00e9 \U0001f600", "Zwei \u00c4.\n\U0001f600 " * 3, "de", "s3://bucket/\udce4.jsonl", 2**40, 17),
+    ],
+)
+def test_documents_travel_without_pickle(document: Document) -> None:
+    coder = registry.get_coder(Document)
+    assert coder.is_deterministic()
+    found = coder.decode(coder.encode(document))
+    assert [getattr(found, field.name) for field in fields(Document)] == [
+        getattr(document, field.name) for field in fields(Document)
+    ]
+
+
+def test_the_size_of_a_document_is_estimated_without_a_copy_of_its_text() -> None:
+    text = "\u2019" * 10_000_000
+    tracemalloc.start()
+    size = registry.get_coder(Document).estimate_size(Document("a", text))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size > len(text)
+    assert peak < 10_000

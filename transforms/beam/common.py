@@ -79,6 +79,22 @@ class _PlainCoder(Coder):  # type: ignore[misc]
         return 0
 
 
+class DocumentCoder(_PlainCoder):
+    """Documents between workers."""
+
+    def encode(self, value: Document) -> bytes:
+        return value.to_bytes()
+
+    def decode(self, encoded: bytes) -> Document:
+        return Document.from_bytes(encoded)
+
+    def estimate_size(self, value: Document) -> int:
+        return 200 + len(value.text)
+
+    def to_type_hint(self) -> type[Document]:
+        return Document
+
+
 class SampleCoder(_PlainCoder):
     """Samples between workers."""
 
@@ -108,5 +124,6 @@ class SampleTableCoder(_PlainCoder):
         return SampleTable
 
 
+registry.register_coder(Document, DocumentCoder)
 registry.register_coder(Sample, SampleCoder)
 registry.register_coder(SampleTable, SampleTableCoder)
