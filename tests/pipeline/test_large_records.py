@@ -14,8 +14,11 @@ import pyarrow.parquet
 import pytest
 import zstandard
 from memory import PEAK
+from tokenizers import Tokenizer
 
+from noisebeam.pipeline.source import ShardSource
 from noisebeam.transforms.manifest import read_manifest
+from noisebeam.transforms.samples import Sample
 
 pytestmark = pytest.mark.slow
 
@@ -120,6 +123,28 @@ def build(corpus: Path, tokenizer: str, output: Path) -> int:
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
+
+
+def stored_samples(url: str) -> Iterator[Sample]:
+    source = ShardSource(url, read_manifest(url))
+    for reader in map(source.reader, range(len(source.manifest.shards))):
+        for block in map(reader.block, range(reader.blocks)):
+            yield from map(block.sample, range(len(block)))
+
+
+def test_a_whole_build_of_one_large_document_loses_no_character(shared: Path, tmp_path: Path) -> None:
+    with gzip.open(shared / "corpora/en_books.jsonl.gz", "rt", encoding="utf-8") as file:
+        text = "\n\n".join(json.loads(line)["text"] for line in file)
+    (tmp_path / "large.jsonl").write_text(json.dumps({"text": text}, ensure_ascii=False), encoding="utf-8")
+    folder = shared / "tokenizers/bart-base"
+    memory = build(tmp_path / "large.jsonl", str(folder), tmp_path / "out")
+    assert memory < 400 * MEGABYTE + 7 * (tmp_path / "large.jsonl").stat().st_size
+    samples = sorted(stored_samples(str(tmp_path / "out")), key=lambda sample: sample.window)
+    texts = Tokenizer.from_file(str(folder / "tokenizer.json")).decode_batch(
+        [s.fields["ids"].tolist() for s in samples]
+    )
+    assert [sample.window for sample in samples] == list(range(len(samples)))
+    assert "".join("".join(texts).split()) == "".join(text.split())
 
 
 @pytest.mark.parametrize("kind", BOMBS)
