@@ -35,8 +35,9 @@ class ReadOptions:
     archives it names a header of a record.
     `encoding` is that of JSON and text, by Python's name for it; a byte order mark is dropped. A record of more than
     `max_record_bytes` is not read whole: it becomes a dead letter with its first 64 KiB, which bounds the memory. A
-    worker takes about four times the size of its longest record to read it and find its sentences, ten times where
-    some characters are outside Unicode's basic plane, as Python then keeps all of them in four bytes.
+    worker takes about four times the size of its longest record to read it and find its sentences where that is ASCII;
+    six times where it is not, and ten where some characters are outside Unicode's basic plane, as Python then keeps all
+    of them in two or four bytes.
     """
 
     format: str = "auto"
