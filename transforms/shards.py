@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from noisebeam.transforms.answer import later
 from noisebeam.transforms.hashing import UInts, hash64
 from noisebeam.transforms.sample_table import SampleTable
 from noisebeam.transforms.samples import IntArray, Sample
@@ -160,10 +160,9 @@ def build_shard(
 
 def publish_shard(url: str, shard: Shard) -> ShardInfo:
     """Write a shard and its index into the folder `url`; meanwhile its bytes are hashed, which takes as long."""
-    with ThreadPoolExecutor(1) as beside:
-        info = beside.submit(lambda: shard.info)
-        publish(join(url, shard.facts["index_name"]), shard.index)
-        publish(join(url, shard.facts["name"]), shard.tar)
+    info = later(lambda: shard.info)
+    publish(join(url, shard.facts["index_name"]), shard.index)
+    publish(join(url, shard.facts["name"]), shard.tar)
     return info.result()
 
 
