@@ -158,17 +158,16 @@ def build_shard(
     return Shard(facts, tar.data, shard_index.to_bytes())
 
 
-def publish_shard(url: str, shard: Shard) -> ShardInfo:
-    """Write a shard and its index into the folder `url`; meanwhile its bytes are hashed, which takes as long."""
+def write_shard(url: str, samples: Iterable[Sample] | SampleTable, **settings: Any) -> ShardInfo:
+    """Build a shard (`settings` are those of `build_shard`) and publish it and its index in the folder `url`.
+
+    The bytes are hashed while they are written, which takes as long.
+    """
+    shard = build_shard(samples, **settings)
     info = later(lambda: shard.info)
     publish(join(url, shard.facts["index_name"]), shard.index)
     publish(join(url, shard.facts["name"]), shard.tar)
     return info.result()
-
-
-def write_shard(url: str, samples: Iterable[Sample] | SampleTable, **settings: Any) -> ShardInfo:
-    """Build a shard (`settings` are those of `build_shard`) and publish it and its index in the folder `url`."""
-    return publish_shard(url, build_shard(samples, **settings))
 
 
 def _order(distinct: SampleTable, seed: int) -> IntArray:

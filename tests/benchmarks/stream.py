@@ -20,7 +20,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,7 +53,7 @@ from noisebeam.transforms.noise import apply_recipe, load_recipe
 from noisebeam.transforms.sample_table import RowList, SampleTable
 from noisebeam.transforms.samples import Ragged, flat_batch
 from noisebeam.transforms.shard_format import field_dtypes
-from noisebeam.transforms.shards import Shard, build_shard, publish_shard, samples_per_block, shard_of
+from noisebeam.transforms.shards import ShardInfo, samples_per_block, shard_of, write_shard
 from noisebeam.transforms.vocabulary import Vocabulary
 
 TOKENS = 512
@@ -97,13 +96,11 @@ def write_shards(folder: Path, keys: npt.NDArray[np.uint64], table: Callable[[li
     dtypes, block = field_dtypes(VOCABULARY.size, TOKENS, False), samples_per_block(TOKENS)
     at = shard_of(keys, 0, count)
 
-    def build(shard: int) -> Shard:
+    def write(shard: int) -> ShardInfo:
         settings = {"index": shard, "count": count, "seed": 0, "dtypes": dtypes, "samples_per_member": block}
-        return build_shard(table(np.flatnonzero(at == shard).tolist()), **settings)
+        return write_shard(str(folder), table(np.flatnonzero(at == shard).tolist()), **settings)
 
-    with ThreadPoolExecutor(1) as pool:  # writes a shard while the next one is made
-        written = [pool.submit(publish_shard, str(folder), build(shard)) for shard in range(count)]
-    infos = tuple(shard.result() for shard in written)
+    infos = tuple(map(write, range(count)))
     names = {name: dtype.name for name, dtype in dtypes.items()}
     common: dict[str, Any] = {"seed": 0, "settings": {}, "tokenizer": {}, "vocabulary": VOCABULARY.to_json()}
     baked = "ids" not in table([0]).fields
