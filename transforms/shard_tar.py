@@ -50,7 +50,7 @@ def shard_tar(
         checksums=np.zeros(len(blocks), np.int64),
         lengths=_lengths(columns, order, dtypes),
     )
-    tar = np.zeros(_place(index) + len(TAR_END), np.uint8)
+    tar = np.zeros(_lay_out(index) + len(TAR_END), np.uint8)
     for number, rows in enumerate(blocks):
         arrays = [*(_taken(columns[name], rows) for name in names), np.frombuffer(texts[number], np.uint8)]
         _write_block(tar, index, number, block_key(shard, number), arrays)
@@ -94,7 +94,7 @@ def _lengths(columns: Mapping[str, Column], order: IntArray, dtypes: DTypes) -> 
     return check_fit(name, lengths, dtypes[name]).astype(np.result_type(dtypes["lengths"], dtypes[name]))
 
 
-def _place(index: ShardIndex) -> int:
+def _lay_out(index: ShardIndex) -> int:
     """Set the positions of all arrays; gives where the last member ends."""
     headers = np.array([TAR_HEADER + NPY_HEADER] * (len(index.names) - 1) + [TAR_HEADER])
     sizes = headers + index.counts * [np.dtype(dtype).itemsize for dtype in index.dtypes]

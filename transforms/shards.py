@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
@@ -59,18 +59,15 @@ class ShardInfo:
 class Shard:
     """A shard's bytes and those of its index."""
 
-    facts: Mapping[str, Any]  # what the manifest says of it, but for checksums
+    unhashed: ShardInfo  # without checksums
     tar: memoryview
     index: bytes
 
     @cached_property
     def info(self) -> ShardInfo:
         """What the manifest says of it; the bytes are hashed when it is first asked for."""
-        digests: Mapping[str, Any] = {
-            "sha256": sha256(self.tar).hexdigest(),
-            "index_sha256": sha256(self.index).hexdigest(),
-        }
-        return ShardInfo(**self.facts, **digests)
+        digest, index_digest = (sha256(data).hexdigest() for data in (self.tar, self.index))
+        return replace(self.unhashed, sha256=digest, index_sha256=index_digest)
 
 
 def samples_per_block(max_tokens: int) -> int:
@@ -145,17 +142,19 @@ def build_shard(
     tar, shard_index = shard_tar(distinct, _order(distinct, seed), index, dtypes, samples_per_member)
     name = shard_name(index, count)
     first, dropped = distinct.windows == 0, distinct.copies - 1
-    facts = {
-        "name": name,
-        "samples": len(distinct),
-        "documents": int(np.count_nonzero(first)),
-        "tokens": int(shard_index.lengths.sum(dtype=np.int64)),
-        "bytes": len(tar),
-        "index_name": index_name(name),
-        "duplicate_samples": int(dropped.sum()),
-        "duplicate_documents": int(dropped[first].sum()),
-    }
-    return Shard(facts, tar.data, shard_index.to_bytes())
+    unhashed = ShardInfo(
+        name=name,
+        samples=len(distinct),
+        documents=int(np.count_nonzero(first)),
+        tokens=int(shard_index.lengths.sum(dtype=np.int64)),
+        bytes=len(tar),
+        sha256="",
+        index_name=index_name(name),
+        index_sha256="",
+        duplicate_samples=int(dropped.sum()),
+        duplicate_documents=int(dropped[first].sum()),
+    )
+    return Shard(unhashed, tar.data, shard_index.to_bytes())
 
 
 def write_shard(url: str, samples: Iterable[Sample] | SampleTable, **settings: Any) -> ShardInfo:
@@ -165,8 +164,8 @@ def write_shard(url: str, samples: Iterable[Sample] | SampleTable, **settings: A
     """
     shard = build_shard(samples, **settings)
     info = later(lambda: shard.info)
-    publish(join(url, shard.facts["index_name"]), shard.index)
-    publish(join(url, shard.facts["name"]), shard.tar)
+    publish(join(url, shard.unhashed.index_name), shard.index)
+    publish(join(url, shard.unhashed.name), shard.tar)
     return info.result()
 
 
