@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from noisebeam.transforms.samples import IntArray, Ragged, within
+from noisebeam.transforms.samples import IntArray, Ragged
 
 IGNORED = -100  # the label at which a loss does not look
 Batch = dict[str, torch.Tensor]
@@ -26,7 +26,7 @@ def collate(fields: Mapping[str, Ragged], *, pad_id: int, multiple: int = 1) -> 
     fills = {"input_ids": pad_id, "labels": IGNORED}
     batch = {}
     for name, rows in fields.items():
-        mask = within(rows.lengths, _width(rows, multiple))
+        mask = rows.mask(_width(rows, multiple))
         batch[name] = torch.from_numpy(rows.padded(mask, fills.get(name, 0)))
         if name == "input_ids":
             batch["attention_mask"] = torch.from_numpy(mask.astype(np.int64))
@@ -39,7 +39,7 @@ def pad(rows: Ragged, fill: int, multiple: int = 1) -> IntArray:
     >>> pad(Ragged.of([np.array([5]), np.array([6, 7])]), fill=0, multiple=4).tolist()
     [[5, 0, 0, 0], [6, 7, 0, 0]]
     """
-    return rows.padded(within(rows.lengths, _width(rows, multiple)), fill)
+    return rows.padded(rows.mask(_width(rows, multiple)), fill)
 
 
 def _width(rows: Ragged, multiple: int) -> int:

@@ -28,9 +28,10 @@ class RowMatrix(LazyRagged):
     ([5, 6, 7], [0, 2, 3], [[5, 6], [7, -1]])
     """
 
-    def __init__(self, matrix: Array, lengths: IntArray) -> None:
+    def __init__(self, matrix: Array, lengths: IntArray, mask: Mask | None = None) -> None:
         super().__init__(lengths)
         self.matrix = matrix
+        self._mask = within(lengths, matrix.shape[1]) if mask is None else mask  # of many rows it is made at once
 
     def rows(self) -> list[Array]:
         """All rows, as views."""
@@ -38,7 +39,11 @@ class RowMatrix(LazyRagged):
 
     def between(self, first: int, last: int) -> RowMatrix:
         """The rows from `first` up to, not including, `last`, and no more than there are; nothing is copied."""
-        return RowMatrix(self.matrix[first:last], self._lengths[first:last])
+        return RowMatrix(self.matrix[first:last], self._lengths[first:last], self._mask[first:last])
+
+    def mask(self, width: int) -> Mask:
+        """(rows, width): True where a row has values."""
+        return self._mask[:, :width] if width <= self.matrix.shape[1] else super().mask(width)
 
     def padded(self, mask: Mask, fill: int) -> IntArray:
         """(rows, width) int64: the rows where `mask` is True, and else `fill`."""
@@ -49,7 +54,7 @@ class RowMatrix(LazyRagged):
         return padded
 
     def _joined(self) -> Array:
-        return self.matrix[within(self._lengths, self.matrix.shape[1])]
+        return self.matrix[self._mask]
 
 
 def matrix_of(rows: Ragged) -> Array:

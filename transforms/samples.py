@@ -86,11 +86,15 @@ class Ragged:
             return Ragged(np.concatenate(parts), offsets)
         return Ragged(self.values[np.repeat(starts - offsets[:-1], ends - starts) + np.arange(offsets[-1])], offsets)
 
+    def mask(self, width: int) -> Mask:
+        """(rows, width): True where a row has values."""
+        return within(self.lengths, width)
+
     def padded(self, mask: Mask, fill: int) -> IntArray:
-        """(rows, width) int64: the rows where `mask`, which is `within(self.lengths, width)`, is True, and else `fill`.
+        """(rows, width) int64: the rows where their `mask` is True, and else `fill`.
 
         >>> rows = Ragged.of([np.array([5, 6]), np.array([7])])
-        >>> rows.padded(within(rows.lengths, 2), fill=0).tolist()
+        >>> rows.padded(rows.mask(2), fill=0).tolist()
         [[5, 6], [7, 0]]
         """
         padded = np.full(mask.shape, fill, dtype=np.int64)
