@@ -73,13 +73,13 @@ class ShardCache:
         FileNotFoundError if there is none, TooLargeError if it has more than `most` bytes, ShardError if the store does
         not give it.
         """
-        return self._repeat(lambda: answer(lambda: read_bytes(url, most), self.timeout), url, url)
+        return self._repeat(lambda: answer(lambda: read_bytes(url, most, self.timeout), self.timeout), url, url)
 
     def read_index(self, url: str, info: ShardInfo) -> bytes:
         """The index at `url` of a shard; ShardError if it is missing or not the one of the manifest."""
 
         def read() -> bytes:
-            index = answer(lambda: read_bytes(url), self.timeout)
+            index = answer(lambda: read_bytes(url, timeout=self.timeout), self.timeout)
             if (digest := sha256(index).hexdigest()) != info.index_sha256:
                 raise ShardError(f"the index {url} is damaged: expected sha256 {info.index_sha256}, got {digest}")
             return index

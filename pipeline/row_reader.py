@@ -47,8 +47,8 @@ class RowReader(Generic[Rows]):
         self._skip = skip
         self._slots: OrderedDict[int, int] = OrderedDict()  # by visit; first the one unused for longest
         # Neighbouring streams share a block, at different times: those of a small data set stay until both are done.
-        small = sum(shard.bytes for shard in source.manifest.shards) <= _SMALL
-        slots = order.blocks if small else order.streams + 8
+        size = sum(shard.bytes for shard in source.manifest.shards)
+        slots = order.blocks if hold.of_any_size and size <= _SMALL else order.streams + 8
         self._rows = hold(slots)
         self._free = list(reversed(range(slots)))
         self._lost_shards: dict[int, ShardError] = {}
@@ -75,8 +75,8 @@ class RowReader(Generic[Rows]):
 
     def _slots_of(self, visits: list[int]) -> IntArray:
         """The slots of the blocks of these visits, which are read where need be; -1 where one cannot be read."""
-        held = len(self._slots) + len(self._free)
-        self._free = [*reversed(range(held, len(visits))), *self._free]
+        if (held := len(self._slots) + len(self._free)) < len(visits):
+            self._free += reversed(range(held, len(visits)))
         for visit in visits:
             if visit in self._slots:
                 self._slots.move_to_end(visit)
@@ -102,7 +102,7 @@ class RowReader(Generic[Rows]):
             block = self._block(shard, number, slot)
             columns = {name: column_of(block, name) for name in self._choose(block.fields)}
             self._rows.put(slot, columns, self._order.row_order(shard, number))
-        except ShardError:
+        except BaseException:
             self._free.append(slot)
             raise
         self._slots[visit] = slot

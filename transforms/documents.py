@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from operator import index
 
 from noisebeam.transforms.languages import language_code
 
@@ -40,8 +41,9 @@ class Document:
 
         No pickle: reading it can do no more than make a document, and pickling keeps a second copy of the text with it.
         """
-        header = json.dumps([self.id, self.lang, self.source, self.position, self.size]).encode()
-        return b"".join([len(header).to_bytes(8, "little"), header, self.text.encode()])
+        place = [None if number is None else index(number) for number in (self.position, self.size)]
+        header = json.dumps([self.id, self.lang, self.source, *place]).encode()
+        return b"".join([len(header).to_bytes(8, "little"), header, self.text.encode("utf-8", "surrogatepass")])
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Document:
@@ -52,7 +54,7 @@ class Document:
         """
         start = 8 + int.from_bytes(data[:8], "little")
         identifier, lang, source, position, size = json.loads(data[8:start])
-        return cls(identifier, str(memoryview(data)[start:], "utf-8"), lang, source, position, size)
+        return cls(identifier, str(memoryview(data)[start:], "utf-8", "surrogatepass"), lang, source, position, size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,7 +177,7 @@ class _Answering(io.RawIOBase):
         self._file = file
 
     def read(self, size: int = -1) -> bytes:
-        return bytes(answer(lambda: self._file.read(size), patience()))
+        return bytes(answer(lambda: self._file.read(size), patience(max(0, size))))
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         return int(self._file.seek(offset, whence))

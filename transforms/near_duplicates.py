@@ -20,7 +20,7 @@ import numpy.typing as npt
 SIGNATURE_BYTES = 128
 
 Signature = bytes
-Entry = tuple[bytes, Signature]  # a document's key and its signature
+Entry = tuple[bytes, Signature]  # a document's place, which names it, and its signature
 
 _SEED = 1
 _WORDS_TOGETHER = 5
@@ -85,9 +85,9 @@ def buckets(values: npt.NDArray[np.uint32], threshold: float) -> list[bytes]:
 
 
 def near_duplicates(bucket: Iterable[Entry], threshold: float) -> Iterator[bytes]:
-    """The keys of the documents of a bucket that are nearly those of another with a smaller key.
+    """The places of the documents of a bucket that are nearly those of another with a smaller place.
 
-    Goes through `bucket` twice. Documents are compared with the 64 of different signature whose keys are smallest.
+    Goes through `bucket` twice. Documents are compared with the 64 of different signature whose places are smallest.
     """
     leaders = _leaders(bucket)
     keys = [key for key, _ in leaders]
@@ -109,7 +109,7 @@ def equal_values(threshold: float) -> int:
 
 
 def _leaders(bucket: Iterable[Entry]) -> list[Entry]:
-    """The smallest key of each signature, for the 64 signatures with the smallest keys."""
+    """The smallest place of each signature, for the 64 signatures with the smallest places."""
     smallest: dict[Signature, bytes] = {}
     for key, own in bucket:
         if own in smallest:

@@ -88,11 +88,6 @@ class SampleTable:
     def __len__(self) -> int:
         return len(self.keys)
 
-    @property
-    def tokens(self) -> int:
-        """The tokens of all copies."""
-        return int(self.fields["ids"].lengths @ self.copies)
-
     def distinct(self) -> SampleTable:
         """Each sample once, with the number of its copies: samples of one key, window and document.
 

@@ -138,7 +138,10 @@ class ShardReader:
         start, end = self.index.extent(i)
         there = max(0, os.fstat(self._file.fileno()).st_size - start)
         data = room(max(0, min(end - start, there)))
-        read = os.preadv(self._file.fileno(), [data.data], start)
+        try:
+            read = os.preadv(self._file.fileno(), [data.data], start)
+        except OSError as error:
+            raise ShardError(f"cannot read block {i} of shard {self.path}: {error.strerror}; copy it again") from error
         if read != end - start:
             raise ShardError(
                 f"shard {self.path} is truncated: expected {end - start} bytes of block {i} at byte {start}, "
@@ -197,4 +200,7 @@ def parse_index(data: bytes, name: str) -> ShardIndex:
 
 def parse_block(data: bytes | Array, start: int, index: ShardIndex, block: int) -> Block:
     """Block `block` from its bytes, which lie at byte `start` of the shard."""
-    return Block(index.arrays(block, data, start), int(index.samples[block]))
+    arrays = index.arrays(block, data, start)
+    for array in arrays.values():
+        array.flags.writeable = False
+    return Block(arrays, int(index.samples[block]))

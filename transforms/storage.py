@@ -76,13 +76,17 @@ def _put(fs: Any, path: str, data: bytes) -> None:
     fs.pipe_file(path, data, **(_WHOLE if _protocols(fs) & {"s3", "s3a"} else {}))
 
 
-def read_bytes(url: str, most: int | None = None) -> bytes:
-    """The whole content of a file; FileNotFoundError if there is none, TooLargeError if it has more than `most`."""
-    if most is not None and (found := size(url)) > most:
+def read_bytes(url: str, most: int | None = None, timeout: float | None = None) -> bytes:
+    """The whole content of a file; FileNotFoundError if there is none, TooLargeError if it has more than `most`.
+
+    A store has a minute to answer, and a second for each megabyte, or `timeout` seconds.
+    """
+    found = size(url) if most is not None or timeout is None else 0
+    if most is not None and found > most:
         raise TooLargeError(f"expected {most:,} bytes at most, got {found:,}")
     with _telling(f"cannot read {url}"):
         fs, path = _fresh(url)
-        return bytes(answered(fs, lambda: fs.cat_file(path)))
+        return bytes(answered(fs, lambda: fs.cat_file(path), timeout or patience(found)))
 
 
 def size(url: str) -> int:
@@ -149,9 +153,9 @@ def _reason(error: Exception) -> str:
     return one_line(error)
 
 
-def answered(fs: Any, ask: Callable[[], T]) -> T:
-    """What `ask` gives that asks this file system; TimeoutError if it is elsewhere and does not answer in a minute."""
-    return ask() if is_local(fs) else answer(ask, patience())
+def answered(fs: Any, ask: Callable[[], T], timeout: float | None = None) -> T:
+    """What `ask` gives that asks this file system; TimeoutError if that is elsewhere and silent for so many seconds."""
+    return ask() if is_local(fs) else answer(ask, timeout or patience())
 
 
 def is_local(fs: Any) -> bool:

@@ -67,11 +67,35 @@ def test_of_a_small_data_set_each_block_is_read_once(source, order, small, again
     monkeypatch.setattr(ShardReader, "block", lambda *arguments: read.append(arguments[:2]) or block(*arguments))
     monkeypatch.setattr(row_reader, "_SMALL", small)
     order.streams = 3
-    reader = RowReader(source, order, lambda fields: NAMES, RowTable)
+    reader = RowReader(source, order, lambda fields: NAMES, RowViews)
     for first in range(0, SAMPLES, 3):
         reader.columns(np.arange(first, first + 3))
     assert len(set(read)) == order.blocks > 3 + 8
     assert (len(read) > order.blocks) is again
+
+
+@pytest.mark.parametrize("hold", [RowTable, RowViews])
+def test_after_errors_of_the_disk_the_same_reader_reads_what_is_there(source, order, hold, monkeypatch):
+    order.streams = 2
+    whole = RowReader(source, order, lambda fields: NAMES, hold).columns(np.arange(SAMPLES))["ids"]
+    reader = RowReader(source, order, lambda fields: NAMES, hold)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.preadv", lambda *arguments: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        for position in (0, 60, 120, 0):
+            with pytest.raises(
+                ShardError, match=r"cannot read block \d+ of shard .*\.tar: Input/output error; copy it"
+            ):
+                reader.columns([position])
+    for positions in np.split(np.arange(SAMPLES), 10):
+        found = reader.columns(positions)["ids"]
+        rows, expected = (list(each.rows() if hold is RowTable else each) for each in (found, whole))
+        assert [row.tolist() for row in rows] == [expected[position].tolist() for position in positions]
+
+
+def test_views_cannot_be_written_to(source, order):
+    (row,) = RowReader(source, order, lambda fields: NAMES, RowViews).columns([3])["ids"]
+    with pytest.raises(ValueError, match="read-only"):
+        row[:] = 0
 
 
 def test_the_choice_is_among_the_fields_of_the_shards(source, order):

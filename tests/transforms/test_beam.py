@@ -17,6 +17,7 @@ import apache_beam as beam
 import numpy as np
 import pytest
 from apache_beam.coders import registry
+from apache_beam.pvalue import TaggedOutput
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.transforms.display import DisplayData
 from tokenizers import ByteLevelBPETokenizer
@@ -30,6 +31,7 @@ from noisebeam.transforms.beam import (
     SegmentSentences,
     WriteShards,
 )
+from noisebeam.transforms.beam.write import _Pack
 from noisebeam.transforms.documents import DeadLetter, Document
 from noisebeam.transforms.finish import Failure
 from noisebeam.transforms.keys import document_key
@@ -283,3 +285,26 @@ def test_the_size_of_a_document_is_estimated_without_a_copy_of_its_text() -> Non
     tracemalloc.stop()
     assert size > len(text)
     assert peak < 10_000
+
+
+def test_documents_of_any_reader_travel():
+    """A position may come from numpy, and a reader of one's own may let half a pair of surrogates through."""
+    document = Document("a", "One\ud800.", "en", "a.jsonl", np.int64(7), np.int64(20))
+    assert Document.from_bytes(document.to_bytes()) == document
+    assert Document.from_bytes(document.to_bytes()).position == 7
+
+
+def test_tokens_are_counted_the_same_in_any_bundles():
+    """Copies of one key that differ in length, as of a text in two languages."""
+    samples = [Sample(1, "a", 0, {"ids": np.arange(length)}) for length in (5, 7, 5)]
+
+    def tokens(*bundles: list[Sample]) -> int:
+        pack, found = _Pack(), 0
+        for bundle in bundles:
+            pack.start_bundle()
+            for sample in bundle:
+                list(pack.process(sample))
+            found += sum(output.value.value for output in pack.finish_bundle() if isinstance(output, TaggedOutput))
+        return found
+
+    assert tokens(samples) == tokens(*([sample] for sample in samples)) == 17

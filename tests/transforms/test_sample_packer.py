@@ -38,7 +38,7 @@ def test_tables_have_all_samples_and_copies(seen: int, repeated_tokens: int, num
         patch.setattr(sample_packer, "_REPEATED_TOKENS", repeated_tokens)
         tables = packed([sample(number) for number in numbers])
     assert copies_of(tables) == {number: numbers.count(number) for number in numbers}
-    assert sum(table.tokens for table in tables) == 64 * len(numbers)
+    assert sum(int(table.fields["ids"].lengths @ table.copies) for table in tables) == 64 * len(numbers)
 
 
 def test_samples_that_come_once_are_sent_as_they_come() -> None:
@@ -62,5 +62,13 @@ def test_a_sample_among_others_is_sent_twice_at_most_however_often_it_comes() ->
 def test_what_is_held_back_is_sent_once_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sample_packer, "_REPEATED_TOKENS", 2**17)
     tables = packed([sample(i % 1000, tokens=512) for i in range(4096)])
-    assert 2**17 <= 512 * max(map(len, tables)) < 2**17 + 2**16
+    assert 2**17 <= 512 * max(map(len, tables)) < 2 * 2**17 + 2**16
     assert set(copies_of(tables).values()) == {4, 5}
+
+
+def test_what_is_held_back_is_merged_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, joined = [], SampleTable.joined
+    monkeypatch.setattr(SampleTable, "joined", lambda tables: rows.append(sum(map(len, tables))) or joined(tables))
+    monkeypatch.setattr(sample_packer, "_TOKENS", 640)
+    packed([sample(i % 2000) for i in range(6000)])
+    assert 4000 <= sum(rows) < 4 * 4000

@@ -10,7 +10,7 @@ import numpy as np
 
 from noisebeam.transforms.beam.common import dead_letter
 from noisebeam.transforms.beam.read import SegmentedDocument
-from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, make_document
+from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, document_of_fields
 from noisebeam.transforms.finish import Failure
 from noisebeam.transforms.manifest import MANIFEST_NAME, Manifest
 from noisebeam.transforms.samples import Array, Sample
@@ -40,11 +40,11 @@ class ToDocuments(beam.DoFn):  # type: ignore[misc]
     def process(self, row: Any) -> Iterator[Any]:
         source, position, name = getattr(row, "source", ""), getattr(row, "position", None), getattr(row, "id", None)
         try:
-            document = make_document(name, row.text)
+            document = document_of_fields({"id": name, "text": row.text}, "text", "id")
             yield replace(document, lang=getattr(row, "lang", None), source=source, position=position)
         except BadRecordError as error:
-            record = json.dumps({"id": name, "text": row.text}, ensure_ascii=False).encode("utf-8", "surrogatepass")
-            yield dead_letter(DeadLetter(source, position, str(error), record))
+            record = json.dumps({"id": name, "text": row.text}, ensure_ascii=False, default=str)
+            yield dead_letter(DeadLetter(source, position, str(error), record.encode("utf-8", "surrogatepass")))
 
 
 def document_row(document: Document) -> beam.Row:

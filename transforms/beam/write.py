@@ -8,7 +8,7 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.pvalue import AsList, AsSingleton
+from apache_beam.pvalue import AsList, AsSingleton, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
@@ -26,6 +26,7 @@ from noisebeam.transforms.shards import ShardInfo, write_shard
 
 TOKENS_PER_SHARD = 2**26
 _DEAD_BYTES_PER_PART = 2**26
+_TOKENS = "tokens"
 _TOLD_BYTES = 64  # the names of what is told of a dead letter, and its position
 
 
@@ -64,7 +65,8 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, inputs: Any) -> Any:
         samples, *dead_letters = inputs if isinstance(inputs, tuple) else (inputs,)
-        tables = samples | "PackSamples" >> beam.ParDo(_Pack()).with_output_types(SampleTable)
+        packed = samples | "PackSamples" >> beam.ParDo(_Pack()).with_outputs(_TOKENS, main="tables")
+        tables = packed.tables
         held_out = self.header.settings.get("held_out", 0.0)
         least = 2 if held_out else 1
         known = self.num_shards or self.begun.num_shards
@@ -72,8 +74,7 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
             max(known, least)
             if known
             else AsSingleton(
-                tables
-                | "CountTokens" >> beam.Map(lambda table: table.tokens).with_output_types(int)
+                packed[_TOKENS]
                 | "SumTokens" >> beam.CombineGlobally(sum)
                 | "CountShards" >> beam.Map(_shares, TOKENS_PER_SHARD, least)
             )
@@ -135,18 +136,26 @@ def _shares(total: int, size: int, least: int = 1) -> int:
     return max(least, -(-total // size))
 
 
+@beam.typehints.with_output_types(SampleTable)
 class _Pack(beam.DoFn):  # type: ignore[misc]
-    """Samples of a bundle as tables."""
+    """Samples of a bundle as tables, and the number of their tokens, copies included."""
 
     def start_bundle(self) -> None:
         self._packer = SamplePacker()
+        self._tokens = 0
 
     def process(self, sample: Sample) -> Iterator[SampleTable]:
+        self._tokens += len(sample.fields["ids"])
         return self._packer.add(sample)
 
-    def finish_bundle(self) -> Iterator[WindowedValue]:
+    def finish_bundle(self) -> Iterator[Any]:
         for table in self._packer.rest():
-            yield WindowedValue(table, GlobalWindow().max_timestamp(), [GlobalWindow()])
+            yield _globally(table)
+        yield TaggedOutput(_TOKENS, _globally(self._tokens))
+
+
+def _globally(value: Any) -> WindowedValue:
+    return WindowedValue(value, GlobalWindow().max_timestamp(), [GlobalWindow()])
 
 
 def _assign(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import codecs
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain, takewhile
 from typing import NamedTuple
@@ -93,23 +93,22 @@ def _next_line(part: FilePart, start: int, options: ReadOptions) -> tuple[int, I
 
 def paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Record]:
     """Runs of lines between blank lines; one that runs into the part from the part before belongs there."""
-    run: list[Record] = []
-    size = 0
+    position, run = 0, bytearray()
     try:
         for line in _lines_of_paragraphs(part, options):
-            if line.content.strip() or line.problem:
-                run.append(line)
-                size += len(line.content) + 1
-            if run and (line.problem or not line.content.strip() or size > options.max_record_bytes):
-                yield _joined(run, longer_than(options.max_record_bytes) if size > options.max_record_bytes else "")
-                run = []
-            size = size if run else 0
+            is_blank = not (line.content.strip() or line.problem)
+            if not is_blank:
+                position = position if run else line.position
+                run += line.content + b"\n"
+            is_long = len(run) > options.max_record_bytes
+            if run and (is_blank or is_long or line.problem):
+                yield _paragraph(position, run, longer_than(options.max_record_bytes) if is_long else line.problem)
     except DamagedFileError:
         if run:
-            yield _joined(run, _CUT_OFF)
+            yield _paragraph(position, run, _CUT_OFF)
         raise
     if run:
-        yield _joined(run)
+        yield _paragraph(position, run)
 
 
 def _lines_of_paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Record]:
@@ -222,6 +221,9 @@ def _without_mark(record: Record) -> Record:
     return record._replace(position=len(_BYTE_ORDER_MARK), content=record.content[len(_BYTE_ORDER_MARK) :])
 
 
-def _joined(run: Sequence[Record], problem: str = "") -> Record:
-    content = b"\n".join(line.content for line in run).removesuffix(b"\r")
-    return Record(run[0].position, content, problem or run[-1].problem)
+def _paragraph(position: int, run: bytearray, problem: str = "") -> Record:
+    """The record of these lines, which are held no longer."""
+    run.pop()  # the end of the last line
+    content = bytes(run).removesuffix(b"\r")
+    run.clear()
+    return Record(position, content, problem)
