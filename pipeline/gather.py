@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -80,11 +80,8 @@ Rows = TypeVar("Rows")
 class BlockRows(ABC, Generic[Rows]):
     """Blocks, each in a slot, to take rows of any of them at once.
 
-    `slots` is how many there will be; there is room for more, which takes time to make. Where blocks are `of_any_size`
-    each takes its own size of memory, else that of the largest.
+    `slots` is how many there will be; there is room for more, which takes time to make.
     """
-
-    of_any_size: ClassVar[bool]
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
@@ -127,8 +124,6 @@ class BlockRows(ABC, Generic[Rows]):
 class RowTable(BlockRows[RowMatrix]):
     """All slots in one array, out of which rows are copied: for many at a time."""
 
-    of_any_size = False
-
     def __init__(self, slots: int) -> None:
         super().__init__(slots)
         self._memory = np.empty((slots + 1, 0), np.uint8)  # one more, for looks beyond the end of the last
@@ -155,8 +150,6 @@ class RowTable(BlockRows[RowMatrix]):
 
 class RowViews(BlockRows[list[Array]]):
     """Rows are views of their blocks: for one at a time."""
-
-    of_any_size = True
 
     def __init__(self, slots: int) -> None:
         super().__init__(slots)

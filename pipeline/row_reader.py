@@ -18,6 +18,7 @@ from noisebeam.transforms.samples import IntArray, Mask
 from noisebeam.transforms.shard_reader import Block, ShardError
 
 _SMALL = 2**27  # bytes
+_EVEN = 256  # samples: blocks of so many are of nearly one size, which is what a slot has
 
 _log = logging.getLogger(__name__)
 
@@ -47,8 +48,8 @@ class RowReader(Generic[Rows]):
         self._skip = skip
         self._slots: OrderedDict[int, int] = OrderedDict()  # by visit; first the one unused for longest
         # Neighbouring streams share a block, at different times: those of a small data set stay until both are done.
-        size = sum(shard.bytes for shard in source.manifest.shards)
-        slots = order.blocks if hold.of_any_size and size <= _SMALL else order.streams + 8
+        small = sum(shard.bytes for shard in source.manifest.shards) <= _SMALL and order.block_samples >= _EVEN
+        slots = order.blocks if small else order.streams + 8
         self._rows = hold(slots)
         self._free = list(reversed(range(slots)))
         self._lost_shards: dict[int, ShardError] = {}

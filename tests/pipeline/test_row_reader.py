@@ -51,6 +51,7 @@ def test_columns_are_those_of_the_samples_one_by_one(source, order, positions):
 def test_a_reader_that_went_through_an_epoch_in_small_steps_reads_as_a_new_one(source, order, hold, small, monkeypatch):
     """More blocks than are kept where the data set is large, in use one after the other."""
     monkeypatch.setattr(row_reader, "_SMALL", small)
+    monkeypatch.setattr(row_reader, "_EVEN", 1)
     order.streams = 1
     reader = RowReader(source, order, lambda fields: NAMES, hold)
     for first in range(0, SAMPLES, 5):
@@ -61,13 +62,15 @@ def test_a_reader_that_went_through_an_epoch_in_small_steps_reads_as_a_new_one(s
             assert [row.tolist() for row in rows] == [row.tolist() for row in others]
 
 
-@pytest.mark.parametrize(("small", "again"), [(0, True), (2**27, False)])
-def test_of_a_small_data_set_each_block_is_read_once(source, order, small, again, monkeypatch):
+@pytest.mark.parametrize("hold", [RowTable, RowViews])
+@pytest.mark.parametrize(("small", "even", "again"), [(0, 8, True), (2**27, 8, False), (2**27, 9, True)])
+def test_of_a_small_data_set_each_block_is_read_once(source, order, hold, small, even, again, monkeypatch):
     read, block = [], ShardReader.block
     monkeypatch.setattr(ShardReader, "block", lambda *arguments: read.append(arguments[:2]) or block(*arguments))
     monkeypatch.setattr(row_reader, "_SMALL", small)
+    monkeypatch.setattr(row_reader, "_EVEN", even)
     order.streams = 3
-    reader = RowReader(source, order, lambda fields: NAMES, RowViews)
+    reader = RowReader(source, order, lambda fields: NAMES, hold)
     for first in range(0, SAMPLES, 3):
         reader.columns(np.arange(first, first + 3))
     assert len(set(read)) == order.blocks > 3 + 8
