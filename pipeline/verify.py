@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from noisebeam.transforms.answer import patience
 from noisebeam.transforms.errors import one_line
 from noisebeam.transforms.finish import DEAD_LETTERS_FOLDER
 from noisebeam.transforms.held_out import shards_of
@@ -81,8 +82,8 @@ def _counts(manifest: Manifest) -> Iterator[str]:
 
 def _shard(url: str, manifest: Manifest, info: ShardInfo) -> Iterator[str]:
     try:
-        tar = _read(url, info.name)
-        index_bytes = _read(url, info.index_name)
+        tar = _read(url, info.name, info.bytes)
+        index_bytes = _read(url, info.index_name, info.bytes)
         yield from _checksum("shard", tar, info.sha256)
         yield from _checksum("index", index_bytes, info.index_sha256)
         if len(tar) != info.bytes:
@@ -99,9 +100,10 @@ def _shard(url: str, manifest: Manifest, info: ShardInfo) -> Iterator[str]:
         yield f"cannot be read as its index tells: {one_line(error)}"
 
 
-def _read(url: str, name: str) -> bytes:
+def _read(url: str, name: str, size: int) -> bytes:
+    """A file of about so many bytes at most."""
     try:
-        return read_bytes(join(url, name))
+        return read_bytes(join(url, name), timeout=patience(size))
     except FileNotFoundError as error:
         raise ShardError(f"{name} is missing") from error
 

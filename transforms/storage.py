@@ -79,9 +79,9 @@ def _put(fs: Any, path: str, data: bytes) -> None:
 def read_bytes(url: str, most: int | None = None, timeout: float | None = None) -> bytes:
     """The whole content of a file; FileNotFoundError if there is none, TooLargeError if it has more than `most`.
 
-    A store has a minute to answer, and a second for each megabyte, or `timeout` seconds.
+    A store has `timeout` seconds to answer, else a minute, and a second for each megabyte of a size that is looked at.
     """
-    found = size(url) if most is not None or timeout is None else 0
+    found = 0 if most is None else size(url)
     if most is not None and found > most:
         raise TooLargeError(f"expected {most:,} bytes at most, got {found:,}")
     with _telling(f"cannot read {url}"):
