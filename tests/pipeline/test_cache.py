@@ -13,9 +13,9 @@ from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import publish
 
 
-def put(content: bytes) -> tuple[str, ShardInfo]:
-    """A remote shard with this content."""
-    url = f"memory://{uuid4().hex}/shard.tar"
+def put(content: bytes, folder: str = "memory://") -> tuple[str, ShardInfo]:
+    """A shard with this content, as if it were remote."""
+    url = f"{folder}/{uuid4().hex}/shard.tar"
     publish(url, content)
     return url, ShardInfo("shard.tar", 1, 1, 1, len(content), sha256(content).hexdigest(), "i", "", 0, 0)
 
@@ -102,8 +102,10 @@ def test_what_a_crash_left_is_not_taken_for_a_shard_and_goes_in_time(tmp_path):
 
 
 def test_many_may_fetch_the_same_shards_at_once(tmp_path):
-    cache, shards = ShardCache(str(tmp_path), max_bytes=1000, pause=0.01), [put(bytes([i]) * 100) for i in range(5)]
+    """From files: who reads one that fsspec has in memory shares its place in it with all others."""
+    cache = ShardCache(str(tmp_path / "cache"), max_bytes=1000, pause=0.01)
+    shards = [put(bytes([i]) * 100, f"file://{tmp_path}") for i in range(5)]
     with ThreadPoolExecutor(8) as pool:
         paths = list(pool.map(lambda i: cache.fetch(*shards[i % 5]), range(100)))
     assert all(Path(path).read_bytes() == bytes([i % 5]) * 100 for i, path in enumerate(paths))
-    assert len(os.listdir(tmp_path)) == 5
+    assert len(os.listdir(tmp_path / "cache")) == 5
