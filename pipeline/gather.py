@@ -7,7 +7,7 @@ overlap. To take rows is to index that matrix; what lies behind the end of a sho
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -89,8 +89,8 @@ class BlockRows(ABC, Generic[Rows]):
         self._places: dict[str, tuple[IntArray, IntArray]] = {}  # (slots, rows): where rows begin, and their lengths
 
     @abstractmethod
-    def room(self, slot: int, size: int) -> Array:
-        """(size,) uint8: memory to read the block of a slot into; what was there is lost."""
+    def room(self, slots: Sequence[int], sizes: Sequence[int]) -> list[Array]:
+        """(size,) uint8 each: memory to read the blocks of these slots into; what was there is lost."""
 
     def put(self, slot: int, columns: Mapping[str, Ragged], order: IntArray) -> None:
         """The rows of a block that was read into its slot, numbered anew in this order."""
@@ -129,10 +129,10 @@ class RowTable(BlockRows[RowMatrix]):
         self._memory = np.empty((slots + 1, 0), np.uint8)  # one more, for looks beyond the end of the last
         self._dtypes: dict[str, np.dtype[Any]] = {}
 
-    def room(self, slot: int, size: int) -> Array:
-        """(size,) uint8: memory to read the block of a slot into; what was there is lost."""
-        self._memory = _with_room(self._memory, self._used, (slot + 2, max(1, size)))
-        return self._memory[slot, :size]
+    def room(self, slots: Sequence[int], sizes: Sequence[int]) -> list[Array]:
+        """(size,) uint8 each: memory to read the blocks of these slots into; what was there is lost."""
+        self._memory = _with_room(self._memory, self._used, (max(slots) + 2, max(1, *sizes)))
+        return [self._memory[slot, :size] for slot, size in zip(slots, sizes, strict=True)]
 
     def _first(self, name: str, slot: int, values: Array) -> int:
         self._dtypes.setdefault(name, values.dtype)
@@ -156,8 +156,11 @@ class RowViews(BlockRows[list[Array]]):
         self._values: dict[str, dict[int, Array]] = {}
         self._left = np.empty(0, np.uint8)
 
-    def room(self, slot: int, size: int) -> Array:
-        """(size,) uint8: memory to read the block of a slot into; views of what was there stay as they are."""
+    def room(self, slots: Sequence[int], sizes: Sequence[int]) -> list[Array]:
+        """(size,) uint8 each: memory to read the blocks of these slots into; views of what was there stay."""
+        return list(map(self._cut, sizes))
+
+    def _cut(self, size: int) -> Array:
         if size > len(self._left):  # the system makes large arrays of large pages, which take a third of the time
             self._left = np.empty(max(size, _LARGE), np.uint8)
         taken, self._left = self._left[:size], self._left[-(-size // ALIGNED) * ALIGNED :]

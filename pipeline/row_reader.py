@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Generic
 
 import numpy as np
@@ -14,9 +16,10 @@ import numpy.typing as npt
 from noisebeam.pipeline.gather import BlockRows, Rows
 from noisebeam.pipeline.order import EpochOrder
 from noisebeam.pipeline.source import ShardSource, column_of
-from noisebeam.transforms.samples import IntArray, Mask
-from noisebeam.transforms.shard_reader import Block, ShardError
+from noisebeam.transforms.samples import Array, IntArray, Mask
+from noisebeam.transforms.shard_reader import Block, ShardError, ShardReader
 
+_READS = max(2, min(8, os.cpu_count() or 1))  # at a time
 _SMALL = 2**27  # bytes
 _EVEN = 256  # samples: blocks of so many are of nearly one size, which is what a slot has
 
@@ -51,6 +54,7 @@ class RowReader(Generic[Rows]):
         small = sum(shard.bytes for shard in source.manifest.shards) <= _SMALL and order.block_samples >= _EVEN
         slots = order.blocks if small else order.streams + 8
         self._rows = hold(slots)
+        self._pool = ThreadPoolExecutor(_READS, "noisebeam-read")
         self._free = list(reversed(range(slots)))
         self._lost_shards: dict[int, ShardError] = {}
         self._lost: dict[int, ShardError] = {}  # visits
@@ -81,42 +85,76 @@ class RowReader(Generic[Rows]):
         for visit in visits:
             if visit in self._slots:
                 self._slots.move_to_end(visit)
-        return np.fromiter(map(self._slot, visits), np.int64, len(visits))
+        if missing := [visit for visit in visits if visit not in self._slots and visit not in self._lost]:
+            self._read(missing)
+        return np.fromiter((self._slots.get(visit, -1) for visit in visits), np.int64, len(visits))
 
-    def _slot(self, visit: int) -> int:
-        if visit not in self._slots and visit not in self._lost:
-            try:
-                self._read(visit)
-            except ShardError as error:
-                if self._skip is None:
-                    raise
-                _log.warning("left out, for on_error is 'skip': %s", error)
-                self._lost[visit] = error
-        return self._slots.get(visit, -1)
-
-    def _read(self, visit: int) -> None:
-        """Bring the block of a visit into a slot."""
-        shard, at = divmod(visit, 1 << 32)
-        number = int(self._order.block_order(shard)[at])
-        slot = self._free.pop() if self._free else self._slots.popitem(last=False)[1]
+    def _read(self, visits: list[int]) -> None:
+        """Bring the blocks of these visits into slots."""
+        places = {visit: self._block_of(visit) for visit in visits}
+        sizes: dict[int, int] = {}
+        for visit, (shard, number) in places.items():
+            with self._losing(visit):
+                sizes[visit] = self._reader(shard).size(number)
+        slots = [self._free.pop() if self._free else self._slots.popitem(last=False)[1] for _ in sizes]
         try:
-            block = self._block(shard, number, slot)
-            columns = {name: column_of(block, name) for name in self._choose(block.fields)}
-            self._rows.put(slot, columns, self._order.row_order(shard, number))
-        except BaseException:
-            self._free.append(slot)
-            raise
-        self._slots[visit] = slot
+            rooms = self._rows.room(slots, list(sizes.values())) if slots else []
+            found = self._blocks([(*places[visit], room) for visit, room in zip(sizes, rooms, strict=True)])
+            for visit, slot, block in zip(sizes, slots, found, strict=True):
+                with self._losing(visit):
+                    if isinstance(block, ShardError):
+                        raise block
+                    columns = {name: column_of(block, name) for name in self._choose(block.fields)}
+                    self._rows.put(slot, columns, self._order.row_order(*places[visit]))
+                    self._slots[visit] = slot
+        finally:
+            self._free += [slot for slot in slots if slot not in self._slots.values()]
 
-    def _block(self, shard: int, number: int, slot: int) -> Block:
+    def _blocks(self, wanted: Sequence[tuple[int, int, Array]]) -> list[Block | ShardError]:
+        """Blocks by shard, number and room, or why they cannot be read; some are read at once, and all when it ends."""
+        found: dict[int, Block | ShardError] = {}
+        left = iter(enumerate(wanted))
+
+        def read() -> None:
+            for i, place in left:
+                try:
+                    found[i] = self._source.block(*place)
+                except ShardError as error:
+                    found[i] = error
+
+        others = [self._pool.submit(read) for _ in wanted[1:_READS]]
+        try:
+            read()
+        finally:
+            wait(others)
+        for other in others:
+            other.result()  # raises what is no error of a shard
+        return [found[i] for i in range(len(wanted))]
+
+    def _block_of(self, visit: int) -> tuple[int, int]:
+        """The shard of a visit, and the number of its block there."""
+        shard, at = divmod(visit, 1 << 32)
+        return shard, int(self._order.block_order(shard)[at])
+
+    def _reader(self, shard: int) -> ShardReader:
         if shard in self._lost_shards:
             raise self._lost_shards[shard]
         try:
-            self._source.reader(shard)
+            return self._source.reader(shard)
         except ShardError as error:
             self._lost_shards[shard] = error
             raise
-        return self._source.block(shard, number, partial(self._rows.room, slot))
+
+    @contextmanager
+    def _losing(self, visit: int) -> Iterator[None]:
+        """Where blocks that cannot be read are left out, this is one if it cannot be read."""
+        try:
+            yield
+        except ShardError as error:
+            if self._skip is None:
+                raise
+            _log.warning("left out, for on_error is 'skip': %s", error)
+            self._lost[visit] = error
 
     def _others(self, lost: Mask, visits: list[int]) -> IntArray:
         """For each sample its own number, or that of one that was read instead."""

@@ -18,7 +18,7 @@ from noisebeam.transforms.answer import later
 from noisebeam.transforms.manifest import Manifest
 from noisebeam.transforms.samples import Array, Ragged, Sample, offsets_of
 from noisebeam.transforms.shard_format import ShardIndex
-from noisebeam.transforms.shard_reader import Block, Room, ShardError, ShardReader, memory, parse_index
+from noisebeam.transforms.shard_reader import Block, ShardError, ShardReader, parse_index
 from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import join, local_path
 
@@ -80,11 +80,14 @@ class ShardSource:
             return reader
         return coming.result() if coming is not None else self._load(shard)
 
-    def block(self, shard: int, number: int, room: Room = memory) -> Block:
-        """A block of a shard; ShardError if it is damaged. A damaged copy in the cache is fetched anew, once."""
+    def block(self, shard: int, number: int, memory: Array | None = None) -> Block:
+        """A block of a shard, read into `memory` where that is given, of the size that its reader tells.
+
+        ShardError if it is damaged. A damaged copy in the cache is fetched anew, once.
+        """
         reader = self.reader(shard)
         try:
-            return reader.block(number, room)
+            return reader.block(number, memory)
         except ShardError:
             if not self.remote:
                 raise
@@ -93,7 +96,7 @@ class ShardSource:
             self._open.drop(shard)
         self._cache.drop(info)
         try:
-            return self.reader(shard).block(number, room)
+            return self.reader(shard).block(number, memory)
         except ShardError as error:
             raise ShardError(f"{join(self.url, info.name)}: {error}") from error
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(NamedTuple):
     """Iteration that began at position `start` of an epoch and is at `position`, here or in one of several workers.
 
     A worker passes over `skip` batches, those of the others, to its next one.
@@ -23,12 +21,12 @@ class Progress:
 
     def after(self, position: int) -> Progress:
         """After a batch that ends at `position`."""
-        return replace(self, position=position, skip=self.workers - 1)
+        return self._replace(position=position, skip=self.workers - 1)
 
     def for_worker(self, worker: int, workers: int) -> Progress:
         """The progress of a worker process (0 of 1: there is none) that begins to iterate with this."""
         if not self.loaded:
-            return replace(self, worker=worker, workers=workers, skip=worker)
+            return self._replace(worker=worker, workers=workers, skip=worker)
         if (worker, workers) != (self.worker, self.workers):
             raise ValueError(
                 f"expected the state of loader worker {worker} of {workers}, got that of worker {self.worker} of "

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -24,14 +23,6 @@ from noisebeam.transforms.shards import ShardInfo
 
 class ShardError(ValueError):
     """A shard, an index or a manifest that is missing or not as it was written; the text names it and what is wrong."""
-
-
-Room = Callable[[int], Array]
-
-
-def memory(size: int) -> Array:
-    """(size,) uint8: bytes of any value."""
-    return np.empty(size, np.uint8)
 
 
 class Block:
@@ -133,11 +124,15 @@ class ShardReader:
         """The number of blocks."""
         return len(self.index.samples)
 
-    def block(self, i: int, room: Room = memory) -> Block:
-        """Block `i`, from 0, checked against its checksum; `room` gives memory for so many bytes to read it into."""
+    def size(self, i: int) -> int:
+        """The bytes of block `i`, or as many of them as the file has."""
         start, end = self.index.extent(i)
-        there = max(0, os.fstat(self._file.fileno()).st_size - start)
-        data = room(max(0, min(end - start, there)))
+        return max(0, min(end, os.fstat(self._file.fileno()).st_size) - start)
+
+    def block(self, i: int, memory: Array | None = None) -> Block:
+        """Block `i`, from 0, checked against its checksum; read into `memory`, `size(i)` bytes, where that is given."""
+        start, end = self.index.extent(i)
+        data = np.empty(self.size(i), np.uint8) if memory is None else memory
         try:
             read = os.preadv(self._file.fileno(), [data.data], start)
         except OSError as error:

@@ -18,7 +18,7 @@ def ragged(lists: list[list[int]]) -> Ragged:
 
 def put(held: RowTable | RowViews, slot: int, rows: Ragged, order: list[int]) -> None:
     """Bring rows into a slot as they are read from a file: as bytes."""
-    memory = held.room(slot, rows.values.nbytes)
+    (memory,) = held.room([slot], [rows.values.nbytes])
     memory[:] = rows.values.view(np.uint8)
     held.put(slot, {"ids": Ragged(memory.view(rows.values.dtype), rows.offsets)}, np.array(order))
 

@@ -1,3 +1,6 @@
+from threading import Barrier
+from time import sleep
+
 import numpy as np
 import pytest
 
@@ -93,6 +96,34 @@ def test_after_errors_of_the_disk_the_same_reader_reads_what_is_there(source, or
         found = reader.columns(positions)["ids"]
         rows, expected = (list(each.rows() if hold is RowTable else each) for each in (found, whole))
         assert [row.tolist() for row in rows] == [expected[position].tolist() for position in positions]
+
+
+def test_blocks_are_read_at_once(source, order, monkeypatch):
+    """Each of the reads waits until another has begun."""
+    order.streams = 2
+    expected = [source.sample(number).fields["ids"].tolist() for number in order.samples([0, 1]).tolist()]
+    met, block = Barrier(2, timeout=30), ShardReader.block
+    monkeypatch.setattr(ShardReader, "block", lambda *arguments: met.wait() >= 0 and block(*arguments))
+    columns = RowReader(source, order, lambda fields: NAMES, RowTable).columns([0, 1])
+    assert [row.tolist() for row in columns["ids"].rows()] == expected
+
+
+def test_no_read_goes_on_after_an_error_which_is_that_of_the_first_block(source, order, monkeypatch):
+    """Those that come first take longest to fail; one that went on would write into the slot of another."""
+    failed = []
+
+    def fail(reader: ShardReader, i: int, memory: np.ndarray) -> None:
+        sleep(0.05 if len(failed) < 8 else 0)
+        failed.append(f"{reader.path}, block {i}")
+        raise ShardError(failed[-1])
+
+    monkeypatch.setattr(ShardReader, "block", fail)
+    places = order.places(np.arange(SAMPLES))
+    shard, at = min(zip(places.shard.tolist(), places.block.tolist(), strict=True))
+    with pytest.raises(ShardError) as error:
+        RowReader(source, order, lambda fields: NAMES, RowTable).columns(np.arange(SAMPLES))
+    assert str(error.value) == f"{source.reader(shard).path}, block {order.block_order(shard)[at]}"
+    assert len(failed) == order.blocks
 
 
 def test_views_cannot_be_written_to(source, order):

@@ -10,7 +10,8 @@ from typing import Any
 
 from noisebeam.pipeline import GroupByLength, Mixture, Pack, ShardDataset
 from noisebeam.pipeline.batched import BatchedDataset
-from noisebeam.transforms.shard_reader import Block, Room, ShardReader
+from noisebeam.transforms.samples import Array
+from noisebeam.transforms.shard_reader import Block, ShardReader
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -38,9 +39,9 @@ def main(kind: str, url: str, position: int) -> None:
         if event == "open" and str(arguments[0]).startswith(url):
             count["indexes" if str(arguments[0]).endswith(".npz") else "others"] += 1
 
-    def block(reader: ShardReader, i: int, room: Room) -> Block:
+    def block(self: ShardReader, i: int, memory: Array | None = None) -> Block:
         count["blocks"] += 1
-        return read(reader, i, room)
+        return read(self, i, memory)
 
     sys.addaudithook(opened)
     ShardReader.block = block  # type: ignore[method-assign]
