@@ -101,12 +101,20 @@ def npy_bytes(values: Array) -> bytes:
 
 
 def tar_header(name: str, size: int) -> bytes:
-    """The ustar header of a file in a tar."""
-    header = tarfile.TarInfo(name)
-    header.size = size
-    return header.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+    """The ustar header of a file in a tar, as `tarfile` writes it in four times as long.
+
+    ValueError if the name has over 100 characters, or the file 8 GiB or more: more than the form has room for.
+    """
+    if len(name) > 100 or size >= 8**11:
+        raise ValueError(f"expected a name of at most 100 characters and less than 8 GiB, got {name} of {size:,} bytes")
+    header = bytearray(_HEADER)
+    header[: len(name)] = name.encode("ascii")
+    header[124:135] = b"%011o" % size
+    header[148:156] = b"%06o\x00 " % (sum(header[:148]) + sum(b" " * 8) + sum(header[156:]))
+    return bytes(header)
 
 
+_HEADER = tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT)  # of an empty file without a name
 TAR_END = bytes(2 * TAR_HEADER)
 
 

@@ -31,6 +31,19 @@ def test_tar_members_make_a_plain_ustar_tar():
     assert data[257:265] == b"ustar\x0000"
 
 
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=100), st.integers(0, 8**11 - 1))
+def test_tar_headers_are_those_of_tarfile(name, size):
+    header = tarfile.TarInfo(name)
+    header.size = size
+    assert tar_header(name, size) == header.tobuf(tarfile.USTAR_FORMAT)
+
+
+@pytest.mark.parametrize(("name", "size"), [("x" * 101, 0), ("a.ids.npy", 8**11)])
+def test_what_no_header_has_room_for_is_an_error(name, size):
+    with pytest.raises(ValueError, match=f"expected a name of at most 100 characters and less than 8 GiB, got {name}"):
+        tar_header(name, size)
+
+
 @pytest.mark.parametrize(
     ("vocabulary_size", "max_tokens", "masked", "expected"),
     [
