@@ -18,6 +18,7 @@ from noisebeam.transforms.shard_format import ALIGNED
 from noisebeam.transforms.shard_reader import ShardError
 
 _LARGE = 2**23  # bytes
+_PAGE = 2**21  # bytes
 
 
 class RowMatrix(LazyRagged):
@@ -161,8 +162,9 @@ class RowViews(BlockRows[list[Array]]):
         return list(map(self._cut, sizes))
 
     def _cut(self, size: int) -> Array:
-        if size > len(self._left):  # the system makes large arrays of large pages, which take a third of the time
-            self._left = np.empty(max(size, _LARGE), np.uint8)
+        if size > len(self._left):  # the system gives memory in large pages, in a third of the time, where they fit
+            memory = np.empty(max(size, _LARGE) + _PAGE, np.uint8)
+            self._left = memory[-_address(memory) % _PAGE :]
         taken, self._left = self._left[:size], self._left[-(-size // ALIGNED) * ALIGNED :]
         return taken
 
