@@ -23,7 +23,7 @@ from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import join, local_path
 
 _DOWNLOADS = 8  # at a time
-_NOT_PICKLED = ("_open", "_indexes", "_coming", "_downloads", "_lock")
+_NOT_PICKLED = ("_open", "_indexes", "_coming", "_downloads", "_lock", "_mending")
 
 _log = logging.getLogger(__name__)
 
@@ -75,10 +75,11 @@ class ShardSource:
         """Shard number `shard` of the manifest; ShardError names it if it cannot be read."""
         self._after_fork()
         with self._lock:
-            reader, coming = self._open.get(shard), self._coming.get(shard)
+            reader = self._open.get(shard)
+            coming = self._begin(shard) if reader is None and self.remote else None
         if reader is not None:
             return reader
-        return coming.result() if coming is not None else self._load(shard)
+        return self._load(shard) if coming is None else coming.result()
 
     def block(self, shard: int, number: int, memory: Array | None = None) -> Block:
         """A block of a shard, read into `memory` where that is given, of the size that its reader tells.
@@ -91,14 +92,19 @@ class ShardSource:
         except ShardError:
             if not self.remote:
                 raise
-        info = self.manifest.shards[shard]
-        with self._lock:
-            self._open.drop(shard)
-        self._cache.drop(info)
+        with self._mending:  # so that of many threads one fetches it
+            reader = self._anew(shard, reader)
         try:
-            return self.reader(shard).block(number, memory)
+            return reader.block(number, memory)
         except ShardError as error:
-            raise ShardError(f"{join(self.url, info.name)}: {error}") from error
+            raise ShardError(f"{join(self.url, self.manifest.shards[shard].name)}: {error}") from error
+
+    def _anew(self, shard: int, damaged: ShardReader) -> ShardReader:
+        with self._lock:
+            if self._open.get(shard) in (damaged, None):
+                self._open.drop(shard)
+                self._cache.drop(self.manifest.shards[shard])
+        return self.reader(shard)
 
     def prefetch(self, shards: Iterable[int]) -> None:
         """Begin to bring remote shards here, several at a time; an error comes up when its shard is read."""
@@ -107,8 +113,14 @@ class ShardSource:
         self._after_fork()
         with self._lock:
             for shard in shards:
-                if shard not in self._coming and self._open.get(shard) is None:
-                    self._coming[shard] = later(partial(self._load_ahead, shard))
+                if self._open.get(shard) is None:
+                    self._begin(shard)
+
+    def _begin(self, shard: int) -> Future[ShardReader]:
+        """A remote shard on its way here; the lock is held."""
+        if shard not in self._coming:
+            self._coming[shard] = later(partial(self._load_ahead, shard))
+        return self._coming[shard]
 
     def _load_ahead(self, shard: int) -> ShardReader:
         with self._downloads:
@@ -165,7 +177,7 @@ class ShardSource:
         self._coming: dict[int, Future[ShardReader]] = {}
         self._downloads = Semaphore(_DOWNLOADS)
         self._pid = os.getpid()
-        self._lock = Lock()
+        self._lock, self._mending = Lock(), Lock()
 
     def _after_fork(self) -> None:
         """Threads, and locks that they held, do not survive a fork."""

@@ -181,6 +181,18 @@ def test_a_copy_that_went_bad_on_the_disk_is_fetched_anew(folder, serve, tmp_pat
     assert equal(list(data), expected)
 
 
+def test_a_copy_that_is_bad_in_all_blocks_is_fetched_once_more(folder, serve, tmp_path):
+    """Blocks are read in several threads, each of which finds it bad."""
+    url, proxy = serve(folder, none)
+    expected = list(dataset(url, patient(tmp_path)))
+    once = {name: count for (method, name), count in proxy.asked.items() if method == "GET" and name.endswith(".tar")}
+    for path in (tmp_path / "cache").glob("*.tar"):
+        path.write_bytes(bytes(255 - byte for byte in path.read_bytes()))
+    assert equal(list(dataset(url, patient(tmp_path))), expected)
+    assert {name: proxy.asked["GET", name] for name in once} == {name: 2 * count for name, count in once.items()}
+    assert len(once) == SHARDS
+
+
 WAIT = """
 import sys
 from noisebeam.pipeline import ShardCache, ShardDataset
