@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from typing import Generic
+from concurrent.futures import Future, wait
+from typing import Any, Generic
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from noisebeam.pipeline.gather import BlockRows, Rows
 from noisebeam.pipeline.order import EpochOrder
 from noisebeam.pipeline.source import ShardSource, column_of
+from noisebeam.transforms.answer import later
 from noisebeam.transforms.samples import Array, IntArray, Mask
 from noisebeam.transforms.shard_reader import Block, ShardError, ShardReader
 
@@ -54,10 +54,9 @@ class RowReader(Generic[Rows]):
         small = sum(shard.bytes for shard in source.manifest.shards) <= _SMALL and order.block_samples >= _EVEN
         slots = order.blocks if small else order.streams + 8
         self._rows = hold(slots)
-        self._pool = ThreadPoolExecutor(_READS, "noisebeam-read")
         self._free = list(reversed(range(slots)))
-        self._lost_shards: dict[int, ShardError] = {}
-        self._lost: dict[int, ShardError] = {}  # visits
+        self._lost_shards: dict[int, str] = {}  # and why
+        self._lost: dict[int, str] = {}  # visits, and why
 
     def columns(self, positions: npt.ArrayLike) -> dict[str, Rows]:
         """The chosen fields of the samples at these positions (and their keys, if `KEYS` is chosen), a row a sample."""
@@ -90,46 +89,64 @@ class RowReader(Generic[Rows]):
         return np.fromiter((self._slots.get(visit, -1) for visit in visits), np.int64, len(visits))
 
     def _read(self, visits: list[int]) -> None:
-        """Bring the blocks of these visits into slots."""
+        """Bring the blocks of these visits into slots; a shard that is not there is told before damaged blocks."""
         places = {visit: self._block_of(visit) for visit in visits}
         sizes: dict[int, int] = {}
         for visit, (shard, number) in places.items():
-            with self._losing(visit):
+            try:
                 sizes[visit] = self._reader(shard).size(number)
+            except ShardError as error:
+                self._lose(visit, error)
         slots = [self._free.pop() if self._free else self._slots.popitem(last=False)[1] for _ in sizes]
         try:
             rooms = self._rows.room(slots, list(sizes.values())) if slots else []
             found = self._blocks([(*places[visit], room) for visit, room in zip(sizes, rooms, strict=True)])
-            for visit, slot, block in zip(sizes, slots, found, strict=True):
-                with self._losing(visit):
-                    if isinstance(block, ShardError):
-                        raise block
-                    columns = {name: column_of(block, name) for name in self._choose(block.fields)}
-                    self._rows.put(slot, columns, self._order.row_order(*places[visit]))
-                    self._slots[visit] = slot
+            for visit, slot, block in zip(sizes, slots, found, strict=False):
+                if isinstance(block, ShardError):
+                    self._lose(visit, block)
+                else:
+                    self._put(visit, slot, block, places[visit])
         finally:
-            self._free += [slot for slot in slots if slot not in self._slots.values()]
+            kept = set(self._slots.values())
+            self._free += [slot for slot in slots if slot not in kept]
 
     def _blocks(self, wanted: Sequence[tuple[int, int, Array]]) -> list[Block | ShardError]:
-        """Blocks by shard, number and room, or why they cannot be read; some are read at once, and all when it ends."""
+        """Blocks by shard, number and room, or why they cannot be read; some are read at once, and all when it ends.
+
+        Unless they may be left out none is begun after one that cannot be read: the list ends with the last begun.
+        """
         found: dict[int, Block | ShardError] = {}
         left = iter(enumerate(wanted))
 
         def read() -> None:
-            for i, place in left:
+            for i, (shard, number, room) in left:
                 try:
-                    found[i] = self._source.block(*place)
+                    self._reader(shard)  # which knows those that are lost
+                    found[i] = self._source.block(shard, number, room)
                 except ShardError as error:
-                    found[i] = error
+                    found[i] = error.with_traceback(None)  # which holds all that is read here
+                    if self._skip is None:
+                        _end(left)
 
-        others = [self._pool.submit(read) for _ in wanted[1:_READS]]
+        others: list[Future[None]] = []
         try:
+            for _ in wanted[1:_READS]:
+                others.append(later(read))
             read()
         finally:
+            _end(left)
             wait(others)
         for other in others:
             other.result()  # raises what is no error of a shard
-        return [found[i] for i in range(len(wanted))]
+        return [found[i] for i in range(len(found))]
+
+    def _put(self, visit: int, slot: int, block: Block, place: tuple[int, int]) -> None:
+        try:
+            columns = {name: column_of(block, name) for name in self._choose(block.fields)}
+            self._rows.put(slot, columns, self._order.row_order(*place))
+            self._slots[visit] = slot
+        except ShardError as error:
+            self._lose(visit, error)
 
     def _block_of(self, visit: int) -> tuple[int, int]:
         """The shard of a visit, and the number of its block there."""
@@ -138,30 +155,31 @@ class RowReader(Generic[Rows]):
 
     def _reader(self, shard: int) -> ShardReader:
         if shard in self._lost_shards:
-            raise self._lost_shards[shard]
+            raise ShardError(self._lost_shards[shard])
         try:
             return self._source.reader(shard)
         except ShardError as error:
-            self._lost_shards[shard] = error
+            self._lost_shards[shard] = str(error)
             raise
 
-    @contextmanager
-    def _losing(self, visit: int) -> Iterator[None]:
-        """Where blocks that cannot be read are left out, this is one if it cannot be read."""
-        try:
-            yield
-        except ShardError as error:
-            if self._skip is None:
-                raise
-            _log.warning("left out, for on_error is 'skip': %s", error)
-            self._lost[visit] = error
+    def _lose(self, visit: int, error: ShardError) -> None:
+        """Leave the block of a visit out, if that may be."""
+        if self._skip is None:
+            raise error
+        _log.warning("left out, for on_error is 'skip': %s", error)
+        self._lost[visit] = str(error)
 
     def _others(self, lost: Mask, visits: list[int]) -> IntArray:
         """For each sample its own number, or that of one that was read instead."""
         if np.all(lost):
-            raise self._lost[visits[0]]
+            raise ShardError(self._lost[visits[0]])
         others = np.arange(len(lost))
         others[lost] = np.resize(np.flatnonzero(~lost), int(lost.sum()))
         if self._skip is not None:
             self._skip(int(lost.sum()))
         return others
+
+
+def _end(items: Iterator[Any]) -> None:
+    """Leave nothing of it."""
+    deque(items, maxlen=0)

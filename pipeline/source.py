@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from functools import partial
 from threading import Lock, Semaphore
 from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import join, local_path
 
 _DOWNLOADS = 8  # at a time
-_NOT_PICKLED = ("_open", "_indexes", "_coming", "_downloads", "_lock", "_mending")
+_NOT_PICKLED = ("_open", "_indexes", "_coming", "_downloads", "_mended", "_lock")
 
 _log = logging.getLogger(__name__)
 
@@ -92,19 +93,20 @@ class ShardSource:
         except ShardError:
             if not self.remote:
                 raise
-        with self._mending:  # so that of many threads one fetches it
-            reader = self._anew(shard, reader)
         try:
-            return reader.block(number, memory)
+            return self._anew(shard, reader).block(number, memory)
         except ShardError as error:
             raise ShardError(f"{join(self.url, self.manifest.shards[shard].name)}: {error}") from error
 
     def _anew(self, shard: int, damaged: ShardReader) -> ShardReader:
+        """What the store has in the place of a damaged copy: asked for once, however many threads find it damaged."""
         with self._lock:
-            if self._open.get(shard) in (damaged, None):
+            if damaged not in self._mended:
                 self._open.drop(shard)
                 self._cache.drop(self.manifest.shards[shard])
-        return self.reader(shard)
+                self._mended[damaged] = self._begin(shard)
+            coming = self._mended[damaged]
+        return coming.result()
 
     def prefetch(self, shards: Iterable[int]) -> None:
         """Begin to bring remote shards here, several at a time; an error comes up when its shard is read."""
@@ -177,7 +179,8 @@ class ShardSource:
         self._coming: dict[int, Future[ShardReader]] = {}
         self._downloads = Semaphore(_DOWNLOADS)
         self._pid = os.getpid()
-        self._lock, self._mending = Lock(), Lock()
+        self._mended: WeakKeyDictionary[ShardReader, Future[ShardReader]] = WeakKeyDictionary()
+        self._lock = Lock()
 
     def _after_fork(self) -> None:
         """Threads, and locks that they held, do not survive a fork."""

@@ -111,6 +111,7 @@ class ShardReader:
             self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115
         except OSError as error:
             raise ShardError(f"cannot open shard {self.path}: {error.strerror}; build or copy it again") from error
+        self._bytes = os.fstat(self._file.fileno()).st_size
         self._starts = offsets_of(self.index.samples)
         if info is not None:
             self._check(info)
@@ -125,9 +126,9 @@ class ShardReader:
         return len(self.index.samples)
 
     def size(self, i: int) -> int:
-        """The bytes of block `i`, or as many of them as the file has."""
+        """The bytes of block `i`, or as many of them as the file had when it was opened."""
         start, end = self.index.extent(i)
-        return max(0, min(end, os.fstat(self._file.fileno()).st_size) - start)
+        return max(0, min(end, self._bytes) - start)
 
     def block(self, i: int, memory: Array | None = None) -> Block:
         """Block `i`, from 0, checked against its checksum; read into `memory`, `size(i)` bytes, where that is given."""
@@ -172,11 +173,10 @@ class ShardReader:
         self._file.close()
 
     def _check(self, info: ShardInfo) -> None:
-        size = os.fstat(self._file.fileno()).st_size
-        if size != info.bytes:
-            wrong = "is truncated" if size < info.bytes else "has another size"
+        if self._bytes != info.bytes:
+            wrong = "is truncated" if self._bytes < info.bytes else "has another size"
             raise ShardError(
-                f"shard {self.path} {wrong}: expected {info.bytes} bytes, got {size}; build or copy it again"
+                f"shard {self.path} {wrong}: expected {info.bytes} bytes, got {self._bytes}; build or copy it again"
             )
         if len(self) != info.samples:
             raise ShardError(

@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+from multiprocessing import get_context
 
 import grain
 import numpy as np
@@ -196,6 +197,7 @@ def test_remote_shards_come_through_the_cache(tmp_path, url):
 def test_importing_the_package_and_training_need_neither_beam_nor_stanza(url):
     code = f"""
 import sys
+from multiprocessing import get_context
 import noisebeam.pipeline
 assert not {{"torch", "apache_beam", "stanza"}} & set(sys.modules), "import"
 assert noisebeam.pipeline.ShardDataset
@@ -206,3 +208,35 @@ assert not {{"apache_beam", "stanza", "tokenizers", "transformers"}} & set(sys.m
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
+
+
+AFTER_MAIN = """
+import sys, threading, time
+from noisebeam.pipeline import ShardDataset
+
+data = ShardDataset(sys.argv[1], batch_size=4)
+
+def train():
+    threading.main_thread().join()
+    print(len(list(data)))
+
+threading.Thread(target=train).start()
+"""
+
+
+def test_a_thread_reads_on_when_the_main_thread_has_ended(url):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", AFTER_MAIN, url], env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (f"{SAMPLES // 4}\n", "")
+
+
+def test_a_forked_process_reads_on_where_rows_were_begun(url):
+    data = dataset(url)
+    data.chunk = 20
+    rows = data.rows()
+    left = sum(1 for _ in data.rows()) - 1
+    next(rows)
+    process = get_context("fork").Process(target=lambda: sys.exit(sum(1 for _ in rows) != left))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0

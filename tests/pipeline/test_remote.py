@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -191,6 +191,32 @@ def test_a_copy_that_is_bad_in_all_blocks_is_fetched_once_more(folder, serve, tm
     assert equal(list(dataset(url, patient(tmp_path))), expected)
     assert {name: proxy.asked["GET", name] for name in once} == {name: 2 * count for name, count in once.items()}
     assert len(once) == SHARDS
+
+
+def test_a_copy_that_was_cut_while_it_is_open_is_fetched_anew(folder, serve, tmp_path):
+    url, _ = serve(folder, none)
+    data = dataset(url, patient(tmp_path))
+    expected = list(data)
+    for path in (tmp_path / "cache").glob("*.tar"):
+        os.truncate(path, 1000)
+    assert equal(list(data), expected)
+
+
+@pytest.mark.parametrize(("on_error", "most"), [("raise", 1), ("skip", 2)])
+def test_a_bad_copy_of_a_lost_shard_is_not_asked_for_block_by_block(
+    folder, over_http, tmp_path, monkeypatch, on_error, most
+):
+    (url, _), cache, lost = over_http(folder, none), patient(tmp_path), Path(folder, "shard-00002-of-00006.tar")
+    data = ShardDataset(url, batch_size=4, cache=cache, on_error=on_error)
+    list(data)
+    info = next(shard for shard in data.manifest.shards if shard.name == lost.name)
+    Path(cache.fetch(f"{url}/{info.name}", info)).write_bytes(bytes(info.bytes))
+    lost.unlink()
+    asked, download = [], ShardCache._download
+    monkeypatch.setattr(ShardCache, "_download", lambda *arguments: asked.append(arguments) or download(*arguments))
+    with pytest.raises(ShardError, match=f"{lost.name} is missing") if on_error == "raise" else nullcontext():
+        list(ShardDataset(url, batch_size=4, cache=cache, on_error=on_error))
+    assert 1 <= len(asked) <= most
 
 
 WAIT = """

@@ -1,3 +1,5 @@
+import gc
+import weakref
 from threading import Barrier
 from time import sleep
 
@@ -10,7 +12,7 @@ from noisebeam.pipeline.order import EpochOrder
 from noisebeam.pipeline.row_reader import RowReader
 from noisebeam.pipeline.source import ShardSource
 from noisebeam.transforms.manifest import read_manifest
-from noisebeam.transforms.shard_reader import ShardError, ShardReader
+from noisebeam.transforms.shard_reader import Block, ShardError, ShardReader
 
 SAMPLES = 150
 NAMES = ("keys", "ids", "sentence_lengths")
@@ -109,13 +111,14 @@ def test_blocks_are_read_at_once(source, order, monkeypatch):
 
 
 def test_no_read_goes_on_after_an_error_which_is_that_of_the_first_block(source, order, monkeypatch):
-    """Those that come first take longest to fail; one that went on would write into the slot of another."""
-    failed = []
+    """The first takes longest to fail; one that went on would write into the slot of another."""
+    begun, ended = [], []
 
     def fail(reader: ShardReader, i: int, memory: np.ndarray) -> None:
-        sleep(0.05 if len(failed) < 8 else 0)
-        failed.append(f"{reader.path}, block {i}")
-        raise ShardError(failed[-1])
+        begun.append((reader.path, i))
+        sleep(0.2 if len(begun) == 1 else 0)
+        ended.append((reader.path, i))
+        raise ShardError(f"{reader.path}, block {i}")
 
     monkeypatch.setattr(ShardReader, "block", fail)
     places = order.places(np.arange(SAMPLES))
@@ -123,7 +126,38 @@ def test_no_read_goes_on_after_an_error_which_is_that_of_the_first_block(source,
     with pytest.raises(ShardError) as error:
         RowReader(source, order, lambda fields: NAMES, RowTable).columns(np.arange(SAMPLES))
     assert str(error.value) == f"{source.reader(shard).path}, block {order.block_order(shard)[at]}"
-    assert len(failed) == order.blocks
+    assert sorted(begun) == sorted(ended)
+    assert len(ended) < order.blocks
+
+
+def test_blocks_that_are_left_out_keep_no_others(source, order, monkeypatch):
+    """What an error holds is all that was read with it."""
+    first, block = source.manifest.shards[0].name, ShardReader.block
+
+    def fail(reader: ShardReader, i: int, memory: np.ndarray) -> Block:
+        if reader.path.endswith(first):
+            raise ShardError("damaged")
+        return block(reader, i, memory)
+
+    monkeypatch.setattr(ShardReader, "block", fail)
+    skipped: list[int] = []
+    reader = RowReader(source, order, lambda fields: NAMES, RowViews, skipped.append)
+    rooms: list[weakref.ref[np.ndarray]] = []
+    monkeypatch.setattr(RowViews, "_cut", lambda self, size: _remembered(np.empty(size, np.uint8), rooms))
+    gc.disable()
+    try:
+        reader.columns(np.arange(SAMPLES))
+        del reader
+        assert sum(skipped) == source.manifest.shards[0].samples
+        assert len(rooms) == order.blocks
+        assert [room for room in rooms if room() is not None] == []
+    finally:
+        gc.enable()
+
+
+def _remembered(memory: np.ndarray, rooms: list[weakref.ref[np.ndarray]]) -> np.ndarray:
+    rooms.append(weakref.ref(memory))
+    return memory
 
 
 def test_views_cannot_be_written_to(source, order):
