@@ -51,7 +51,7 @@ class RowMatrix(LazyRagged):
         if mask.shape[1] > self.matrix.shape[1]:
             return super().padded(mask, fill)
         padded = self.matrix[:, : mask.shape[1]].astype(np.int64)
-        padded[~mask] = fill
+        np.copyto(padded, fill, where=~mask)
         return padded
 
     def _joined(self) -> Array:
