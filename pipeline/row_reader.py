@@ -107,8 +107,7 @@ class RowReader(Generic[Rows]):
                 else:
                     self._put(visit, slot, block, places[visit])
         finally:
-            kept = set(self._slots.values())
-            self._free += [slot for slot in slots if slot not in kept]
+            self._free += [slot for visit, slot in zip(sizes, slots, strict=True) if visit not in self._slots]
 
     def _blocks(self, wanted: Sequence[tuple[int, int, Array]]) -> list[Block | ShardError]:
         """Blocks by shard, number and room, or why they cannot be read; some are read at once, and all when it ends.

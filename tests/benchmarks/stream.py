@@ -279,7 +279,7 @@ def main() -> None:
         root = Path(folder)
         found = {(t, n): run(t, n, root, arguments) for t in ("write", "read", "tensors-0", "tensors-2") for n in names}
         if "litdata" in names:
-            found["optimize", "litdata"] = run("write", "litdata.optimize", root, arguments)
+            found["write", "litdata.optimize"] = run("write", "litdata.optimize", root, arguments)
         write_noise_sets(root, arguments.samples // 5)
         for name, at in (("noisebeam-noise", root), ("litdata", root / "noised")):
             if (at / name).exists():
@@ -301,10 +301,10 @@ def report(found: dict[tuple[str, str], dict[str, float]], names: list[str]) -> 
     ours = found["tensors-0", "noisebeam"]["rate"]
     for name in names[1:]:
         print(f"  {name:12} {ours / np.nanmax([found[f'tensors-{w}', name]['rate'] for w in (0, 2)]):6.2f}")
+    if optimize := found.get(("write", "litdata.optimize")):
+        ratio = found["write", "noisebeam"]["rate"] / optimize["rate"]
+        print(f"write by litdata.optimize, an input a sample: {optimize['rate']:,.0f} samples/s ({ratio:.2f})")
     for (task, name), figures in found.items():
-        if task == "optimize":
-            ratio = found["write", "noisebeam"]["rate"] / figures["rate"]
-            print(f"write by litdata.optimize, an input a sample: {figures['rate']:,.0f} samples/s ({ratio:.2f})")
         if task == "noise":
             print(f"BART noise at 512 tokens: {name:16} {figures['rate']:10,.0f} samples/s")
     megabytes = found["tensors-0", "noisebeam"]["megabytes"]

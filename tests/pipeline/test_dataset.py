@@ -197,7 +197,6 @@ def test_remote_shards_come_through_the_cache(tmp_path, url):
 def test_importing_the_package_and_training_need_neither_beam_nor_stanza(url):
     code = f"""
 import sys
-from multiprocessing import get_context
 import noisebeam.pipeline
 assert not {{"torch", "apache_beam", "stanza"}} & set(sys.modules), "import"
 assert noisebeam.pipeline.ShardDataset
@@ -211,7 +210,7 @@ assert not {{"apache_beam", "stanza", "tokenizers", "transformers"}} & set(sys.m
 
 
 AFTER_MAIN = """
-import sys, threading, time
+import sys, threading
 from noisebeam.pipeline import ShardDataset
 
 data = ShardDataset(sys.argv[1], batch_size=4)
