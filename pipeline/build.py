@@ -36,7 +36,8 @@ from noisebeam.transforms.beam import (
     WriteShards,
 )
 from noisebeam.transforms.cleaning import CleaningOptions
-from noisebeam.transforms.finish import Failure, fail_build, read_failure
+from noisebeam.transforms.errors import one_line
+from noisebeam.transforms.finish import Failure, fail_build, has_verdict, read_failure
 from noisebeam.transforms.language_detection import check_detector
 from noisebeam.transforms.manifest import Manifest, read_manifest
 from noisebeam.transforms.near_duplicates import check_minhash
@@ -71,7 +72,8 @@ class Distribution:
 def build(options: BuildOptions, beam_flags: Sequence[str] = (), quiet: bool = False) -> BuildResult:
     """Run the build and wait for its end; not on Dataflow with `--no_wait_until_finish` or from a template.
 
-    Unless `quiet`, show on standard error how far a build on this machine is.
+    Unless `quiet`, show on standard error how far a build on this machine is. The output alone tells how the build
+    ended: a runner that is lost after it (a job server that crashes, a connection that breaks) is told, no more.
 
     Raises ValueError or OSError, in one line, if the settings, the input, the tokenizer or the output are not right,
     and TooManyBadRecordsError if a look at the input shows mostly bad records.
@@ -91,11 +93,18 @@ def build(options: BuildOptions, beam_flags: Sequence[str] = (), quiet: bool = F
             read_first = prepared.read.spreads_documents and not options.cleaning_options.drops
             progress = stack.enter_context(show_progress(read_first, quiet))
         assemble(pipeline, prepared, progress)
-        result = pipeline.run()
-        if not wait(result, beam_options):
-            return BuildResult(None, {})
+        try:
+            result = pipeline.run()
+            if not wait(result, beam_options):
+                return BuildResult(None, {})
+            counters, distributions = _counters(result), _distributions(result)
+        except Exception as error:
+            if not has_verdict(options.output):
+                raise
+            print(f"noisebeam: the build had ended when this happened: {one_line(error)}", file=sys.stderr)
+            counters, distributions = {}, {}
     outcome = read_failure(options.output) or read_manifest(options.output)
-    return BuildResult(outcome, _counters(result), _distributions(result), time.monotonic() - began)
+    return BuildResult(outcome, counters, distributions, time.monotonic() - began)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ Exit status: 0 all well; 1 too many bad records; 2 wrong settings; files, disk o
 """
 
 _BEAM_STEP = re.compile(r" \[while running '[^']*'\]")  # what Beam adds to the error of a worker
+_BROKEN_CALL = re.compile(r'<.* of RPC that terminated with:\s+status = StatusCode\.(\w+)\s+details = "(.*)"')
 _KIND = re.compile(r"(?:\w+\.)*(\w+Error): ")  # before the text of an error that has come from another process
 
 
@@ -62,8 +63,13 @@ def _error_of_worker(error: Exception) -> tuple[int, str]:
 
     >>> _error_of_worker(RuntimeError("Traceback ...\\nOSError: cannot write out: No space left on device"))
     (2, 'cannot write out: No space left on device')
+
+    A call between the processes of a runner that broke is told by its status, not by the last line of gRPC's text.
     """
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if lines[-1] == ">" and (broken := _BROKEN_CALL.findall(str(error))):
+        status, details = broken[-1]
+        return 2, f"a connection within the runner broke: {details} ({status}); -v shows where"
     kind = _KIND.match(lines[-1])
     if len(lines) == 1 or kind is None:
         return 1, lines[-1]

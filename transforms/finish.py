@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
 from noisebeam.transforms.documents import DeadLetter
@@ -94,6 +95,13 @@ def read_failure(url: str) -> Failure | None:
     """Why the last build into `url` did not finish, if it said so."""
     path = join(url, FAILURE_NAME)
     return Failure(**json.loads(read_bytes(path, _FAILURE_BYTES))) if exists(path) else None
+
+
+def has_verdict(url: str) -> bool:
+    """Whether the last build into `url` has ended, well or not; False also if nobody can tell."""
+    with suppress(OSError):
+        return any(exists(join(url, name)) for name in (MANIFEST_NAME, FAILURE_NAME))
+    return False
 
 
 def clear_verdict(url: str) -> None:

@@ -101,13 +101,13 @@ def checksums(output: Path) -> dict[str, str]:
     return {str(path.relative_to(output)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:
-    """Wait until `condition` holds; fail the test if it takes longer than `seconds`."""
+def wait_for(condition: Callable[[], object], seconds: float, what: str, pause: float = 0.05) -> None:
+    """Look every `pause` seconds whether `condition` holds; fail the test if it takes longer than `seconds`."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
             pytest.fail(f"waited {seconds} s in vain for {what}")
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def marked_processes(environment: dict[str, str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,12 +11,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from marked_builds import BUILD_SECONDS, IGNORING_SIGNALS, MARK, Mishaps, Runs, finish, marked_processes, wait_for
+from marked_builds import (
+    BUILD_SECONDS,
+    IGNORING_SIGNALS,
+    MARK,
+    Mishaps,
+    Runs,
+    checksums,
+    finish,
+    marked_processes,
+    wait_for,
+)
 
 from noisebeam.deploy.spark import job_server, submit
 from noisebeam.deploy.spark.job_server import JobServerError, find_java, find_job_server_jar
 from noisebeam.deploy.spark.local import is_local_master, local_threads, tethered
 from noisebeam.deploy.spark.worker_pool import local_worker_pool
+from noisebeam.pipeline.processes import descendants
 
 
 def with_own_mark(runs: Runs, mark: str) -> Runs:
@@ -142,6 +154,43 @@ def test_a_failed_build_leaves_no_process(
     assert "a mishap" in errors.splitlines()[-1]
     assert not (tmp_path / "manifest.json").exists()
     wait_for(lambda: not marked_processes(runs.environment), 90, "the end of all processes")
+
+
+def kill_job_server(build: subprocess.Popen[str]) -> None:
+    """End the Java process of a build on a local Spark, all of Spark in it, by SIGKILL."""
+    java = [child for child in descendants(build.pid) if Path(f"/proc/{child}/comm").read_text() == "java\n"]
+    assert len(java) == 1
+    os.kill(java[0], signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_job_server_that_dies_after_the_manifest_was_written_takes_nothing_away(
+    runs: Runs, local_spark: tuple[str, ...], mishaps: Mishaps, expected: dict[str, str], tmp_path: Path
+) -> None:
+    build = runs.start(tmp_path, *local_spark)
+    wait_for((tmp_path / "manifest.json").exists, BUILD_SECONDS, "the manifest", pause=0)
+    kill_job_server(build)
+    status, errors = finish(build, 60)
+    assert "noisebeam: the build had ended when this happened: <_" in errors
+    assert status == 0, errors
+    assert checksums(tmp_path) == expected
+
+
+@pytest.mark.slow
+def test_a_job_server_that_dies_is_told(
+    runs: Runs, local_spark: tuple[str, ...], mishaps: Mishaps, expected: dict[str, str], tmp_path: Path
+) -> None:
+    mishaps.reset(seconds=2)
+    build = runs.start(tmp_path, *local_spark)
+    wait_for(lambda: mishaps.callers, BUILD_SECONDS, "work")
+    kill_job_server(build)
+    status, errors = finish(build, 60)
+    assert status == 2
+    assert re.fullmatch(
+        r"noisebeam: a connection within the runner broke: .+ \(UNAVAILABLE\); -v shows where", errors.splitlines()[-1]
+    )
+    mishaps.reset()
+    assert runs(tmp_path, *local_spark) == expected, "the same command goes on"
 
 
 @pytest.mark.slow
