@@ -13,12 +13,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from noisebeam.pipeline.memory import SpareMemory, address
 from noisebeam.transforms.samples import Array, IntArray, LazyRagged, Mask, Ragged, within
 from noisebeam.transforms.shard_format import ALIGNED
 from noisebeam.transforms.shard_reader import ShardError
-
-_LARGE = 2**23  # bytes
-_PAGE = 2**21  # bytes
 
 
 class RowMatrix(LazyRagged):
@@ -142,7 +140,7 @@ class RowTable(BlockRows[RowMatrix]):
             raise ShardError(
                 f"expected {name} as {self._dtypes[name]} in all shards, got {values.dtype}; build them again together"
             )
-        return (_address(values) - _address(self._memory[slot])) // values.itemsize if len(values) else 0
+        return (address(values) - address(self._memory[slot])) // values.itemsize if len(values) else 0
 
     def _take(self, name: str, slots: IntArray, starts: IntArray, lengths: IntArray) -> RowMatrix:
         values = self._memory.reshape(-1).view(self._dtypes[name])
@@ -165,21 +163,17 @@ class Views(NamedTuple):
 class RowViews(BlockRows[Views]):
     """Rows are views of their blocks: for one at a time."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, memory: SpareMemory) -> None:
         super().__init__(slots)
+        self._memory = memory
         self._values: dict[str, dict[int, Array]] = {}
-        self._left = np.empty(0, np.uint8)
 
     def room(self, slots: Sequence[int], sizes: Sequence[int]) -> list[Array]:
         """(size,) uint8 each: memory to read the blocks of these slots into; views of what was there stay."""
-        return list(map(self._cut, sizes))
-
-    def _cut(self, size: int) -> Array:
-        if size > len(self._left):  # the system gives memory in large pages, in a third of the time, where they fit
-            memory = np.empty(max(size, _LARGE) + _PAGE, np.uint8)
-            self._left = memory[-_address(memory) % _PAGE :]
-        taken, self._left = self._left[:size], self._left[-(-size // ALIGNED) * ALIGNED :]
-        return taken
+        for values in self._values.values():
+            for slot in slots:
+                values.pop(slot, None)
+        return list(map(self._memory.lend, sizes))
 
     def _first(self, name: str, slot: int, values: Array) -> int:
         self._values.setdefault(name, {})[slot] = values
@@ -190,10 +184,6 @@ class RowViews(BlockRows[Views]):
         for slot, values in self._values[name].items():
             blocks[slot] = values
         return Views(blocks[slots].tolist(), starts.tolist(), (starts + lengths).tolist())
-
-
-def _address(values: Array) -> int:
-    return int(values.__array_interface__["data"][0])
 
 
 def _with_room(table: Array, used: int, shape: tuple[int, int]) -> Array:

@@ -42,7 +42,7 @@ class RowReader(Generic[Rows]):
         source: ShardSource,
         order: EpochOrder,
         choose: Choose,
-        hold: type[BlockRows[Rows]],
+        hold: Callable[[int], BlockRows[Rows]],
         skip: Skip | None = None,
     ) -> None:
         self._source = source

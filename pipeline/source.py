@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from noisebeam.pipeline.cache import ShardCache
+from noisebeam.pipeline.memory import SpareMemory
 from noisebeam.transforms.answer import later
 from noisebeam.transforms.manifest import Manifest
 from noisebeam.transforms.samples import Array, Ragged, Sample, offsets_of
@@ -24,7 +25,7 @@ from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import join, local_path
 
 _DOWNLOADS = 8  # at a time
-_NOT_PICKLED = ("_open", "_indexes", "_coming", "_downloads", "_mended", "_lock")
+_NOT_PICKLED = ("memory", "_open", "_indexes", "_coming", "_downloads", "_mended", "_lock")
 
 _log = logging.getLogger(__name__)
 
@@ -174,6 +175,7 @@ class ShardSource:
         self._reset()
 
     def _reset(self) -> None:
+        self.memory = SpareMemory()  # for blocks, of one epoch after the other
         self._open: RecentlyUsed[int, ShardReader] = RecentlyUsed(self._max_open)
         self._indexes: RecentlyUsed[int, ShardIndex] = RecentlyUsed(self._max_open)
         self._coming: dict[int, Future[ShardReader]] = {}

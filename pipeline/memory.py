@@ -1,0 +1,80 @@
+"""Memory to read blocks into, which is used again once nobody has a view of it any more.
+
+The system clears every page that it gives to a process: memory that was used before is there in half the time.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from weakref import ref
+
+import numpy as np
+
+from noisebeam.transforms.samples import Array
+from noisebeam.transforms.shard_format import ALIGNED
+
+_KEPT = 2**27  # bytes
+_SMALL = 2**16  # bytes
+_LARGE = 2**23  # bytes
+_PAGE = 2**21  # bytes
+
+
+class SpareMemory:
+    """Lends memory, and keeps about 128 MiB at most of what came back. Safe to share between threads.
+
+    >>> memory = SpareMemory()
+    >>> block = memory.lend(3)
+    >>> first, row = address(block), block[1:]
+    >>> del block
+    >>> address(memory.lend(3)) == first  # the row is still there
+    False
+    >>> del row
+    >>> address(memory.lend(3)) == first
+    True
+    """
+
+    def __init__(self) -> None:
+        self._spare: list[Array] = []
+        self._left = np.empty(0, np.uint8)
+        self._lock = Lock()
+
+    def lend(self, size: int) -> Array:
+        """(size,) uint8, with anything in it; it comes back with the last view of it."""
+        try:
+            memory = self._spare.pop()
+        except IndexError:
+            memory = self._left[:0]
+        if size > len(memory):
+            memory = self._cut(size + size // 8)  # the next to have it may be a little larger
+        return np.asarray(_Loan(memory, self))[:size]
+
+    def take_back(self, memory: Array) -> None:
+        """Keep memory that nobody uses. No lock here: this may be called at any moment of any thread."""
+        if len(self._spare) * max(len(memory), _SMALL) < _KEPT:
+            self._spare.append(memory)
+
+    def _cut(self, size: int) -> Array:
+        with self._lock:
+            if size > len(self._left):  # the system gives memory in large pages, in a third of the time, where they fit
+                region = np.empty(max(size, _LARGE) + _PAGE, np.uint8)
+                self._left = region[-address(region) % _PAGE :]
+            taken, self._left = self._left[:size], self._left[-(-size // ALIGNED) * ALIGNED :]
+            return taken
+
+
+class _Loan:
+    """The base of all views of lent memory, so that it goes when the last of them goes."""
+
+    def __init__(self, memory: Array, lender: SpareMemory) -> None:
+        self.__array_interface__ = memory.__array_interface__
+        self._memory = memory
+        self._lender = ref(lender)
+
+    def __del__(self) -> None:
+        if (lender := self._lender()) is not None:
+            lender.take_back(self._memory)
+
+
+def address(values: Array) -> int:
+    """Where the values begin in the memory of this process."""
+    return int(values.__array_interface__["data"][0])

@@ -1,0 +1,102 @@
+import gc
+import pickle
+import random
+import weakref
+from threading import Thread
+
+import numpy as np
+
+from noisebeam.pipeline import memory
+from noisebeam.pipeline.dataset import ShardDataset
+from noisebeam.pipeline.memory import SpareMemory, address
+
+
+def test_no_two_views_that_live_share_memory():
+    """Whatever is kept of a block, in whatever order: nothing else is written there."""
+    lender, chance, kept = SpareMemory(), random.Random(17), []
+    for number in range(2000):
+        block = lender.lend(chance.randrange(1, 5000))
+        block[:] = number % 251
+        start = chance.randrange(len(block))
+        kept.append((number % 251, block[start : start + 100]))
+        del block
+        if len(kept) > 50:
+            del kept[chance.randrange(len(kept))]
+        assert all(np.all(view == value) for value, view in kept)
+
+
+def test_memory_is_used_again_by_blocks_that_are_a_little_larger():
+    lender = SpareMemory()
+    first = address(lender.lend(1000))
+    assert address(lender.lend(1100)) == first
+    assert address(lender.lend(1300)) != first
+
+
+def test_no_more_is_kept_than_allowed(monkeypatch):
+    monkeypatch.setattr(memory, "_KEPT", 3 << 20)
+    for size, kept in ((1 << 20, 3), (100, 3 << 4)):  # of small pieces not so many either
+        lender = SpareMemory()
+        blocks = [lender.lend(size) for _ in range(100)]
+        del blocks
+        assert len(lender._spare) == kept
+
+
+def test_threads_that_borrow_at_the_same_time_get_memory_of_their_own():
+    lender, wrong = SpareMemory(), []
+
+    def borrow(value: int) -> None:
+        for size in range(1, 3000):
+            block = lender.lend(size)
+            block[:] = value
+            row = block[size // 2 :]
+            del block
+            if not np.all(row == value):
+                wrong.append(value)
+
+    threads = [Thread(target=borrow, args=(value,)) for value in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_views_outlive_the_lender():
+    lender = SpareMemory()
+    alive = weakref.ref(lender)
+    row = lender.lend(10)[2:5]
+    row[:] = 7
+    del lender
+    assert alive() is None
+    assert row.tolist() == [7, 7, 7]
+
+
+def test_rows_that_are_kept_stay_as_they_were(make_set, tmp_path):
+    """Of every epoch some; the others make room for those of the next."""
+    data = ShardDataset(make_set(str(tmp_path), 300), batch_size=1, seed=5)
+    kept = []
+    for epoch in range(4):
+        data.set_epoch(epoch)
+        kept += [(row["labels"], row["labels"].tolist()) for i, row in enumerate(data.rows()) if i % 7 == epoch]
+    assert all(row.tolist() == values for row, values in kept)
+
+
+def test_the_next_epoch_is_read_into_the_memory_of_the_last(make_set, tmp_path):
+    data = ShardDataset(make_set(str(tmp_path), 300), batch_size=1, seed=5)
+
+    def places() -> set[int]:
+        return {address(row["labels"]) >> 20 for row in data.rows()}
+
+    gc.disable()
+    try:
+        assert places() == places()
+    finally:
+        gc.enable()
+
+
+def test_a_pickled_data_set_takes_no_memory_along(make_set, tmp_path):
+    data = ShardDataset(make_set(str(tmp_path), 300), batch_size=1, seed=5)
+    size = len(pickle.dumps(data))
+    rows = [row["labels"].tolist() for row in data.rows()]
+    assert len(pickle.dumps(data)) < size + 100
+    assert [row["labels"].tolist() for row in pickle.loads(pickle.dumps(data)).rows()] == rows
