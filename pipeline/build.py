@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,7 +38,7 @@ from noisebeam.transforms.beam import (
 )
 from noisebeam.transforms.cleaning import CleaningOptions
 from noisebeam.transforms.errors import one_line
-from noisebeam.transforms.finish import Failure, fail_build, has_verdict, read_failure
+from noisebeam.transforms.finish import Failure, fail_build, is_finished, read_failure
 from noisebeam.transforms.language_detection import check_detector
 from noisebeam.transforms.manifest import Manifest, read_manifest
 from noisebeam.transforms.near_duplicates import check_minhash
@@ -47,6 +48,8 @@ from noisebeam.transforms.resume import Begun, find_begun
 from noisebeam.transforms.segmenters import language_note, prepare_segmenter
 from noisebeam.transforms.start import check_replaceable, plan_manifest, start_output
 from noisebeam.transforms.tokenizer import LoadedTokenizer, load_tokenizer
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ class Distribution:
 def build(options: BuildOptions, beam_flags: Sequence[str] = (), quiet: bool = False) -> BuildResult:
     """Run the build and wait for its end; not on Dataflow with `--no_wait_until_finish` or from a template.
 
-    Unless `quiet`, show on standard error how far a build on this machine is. The output alone tells how the build
-    ended: a runner that is lost after it (a job server that crashes, a connection that breaks) is told, no more.
+    Unless `quiet`, show on standard error how far a build on this machine is. A build whose manifest is written is
+    finished: a runner that is lost after that (a job server that crashes, a connection that breaks) is told, no more.
 
     Raises ValueError or OSError, in one line, if the settings, the input, the tokenizer or the output are not right,
     and TooManyBadRecordsError if a look at the input shows mostly bad records.
@@ -99,9 +102,10 @@ def build(options: BuildOptions, beam_flags: Sequence[str] = (), quiet: bool = F
                 return BuildResult(None, {})
             counters, distributions = _counters(result), _distributions(result)
         except Exception as error:
-            if not has_verdict(options.output):
+            if not is_finished(options.output, prepared.header):
                 raise
-            print(f"noisebeam: the build had ended when this happened: {one_line(error)}", file=sys.stderr)
+            _log.info("after the manifest was written:", exc_info=True)
+            print(f"noisebeam: the build was finished when this happened: {one_line(error)}", file=sys.stderr)
             counters, distributions = {}, {}
     outcome = read_failure(options.output) or read_manifest(options.output)
     return BuildResult(outcome, counters, distributions, time.monotonic() - began)

@@ -32,7 +32,9 @@ Exit status: 0 all well; 1 too many bad records; 2 wrong settings; files, disk o
 """
 
 _BEAM_STEP = re.compile(r" \[while running '[^']*'\]")  # what Beam adds to the error of a worker
-_BROKEN_CALL = re.compile(r'<.* of RPC that terminated with:\s+status = StatusCode\.(\w+)\s+details = "(.*)"')
+_BROKEN_CALL = re.compile(
+    r"RPC that terminated with:\s+status = StatusCode\.(\w+)\s+details = (.*?)\s+debug_error", re.S
+)
 _KIND = re.compile(r"(?:\w+\.)*(\w+Error): ")  # before the text of an error that has come from another process
 
 
@@ -65,11 +67,15 @@ def _error_of_worker(error: Exception) -> tuple[int, str]:
     (2, 'cannot write out: No space left on device')
 
     A call between the processes of a runner that broke is told by its status, not by the last line of gRPC's text.
+
+    >>> rpc = '<_Rendezvous of RPC that terminated with:\\n\\tstatus = StatusCode.UNKNOWN\\n\\tdetails = "one\\ntwo"\\n'
+    >>> _error_of_worker(RuntimeError(rpc + '\\tdebug_error_string = "..."\\n>'))
+    (2, 'a connection within the runner broke: "one two" (UNKNOWN); -v shows where')
     """
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    if lines[-1] == ">" and (broken := _BROKEN_CALL.findall(str(error))):
+    if broken := _BROKEN_CALL.findall(str(error)) if lines[-1] == ">" else []:
         status, details = broken[-1]
-        return 2, f"a connection within the runner broke: {details} ({status}); -v shows where"
+        return 2, f"a connection within the runner broke: {' '.join(details.split())} ({status}); -v shows where"
     kind = _KIND.match(lines[-1])
     if len(lines) == 1 or kind is None:
         return 1, lines[-1]

@@ -220,7 +220,7 @@ class ShardEpoch:
         self._inputs = inputs
         self._epoch = epoch
         self._matrices = RowReader(source, order, inputs.needs, RowTable, skip)
-        self._views = RowReader(source, order, inputs.needs, partial(RowViews, memory=source.memory), skip)
+        self._views = RowReader(source, order, inputs.needs, partial(RowViews, lend=source.lend), skip)
 
     def lengths(self, positions: IntArray) -> IntArray:
         """Their tokens, from indexes alone."""
@@ -246,6 +246,8 @@ class ShardEpoch:
             fields = views = self._inputs.take(self._views.columns(positions))
             if len(views) == 2:  # as nearly all have: in half the time
                 (first, one), (second, other) = views.items()
+                if one is other:
+                    return ({first: row, second: row} for row in one.rows())
                 rows = zip(*one, *other, strict=True)
                 return ({first: a[start:end], second: b[begin:stop]} for a, start, end, b, begin, stop in rows)
         else:

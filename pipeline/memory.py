@@ -5,6 +5,7 @@ The system clears every page that it gives to a process: memory that was used be
 
 from __future__ import annotations
 
+from collections import deque
 from threading import Lock
 from weakref import ref
 
@@ -14,13 +15,12 @@ from noisebeam.transforms.samples import Array
 from noisebeam.transforms.shard_format import ALIGNED
 
 _KEPT = 2**27  # bytes
-_SMALL = 2**16  # bytes
 _LARGE = 2**23  # bytes
 _PAGE = 2**21  # bytes
 
 
 class SpareMemory:
-    """Lends memory, and keeps about 128 MiB at most of what came back. Safe to share between threads.
+    """Lends memory, and keeps what came back of 16 regions of 8 MiB, the last ones. Safe to share between threads.
 
     >>> memory = SpareMemory()
     >>> block = memory.lend(3)
@@ -36,6 +36,7 @@ class SpareMemory:
     def __init__(self) -> None:
         self._spare: list[Array] = []
         self._left = np.empty(0, np.uint8)
+        self._regions: deque[int] = deque(maxlen=_KEPT // _LARGE)  # the last that were cut up
         self._lock = Lock()
 
     def lend(self, size: int) -> Array:
@@ -50,13 +51,16 @@ class SpareMemory:
 
     def take_back(self, memory: Array) -> None:
         """Keep memory that nobody uses. No lock here: this may be called at any moment of any thread."""
-        if len(self._spare) * max(len(memory), _SMALL) < _KEPT:
+        if id(memory.base) in self._regions:  # of an older one, whatever is left of it may go
             self._spare.append(memory)
 
     def _cut(self, size: int) -> Array:
+        if size > _LARGE:
+            return np.empty(size, np.uint8)
         with self._lock:
             if size > len(self._left):  # the system gives memory in large pages, in a third of the time, where they fit
-                region = np.empty(max(size, _LARGE) + _PAGE, np.uint8)
+                region = np.empty(_LARGE + _PAGE, np.uint8)
+                self._regions.append(id(region))
                 self._left = region[-address(region) % _PAGE :]
             taken, self._left = self._left[:size], self._left[-(-size // ALIGNED) * ALIGNED :]
             return taken

@@ -25,7 +25,7 @@ from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import join, local_path
 
 _DOWNLOADS = 8  # at a time
-_NOT_PICKLED = ("memory", "_open", "_indexes", "_coming", "_downloads", "_mended", "_lock")
+_NOT_PICKLED = ("_memory", "_open", "_indexes", "_coming", "_downloads", "_mended", "_lock")
 
 _log = logging.getLogger(__name__)
 
@@ -167,6 +167,11 @@ class ShardSource:
         block, row = self.reader(shard).locate(at)
         return self.block(shard, block).sample(row)
 
+    def lend(self, size: int) -> Array:
+        """(size,) uint8: memory to read a block into, which comes back with the last view of it."""
+        self._after_fork()
+        return self._memory.lend(size)
+
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
 
@@ -175,7 +180,7 @@ class ShardSource:
         self._reset()
 
     def _reset(self) -> None:
-        self.memory = SpareMemory()  # for blocks, of one epoch after the other
+        self._memory = SpareMemory()
         self._open: RecentlyUsed[int, ShardReader] = RecentlyUsed(self._max_open)
         self._indexes: RecentlyUsed[int, ShardIndex] = RecentlyUsed(self._max_open)
         self._coming: dict[int, Future[ShardReader]] = {}

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
 from noisebeam.transforms.documents import DeadLetter
-from noisebeam.transforms.manifest import MANIFEST_NAME, Manifest, write_manifest
+from noisebeam.transforms.manifest import MANIFEST_NAME, Manifest, read_manifest, write_manifest
 from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import exists, join, list_names, publish, read_bytes, remove
 
@@ -97,10 +97,10 @@ def read_failure(url: str) -> Failure | None:
     return Failure(**json.loads(read_bytes(path, _FAILURE_BYTES))) if exists(path) else None
 
 
-def has_verdict(url: str) -> bool:
-    """Whether the last build into `url` has ended, well or not; False also if nobody can tell."""
-    with suppress(OSError):
-        return any(exists(join(url, name)) for name in (MANIFEST_NAME, FAILURE_NAME))
+def is_finished(url: str, header: Manifest) -> bool:
+    """Whether the folder `url` holds the finished build of this header; False also where nobody can tell."""
+    with suppress(OSError, ValueError):
+        return replace(read_manifest(url), shards=(), counts={}).to_json() == header.to_json()
     return False
 
 

@@ -293,3 +293,33 @@ def test_huge_documents_are_built_whole(build: Build, tmp_path: Path) -> None:
     assert manifest.counts["documents"] == 3
     assert manifest.counts["dead_letters"] == 0
     assert verify(str(tmp_path / "out")) == []
+
+
+def test_an_error_after_the_manifest_was_written_is_told_and_the_build_is_finished(
+    build: Build, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert build(corpus / "corpus.jsonl", output=tmp_path / "expected") == 0
+    capsys.readouterr()
+
+    def lose(result: object, options: object) -> bool:
+        raise RuntimeError("lost")
+
+    monkeypatch.setattr("noisebeam.pipeline.build.wait", lose)
+    assert build(corpus / "corpus.jsonl") == 0
+    assert "noisebeam: the build was finished when this happened: lost\n" in capsys.readouterr().err
+    assert checksums(tmp_path / "out") == checksums(tmp_path / "expected")
+
+
+def test_an_error_is_one_also_beside_the_manifest_of_another_build(
+    build: Build, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert build(corpus / "corpus.jsonl", output=tmp_path / "other", flags=("--recipe", "bart")) == 0
+    manifest = (tmp_path / "other" / "manifest.json").read_bytes()
+
+    def lose(result: object, options: object) -> bool:
+        (tmp_path / "out" / "manifest.json").write_bytes(manifest)
+        raise RuntimeError("lost")
+
+    monkeypatch.setattr("noisebeam.pipeline.build.wait", lose)
+    assert build(corpus / "corpus.jsonl") == 1
+    assert capsys.readouterr().err.endswith("noisebeam: lost\n")

@@ -72,6 +72,7 @@ def test_rows_are_those_of_the_batches_without_padding(url, baked_url, recipe, b
     expected = [row for batch in data for row in unpadded(batch)]
     assert [{name: row.tolist() for name, row in rows.items()} for rows in data.rows()] == expected
     assert [rows["labels"].tolist() for rows in data.rows(start=100)] == [row["labels"] for row in expected[100:]]
+    assert all((rows["input_ids"] is rows["labels"]) == (recipe is None and not baked) for rows in data.rows())
     data = dataset(baked_url if baked else url, recipe=recipe, rank=1, world_size=3)
     assert [rows["labels"].tolist() for rows in data.rows()] == [row["labels"] for row in expected[1::3]]
 

@@ -18,7 +18,7 @@ from noisebeam.transforms.shard_reader import Block, ShardError, ShardReader
 
 SAMPLES = 150
 NAMES = ("keys", "ids", "sentence_lengths")
-VIEWS = partial(RowViews, memory=SpareMemory())  # the same for all
+VIEWS = partial(RowViews, lend=SpareMemory().lend)  # the same for all
 
 
 @pytest.fixture(scope="module")
@@ -145,9 +145,9 @@ def test_blocks_that_are_left_out_keep_no_others(source, order, monkeypatch):
 
     monkeypatch.setattr(ShardReader, "block", fail)
     skipped: list[int] = []
-    reader = RowReader(source, order, lambda fields: NAMES, VIEWS, skipped.append)
     rooms: list[weakref.ref[np.ndarray]] = []
-    monkeypatch.setattr(SpareMemory, "lend", lambda self, size: _remembered(np.empty(size, np.uint8), rooms))
+    hold = partial(RowViews, lend=lambda size: _remembered(np.empty(size, np.uint8), rooms))
+    reader = RowReader(source, order, lambda fields: NAMES, hold, skipped.append)
     gc.disable()
     try:
         reader.columns(np.arange(SAMPLES))

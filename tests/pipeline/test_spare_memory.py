@@ -1,6 +1,8 @@
 import gc
+import os
 import pickle
 import random
+import signal
 import weakref
 from threading import Thread
 
@@ -33,12 +35,26 @@ def test_memory_is_used_again_by_blocks_that_are_a_little_larger():
 
 
 def test_no_more_is_kept_than_allowed(monkeypatch):
-    monkeypatch.setattr(memory, "_KEPT", 3 << 20)
-    for size, kept in ((1 << 20, 3), (100, 3 << 4)):  # of small pieces not so many either
-        lender = SpareMemory()
-        blocks = [lender.lend(size) for _ in range(100)]
-        del blocks
-        assert len(lender._spare) == kept
+    """However blocks come back: what is kept holds no more than three regions, and none of the large blocks."""
+    monkeypatch.setattr(memory, "_KEPT", 3 * memory._LARGE)
+    lender = SpareMemory()
+    blocks = [lender.lend(size) for size in [1 << 20, 100, 20 << 20] * 40]
+    random.Random(3).shuffle(blocks)
+    while blocks:
+        blocks.pop()
+    assert len({id(piece.base) for piece in lender._spare}) == 3
+    assert max(map(len, lender._spare)) < 2 << 20
+
+
+def test_a_forked_process_does_not_wait_for_a_thread_that_it_lacks(make_set, tmp_path):
+    data = ShardDataset(make_set(str(tmp_path), 300), batch_size=1, seed=5)
+    rows = data.rows()
+    with data._source._memory._lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            os._exit(0 if len(list(rows)) == len(list(data.rows())) == 300 else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_threads_that_borrow_at_the_same_time_get_memory_of_their_own():
