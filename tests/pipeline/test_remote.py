@@ -220,9 +220,11 @@ def test_a_bad_copy_of_a_lost_shard_is_not_asked_for_block_by_block(
 
 
 WAIT = """
+import signal
 import sys
 from noisebeam.pipeline import ShardCache, ShardDataset
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a script's `&` and nohup take away
 data = ShardDataset(sys.argv[1], batch_size=4, cache=ShardCache(sys.argv[2], timeout=120))
 print("waiting", flush=True)
 next(iter(data))
