@@ -50,10 +50,9 @@ def hash64(words: tuple[int, ...], values: npt.ArrayLike) -> UInts:
 
 @lru_cache(maxsize=1024)
 def _state(words: tuple[int, ...]) -> UInts:
-    state = np.zeros(1, dtype=np.uint64)
-    for word in words:
-        state = mix64((state ^ np.uint64(word)) + np.uint64(GAMMA))
-    return state
+    if not words:
+        return np.zeros(1, dtype=np.uint64)
+    return mix64((_state(words[:-1]) ^ np.uint64(words[-1])) + np.uint64(GAMMA))  # all but the last are often known
 
 
 def permutation(words: tuple[int, ...], size: int) -> npt.NDArray[np.int64]:
