@@ -73,13 +73,13 @@ class ShardCache:
         FileNotFoundError if there is none, TooLargeError if it has more than `most` bytes, ShardError if the store does
         not give it.
         """
-        return self._repeat(lambda: answer(lambda: read_bytes(url, most, self.timeout), self.timeout), url, url)
+        return self._repeat(lambda: self._answer(url, lambda: read_bytes(url, most, self.timeout)), url, url)
 
     def read_index(self, url: str, info: ShardInfo) -> bytes:
         """The index at `url` of a shard; ShardError if it is missing or not the one of the manifest."""
 
         def read() -> bytes:
-            index = answer(lambda: read_bytes(url, timeout=self.timeout), self.timeout)
+            index = self._answer(url, lambda: read_bytes(url, timeout=self.timeout))
             if (digest := sha256(index).hexdigest()) != info.index_sha256:
                 raise ShardError(f"the index {url} is damaged: expected sha256 {info.index_sha256}, got {digest}")
             return index
@@ -113,6 +113,10 @@ class ShardCache:
                 f"expected {info.bytes} bytes with sha256 {info.sha256}, got {size} with {found.hexdigest()}; "
                 "build or copy it again"
             )
+
+    def _answer(self, url: str, ask: Callable[[], T]) -> T:
+        """What `ask` gives, which is waited for unless `url` is a file on this machine."""
+        return answer(ask, self.timeout) if local_path(url) is None else ask()
 
     def _repeat(self, fetch: Callable[[], T], url: str, what: str) -> T:
         """What `fetch` gives in the first attempt that succeeds. A file on this machine is asked for once."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import tarfile
 import zipfile
 from collections.abc import Mapping
@@ -118,6 +119,13 @@ _HEADER = tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT)  # of an empty file with
 TAR_END = bytes(2 * TAR_HEADER)
 
 
+# What numpy writes before an array of one dimension or two; to parse it as Python takes ten times as long.
+_NPY = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '([<|][iuU]\d+)', 'fortran_order': False, 'shape': \((\d+(?:,|, \d+))\), \} *\n",
+    re.DOTALL,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ShardIndex:
     """Where everything is in a shard: its content can be read without parsing a single tar header.
@@ -195,14 +203,13 @@ def _stored_array(archive: zipfile.ZipFile, name: str) -> Array:
     """An array of an uncompressed `.npz`. It takes no more memory than the archive, whatever its header claims."""
     if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{name} is compressed")
-    content = io.BytesIO(archive.read(name))
-    if np.lib.format.read_magic(content) != (1, 0):
-        raise ValueError(f"{name} is not an array of format 1.0")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(content)
-    data = content.read()
-    if dtype.kind not in "iuU" or math.prod(shape) * dtype.itemsize != len(data):
-        raise ValueError(f"{name} claims the shape {shape} of {dtype} in {len(data)} bytes")
-    return np.frombuffer(data, dtype).reshape(shape)
+    content = archive.read(name)
+    if (header := _NPY.match(content)) is None:
+        raise ValueError(f"{name} is no array of integers or text in format 1.0")
+    dtype, shape = np.dtype(header[1].decode()), tuple(map(int, header[2].rstrip(b",").split(b", ")))
+    if math.prod(shape) * dtype.itemsize != len(content) - header.end():
+        raise ValueError(f"{name} claims the shape {shape} of {dtype} in {len(content) - header.end()} bytes")
+    return np.frombuffer(content, dtype, offset=header.end()).reshape(shape)
 
 
 def _npz_bytes(arrays: Mapping[str, Array]) -> bytes:

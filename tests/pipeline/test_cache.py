@@ -7,6 +7,7 @@ from uuid import uuid4
 import fsspec.implementations.memory
 import pytest
 
+from noisebeam.pipeline import cache
 from noisebeam.pipeline.cache import ShardCache
 from noisebeam.transforms.shard_reader import ShardError
 from noisebeam.transforms.shards import ShardInfo
@@ -66,6 +67,12 @@ def test_other_bytes_than_the_manifest_tells_are_an_error(tmp_path, content):
     with pytest.raises(ShardError, match=f"expected 7 bytes with sha256 {info.sha256}, got {size} with "):
         ShardCache(str(tmp_path), attempts=2, pause=0).fetch(url, info)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_file_on_this_machine_is_read_without_a_thread(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "answer", pytest.fail)
+    (tmp_path / "manifest.json").write_bytes(b"{}")
+    assert ShardCache().read(f"{tmp_path}/manifest.json", 2) == b"{}"
 
 
 def test_a_missing_shard_is_an_error_at_once(tmp_path):

@@ -95,3 +95,19 @@ def test_an_index_reads_back():
 def test_other_bytes_are_no_index(data):
     with pytest.raises(ValueError, match="not a shard index: "):
         ShardIndex.from_bytes(data)
+
+
+def test_an_index_that_numpy_wrote_reads_back():
+    content = io.BytesIO()
+    with np.load(io.BytesIO(_index().to_bytes())) as arrays:
+        np.savez(content, **arrays)
+    assert ShardIndex.from_bytes(content.getvalue()).to_bytes() == _index().to_bytes()
+
+
+@pytest.mark.parametrize("positions", [np.array([[6.4]]), np.asfortranarray(np.ones((2, 2), int)), np.array([[None]])])
+def test_an_array_of_another_kind_is_named(positions):
+    content = io.BytesIO()
+    with np.load(io.BytesIO(_index().to_bytes())) as arrays:
+        np.savez(content, **{**arrays, "positions": positions})
+    with pytest.raises(ValueError, match=r"positions\.npy is no array of integers or text in format 1\.0"):
+        ShardIndex.from_bytes(content.getvalue())
