@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import chain
 from typing import Any, Literal
 
@@ -220,7 +220,7 @@ class ShardEpoch:
         self._inputs = inputs
         self._epoch = epoch
         self._matrices = RowReader(source, order, inputs.needs, RowTable, skip)
-        self._views = RowReader(source, order, inputs.needs, partial(RowViews, lend=source.lend), skip)
+        self._views = RowReader(source, order, inputs.needs, RowViews, skip)
 
     def lengths(self, positions: IntArray) -> IntArray:
         """Their tokens, from indexes alone."""

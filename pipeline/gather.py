@@ -7,13 +7,13 @@ overlap. To take rows is to index that matrix; what lies behind the end of a sho
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from noisebeam.pipeline.memory import address
+from noisebeam.pipeline.memory import address, spare
 from noisebeam.transforms.samples import Array, IntArray, LazyRagged, Mask, Ragged, within
 from noisebeam.transforms.shard_format import ALIGNED
 from noisebeam.transforms.shard_reader import ShardError
@@ -152,8 +152,8 @@ class Views(NamedTuple):
     """Rows that are made one by one, as they are asked for: row i is `blocks[i][starts[i]:ends[i]]`."""
 
     blocks: list[Array]
-    starts: list[int]
-    ends: list[int]
+    starts: memoryview
+    ends: memoryview
 
     def rows(self) -> Iterator[Array]:
         """All rows, as views."""
@@ -163,9 +163,8 @@ class Views(NamedTuple):
 class RowViews(BlockRows[Views]):
     """Rows are views of their blocks: for one at a time."""
 
-    def __init__(self, slots: int, lend: Callable[[int], Array]) -> None:
+    def __init__(self, slots: int) -> None:
         super().__init__(slots)
-        self._lend = lend  # gives memory for so many bytes
         self._values: dict[str, dict[int, Array]] = {}
 
     def room(self, slots: Sequence[int], sizes: Sequence[int]) -> list[Array]:
@@ -173,7 +172,7 @@ class RowViews(BlockRows[Views]):
         for values in self._values.values():
             for slot in slots:
                 values.pop(slot, None)
-        return list(map(self._lend, sizes))
+        return list(map(spare.lend, sizes))
 
     def _first(self, name: str, slot: int, values: Array) -> int:
         self._values.setdefault(name, {})[slot] = values
@@ -183,7 +182,7 @@ class RowViews(BlockRows[Views]):
         blocks = np.empty(self._used, object)
         for slot, values in self._values[name].items():
             blocks[slot] = values
-        return Views(blocks[slots].tolist(), starts.tolist(), (starts + lengths).tolist())
+        return Views(blocks[slots].tolist(), starts.data, (starts + lengths).data)
 
 
 def _with_room(table: Array, used: int, shape: tuple[int, int]) -> Array:

@@ -5,6 +5,7 @@ The system clears every page that it gives to a process: memory that was used be
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from threading import Lock
 from weakref import ref
@@ -34,25 +35,29 @@ class SpareMemory:
     """
 
     def __init__(self) -> None:
-        self._spare: list[Array] = []
+        self.renew()
+
+    def renew(self) -> None:
+        """Keep nothing of what there was; for a fork, in which a thread that held the lock is not there."""
+        self._spare: dict[int, list[Array]] = {}  # by size
         self._left = np.empty(0, np.uint8)
         self._regions: deque[int] = deque(maxlen=_KEPT // _LARGE)  # the last that were cut up
         self._lock = Lock()
 
     def lend(self, size: int) -> Array:
         """(size,) uint8, with anything in it; it comes back with the last view of it."""
+        step = max(ALIGNED, 1 << size.bit_length() >> 3)
+        room = -(-size // step) * step  # the same for blocks of nearly the same size
         try:
-            memory = self._spare.pop()
-        except IndexError:
-            memory = self._left[:0]
-        if size > len(memory):
-            memory = self._cut(size + size // 8)  # the next to have it may be a little larger
+            memory = self._spare[room].pop()
+        except (KeyError, IndexError):
+            memory = self._cut(room)
         return np.asarray(_Loan(memory, self))[:size]
 
     def take_back(self, memory: Array) -> None:
         """Keep memory that nobody uses. No lock here: this may be called at any moment of any thread."""
         if id(memory.base) in self._regions:  # of an older one, whatever is left of it may go
-            self._spare.append(memory)
+            self._spare.setdefault(len(memory), []).append(memory)
 
     def _cut(self, size: int) -> Array:
         if size > _LARGE:
@@ -60,9 +65,11 @@ class SpareMemory:
         with self._lock:
             if size > len(self._left):  # the system gives memory in large pages, in a third of the time, where they fit
                 region = np.empty(_LARGE + _PAGE, np.uint8)
+                if len(self._regions) == self._regions.maxlen:
+                    self._spare = {}  # whatever size it has that nobody asks for any more
                 self._regions.append(id(region))
                 self._left = region[-address(region) % _PAGE :]
-            taken, self._left = self._left[:size], self._left[-(-size // ALIGNED) * ALIGNED :]
+            taken, self._left = self._left[:size], self._left[size:]
             return taken
 
 
@@ -77,6 +84,10 @@ class _Loan:
     def __del__(self) -> None:
         if (lender := self._lender()) is not None:
             lender.take_back(self._memory)
+
+
+spare = SpareMemory()  # of this process, for all that it reads
+os.register_at_fork(after_in_child=spare.renew)
 
 
 def address(values: Array) -> int:

@@ -15,7 +15,6 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from noisebeam.pipeline.cache import ShardCache
-from noisebeam.pipeline.memory import SpareMemory
 from noisebeam.transforms.answer import later
 from noisebeam.transforms.manifest import Manifest
 from noisebeam.transforms.samples import Array, Ragged, Sample, offsets_of
@@ -25,7 +24,7 @@ from noisebeam.transforms.shards import ShardInfo
 from noisebeam.transforms.storage import join, local_path
 
 _DOWNLOADS = 8  # at a time
-_NOT_PICKLED = ("_memory", "_open", "_indexes", "_coming", "_downloads", "_mended", "_lock")
+_NOT_PICKLED = ("_open", "_indexes", "_coming", "_downloads", "_mended", "_lock")
 
 _log = logging.getLogger(__name__)
 
@@ -167,11 +166,6 @@ class ShardSource:
         block, row = self.reader(shard).locate(at)
         return self.block(shard, block).sample(row)
 
-    def lend(self, size: int) -> Array:
-        """(size,) uint8: memory to read a block into, which comes back with the last view of it."""
-        self._after_fork()
-        return self._memory.lend(size)
-
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
 
@@ -180,7 +174,6 @@ class ShardSource:
         self._reset()
 
     def _reset(self) -> None:
-        self._memory = SpareMemory()
         self._open: RecentlyUsed[int, ShardReader] = RecentlyUsed(self._max_open)
         self._indexes: RecentlyUsed[int, ShardIndex] = RecentlyUsed(self._max_open)
         self._coming: dict[int, Future[ShardReader]] = {}

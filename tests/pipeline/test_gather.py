@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from noisebeam.pipeline.gather import RowMatrix, RowTable, RowViews
-from noisebeam.pipeline.memory import SpareMemory
 from noisebeam.transforms.samples import Ragged, within
 from noisebeam.transforms.shard_reader import ShardError
 
@@ -35,7 +34,7 @@ def lists_of(rows: Ragged) -> list[list[int]]:
 @given(st.lists(LISTS, min_size=1, max_size=6), st.integers(1, 3), st.randoms(use_true_random=False))
 def test_rows_of_blocks_are_those_that_were_put_last(blocks, slots, random):
     """Each block in an order of its own, in a slot that may be taken or one more than there was room for."""
-    table, views, held = RowTable(slots), RowViews(slots, SpareMemory().lend), {}
+    table, views, held = RowTable(slots), RowViews(slots), {}
     for block in blocks:
         slot, order = random.randrange(len(held) + 1), random.sample(range(len(block)), len(block))
         for rows in (table, views):
@@ -58,7 +57,7 @@ def test_what_was_taken_from_a_table_stays_as_it_was():
 
 
 def test_views_stay_as_they_were():
-    views = RowViews(1, SpareMemory().lend)
+    views = RowViews(1)
     put(views, 0, ragged([[5, 6]]), [0])
     taken = take(views, [0], [0])
     put(views, 0, ragged([[7]]), [0])

@@ -1,6 +1,5 @@
 import gc
 import weakref
-from functools import partial
 from threading import Barrier
 from time import sleep
 
@@ -9,7 +8,7 @@ import pytest
 
 from noisebeam.pipeline import row_reader
 from noisebeam.pipeline.gather import RowTable, RowViews
-from noisebeam.pipeline.memory import SpareMemory
+from noisebeam.pipeline.memory import spare
 from noisebeam.pipeline.order import EpochOrder
 from noisebeam.pipeline.row_reader import RowReader
 from noisebeam.pipeline.source import ShardSource
@@ -18,7 +17,6 @@ from noisebeam.transforms.shard_reader import Block, ShardError, ShardReader
 
 SAMPLES = 150
 NAMES = ("keys", "ids", "sentence_lengths")
-VIEWS = partial(RowViews, lend=SpareMemory().lend)  # the same for all
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +42,7 @@ def order(source) -> EpochOrder:
 )
 def test_columns_are_those_of_the_samples_one_by_one(source, order, positions):
     columns = RowReader(source, order, lambda fields: NAMES, RowTable).columns(positions)
-    views = RowReader(source, order, lambda fields: NAMES, VIEWS).columns(positions)
+    views = RowReader(source, order, lambda fields: NAMES, RowViews).columns(positions)
     assert tuple(columns) == tuple(views) == NAMES
     rows = {name: list(views[name].rows()) for name in NAMES}
     for at, number in enumerate(order.samples(positions).tolist()):
@@ -56,7 +54,7 @@ def test_columns_are_those_of_the_samples_one_by_one(source, order, positions):
 
 
 @pytest.mark.parametrize("small", [0, 2**27])
-@pytest.mark.parametrize("hold", [RowTable, VIEWS])
+@pytest.mark.parametrize("hold", [RowTable, RowViews])
 def test_a_reader_that_went_through_an_epoch_in_small_steps_reads_as_a_new_one(source, order, hold, small, monkeypatch):
     """More blocks than are kept where the data set is large, in use one after the other."""
     monkeypatch.setattr(row_reader, "_SMALL", small)
@@ -71,7 +69,7 @@ def test_a_reader_that_went_through_an_epoch_in_small_steps_reads_as_a_new_one(s
             assert [row.tolist() for row in rows] == [row.tolist() for row in others]
 
 
-@pytest.mark.parametrize("hold", [RowTable, VIEWS])
+@pytest.mark.parametrize("hold", [RowTable, RowViews])
 @pytest.mark.parametrize(("small", "even", "again"), [(0, 8, True), (2**27, 8, False), (2**27, 9, True)])
 def test_of_a_small_data_set_each_block_is_read_once(source, order, hold, small, even, again, monkeypatch):
     read, block = [], ShardReader.block
@@ -86,7 +84,7 @@ def test_of_a_small_data_set_each_block_is_read_once(source, order, hold, small,
     assert (len(read) > order.blocks) is again
 
 
-@pytest.mark.parametrize("hold", [RowTable, VIEWS])
+@pytest.mark.parametrize("hold", [RowTable, RowViews])
 def test_after_errors_of_the_disk_the_same_reader_reads_what_is_there(source, order, hold, monkeypatch):
     order.streams = 2
     whole = RowReader(source, order, lambda fields: NAMES, hold).columns(np.arange(SAMPLES))["ids"]
@@ -146,8 +144,8 @@ def test_blocks_that_are_left_out_keep_no_others(source, order, monkeypatch):
     monkeypatch.setattr(ShardReader, "block", fail)
     skipped: list[int] = []
     rooms: list[weakref.ref[np.ndarray]] = []
-    hold = partial(RowViews, lend=lambda size: _remembered(np.empty(size, np.uint8), rooms))
-    reader = RowReader(source, order, lambda fields: NAMES, hold, skipped.append)
+    monkeypatch.setattr(spare, "lend", lambda size: _remembered(np.empty(size, np.uint8), rooms))
+    reader = RowReader(source, order, lambda fields: NAMES, RowViews, skipped.append)
     gc.disable()
     try:
         reader.columns(np.arange(SAMPLES))
@@ -165,7 +163,7 @@ def _remembered(memory: np.ndarray, rooms: list[weakref.ref[np.ndarray]]) -> np.
 
 
 def test_views_cannot_be_written_to(source, order):
-    (row,) = RowReader(source, order, lambda fields: NAMES, VIEWS).columns([3])["ids"].rows()
+    (row,) = RowReader(source, order, lambda fields: NAMES, RowViews).columns([3])["ids"].rows()
     with pytest.raises(ValueError, match="read-only"):
         row[:] = 0
 

@@ -29,9 +29,30 @@ def test_no_two_views_that_live_share_memory():
 
 def test_memory_is_used_again_by_blocks_that_are_a_little_larger():
     lender = SpareMemory()
-    first = address(lender.lend(1000))
-    assert address(lender.lend(1100)) == first
+    first = address(lender.lend(1050))
+    assert address(lender.lend(1200)) == first
     assert address(lender.lend(1300)) != first
+    assert address(lender.lend(700)) != first
+    assert address(lender.lend(1100)) == first
+
+
+def test_blocks_of_another_size_do_not_put_out_what_is_kept():
+    lender = SpareMemory()
+    first, second = (address(lender.lend(size)) for size in (1050, 99))
+    assert [address(lender.lend(size)) for size in (1050, 99)] == [first, second]
+
+
+def test_a_size_that_nobody_asks_for_any_more_is_not_kept(monkeypatch):
+    monkeypatch.setattr(memory, "_KEPT", 3 * memory._LARGE)
+    lender = SpareMemory()
+    lender.lend(6 << 20)
+    ((piece,),) = lender._spare.values()
+    region = weakref.ref(piece.base)
+    del piece
+    kept = [lender.lend(5 << 20) for _ in range(2)]
+    assert region() is not None
+    kept.append(lender.lend(5 << 20))
+    assert region() is None
 
 
 def test_no_more_is_kept_than_allowed(monkeypatch):
@@ -42,14 +63,15 @@ def test_no_more_is_kept_than_allowed(monkeypatch):
     random.Random(3).shuffle(blocks)
     while blocks:
         blocks.pop()
-    assert len({id(piece.base) for piece in lender._spare}) == 3
-    assert max(map(len, lender._spare)) < 2 << 20
+    pieces = [piece for pieces in lender._spare.values() for piece in pieces]
+    assert len({id(piece.base) for piece in pieces}) == 3
+    assert max(map(len, pieces)) < 2 << 20
 
 
 def test_a_forked_process_does_not_wait_for_a_thread_that_it_lacks(make_set, tmp_path):
     data = ShardDataset(make_set(str(tmp_path), 300), batch_size=1, seed=5)
     rows = data.rows()
-    with data._source._memory._lock:
+    with memory.spare._lock:
         child = os.fork()
         if child == 0:
             signal.alarm(20)
@@ -97,11 +119,12 @@ def test_rows_that_are_kept_stay_as_they_were(make_set, tmp_path):
     assert all(row.tolist() == values for row, values in kept)
 
 
-def test_the_next_epoch_is_read_into_the_memory_of_the_last(make_set, tmp_path):
-    data = ShardDataset(make_set(str(tmp_path), 300), batch_size=1, seed=5)
+def test_the_next_epoch_is_read_into_the_memory_of_the_last_whichever_data_set_that_was_of(make_set, tmp_path):
+    url = make_set(str(tmp_path), 300)
 
     def places() -> set[int]:
-        return {address(row["labels"]) >> 20 for row in data.rows()}
+        rows = ShardDataset(url, batch_size=1, seed=5).rows()
+        return {address(row["labels"]) >> 20 for row in rows}
 
     gc.disable()
     try:
