@@ -63,9 +63,10 @@ class _Page(NamedTuple):
         if self.media_type in _TEXT:
             return decode(self.content, "utf-8")
         from resiliparse.extract.html2text import extract_plain_text
-        from resiliparse.parse.encoding import bytes_to_str, detect_encoding
+        from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encoding_to_html5
 
-        html = bytes_to_str(self.content, self.charset or detect_encoding(self.content) or "utf-8")
+        known = map_encoding_to_html5(self.charset, fallback_utf8=False)  # as browsers understand its name
+        html = bytes_to_str(self.content, known or detect_encoding(self.content, from_html_meta=True))
         return str(extract_plain_text(html, main_content=True))
 
 
@@ -120,7 +121,7 @@ def _page(record: Any, options: ReadOptions) -> _Page | None:
         problem = "expected a whole record, got its beginning: the file ends there"
     name = record.rec_headers.get_header("WARC-Record-ID") or ""
     lang = (record.rec_headers.get_header(options.lang_field or "") or "").partition(",")[0].strip()
-    charset = parameters.partition("charset=")[2].strip(" \"'")
+    charset = parameters.partition("charset=")[2].partition(";")[0].strip(" \"'")
     return _Page(name, lang, media_type.strip(), charset, b"".join(pieces), problem)
 
 

@@ -83,6 +83,30 @@ def test_a_page_says_its_encoding_or_it_is_found(tmp_path: Path) -> None:
     assert second.text == "Привет, мир. Это текст на русском."
 
 
+@pytest.mark.parametrize("charset", ["utf8mb4", "bk", "windows\0-1251", "", "none; charset=koi8-r"])
+def test_a_page_of_an_encoding_that_nobody_knows_says_it_itself_or_it_is_found(tmp_path: Path, charset: str) -> None:
+    """One such page used to end the build."""
+    file, text = io.BytesIO(), "Привет, мир."
+    writer = WARCWriter(file, gzip=False)
+    html = f"<html><head><meta charset=windows-1251></head><body><p>{text}</p></body></html>"
+    page(writer, "http://a", html.encode("cp1251"), f"text/html; charset={charset}", 0)
+    page(writer, "http://b", f"<p>{text * 9}</p>".encode(), f"text/html; charset={charset}", 1)
+    assert [document.text for document in read(tmp_path / "a.warc", file.getvalue())] == [text, text * 9]
+
+
+@pytest.mark.parametrize("charset", ["gb2312", '"GBK"', "x-gbk; profile=a"])
+def test_an_encoding_has_the_names_that_browsers_know(tmp_path: Path, charset: str) -> None:
+    file = io.BytesIO()
+    page(
+        WARCWriter(file, gzip=False),
+        "http://a",
+        "<p>你好，世界。镕</p>".encode("gbk"),
+        f"text/html; charset={charset}",
+        0,
+    )
+    assert [document.text for document in read(tmp_path / "a.warc", file.getvalue())] == ["你好，世界。镕"]
+
+
 def test_a_text_that_is_no_document_is_a_dead_letter_whole(tmp_path: Path) -> None:
     file = io.BytesIO()
     writer = WARCWriter(file, gzip=False)
