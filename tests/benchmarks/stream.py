@@ -1,12 +1,12 @@
 """Streams of samples side by side: ours, WebDataset, litdata, MosaicML streaming, Hugging Face, and the limit of numpy.
 
-    python tests/benchmarks/stream.py [--samples 100000] [--rounds 3]
+    python tests/benchmarks/stream.py [--samples 100000] [--rounds 5] [--only hf-arrow litdata]
 
 All store the same samples, two fields of 64 to 512 token ids, and read them in a shuffled order (but for `hf-arrow`,
 which is quick only in the order of its file): as arrays, and as padded int64 tensors of 32 without and with 2 loader
-workers. Each figure is the best of `--rounds` times, or of those up to one that takes half a minute, in a process for
-each. Figures depend on the machine: the ratios are what counts. Libraries that are not installed are left out
-(`pip install litdata mosaicml-streaming datasets webdataset`).
+workers. Each library has a process for each task, and these take turns, `--rounds` times or until one takes half a
+minute; what is told is the best of each. Figures depend on the machine and on the moment: the ratios are what counts.
+Libraries that are not installed are left out (`pip install litdata mosaicml-streaming datasets webdataset`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -60,6 +61,7 @@ from noisebeam.transforms.vocabulary import Vocabulary
 
 TOKENS = 512
 _LONG = 30  # seconds
+_NONE = '{"rate": NaN, "seconds": Infinity, "bytes": 0, "megabytes": 0}'
 VOCABULARY = Vocabulary(50265, (0,), (2,), (0, 1, 2, 3, 50264), pad_id=1, mask_id=50264, bos_id=0, eos_id=2)
 MODULES = {"webdataset": "webdataset", "litdata": "litdata", "mosaicml": "streaming", "hf-arrow": "datasets"}
 MODULES["hf-parquet"] = "datasets"
@@ -206,14 +208,15 @@ def batches(name: str, folder: Path, workers: int) -> Iterable[Any]:
     return DataLoader(data, BATCH, num_workers=workers, collate_fn=collate_rows)
 
 
-def measure(task: str, name: str, root: Path, count: int, rounds: int) -> dict[str, float]:
-    """One figure, taken in this process."""
-    folder = root / name
+def measure(task: str, name: str, root: Path, count: int) -> None:
+    """A figure for each line that comes in, taken in this process."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print
     for module in IMPORTED.get(name, ()):
         import_module(module)  # not in the time
-    rows = make_rows(count) if task == "write" else []
-    before, rates = _peak(), []
-    for _ in range(rounds):
+    folder, rows = root / name, make_rows(count) if task == "write" else []
+    before = _peak()
+    for _ in sys.stdin:
         if task == "write":
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
@@ -225,13 +228,11 @@ def measure(task: str, name: str, root: Path, count: int, rounds: int) -> dict[s
             for item in READERS[name](folder) if task == "read" else batches(name, folder, int(task[-1])):
                 seen += 1 if task == "read" else len(item["labels"])
         seconds = time.perf_counter() - start
-        rates.append(seen / seconds)
-        if seconds > _LONG:
-            break
-    return {"rate": max(rates), "bytes": _size(folder), "megabytes": (_peak() - before) / 1e6}
+        figures = {"rate": seen / seconds, "seconds": seconds, "bytes": _size(folder)}
+        print(json.dumps({**figures, "megabytes": (_peak() - before) / 1e6}), file=answers, flush=True)
 
 
-def write_noise_sets(root: Path, count: int) -> None:
+def write_noise_sets(root: Path, count: int, litdata: bool) -> None:
     """Clean samples of 512 tokens for noise on the fly, and the same with their noise baked in for litdata."""
     ids = np.random.default_rng(0).integers(4, 50000, (count, TOKENS), dtype=np.uint16)
     ids[:, 0], ids[:, -1] = VOCABULARY.prefix[0], VOCABULARY.suffix[0]
@@ -242,73 +243,92 @@ def write_noise_sets(root: Path, count: int) -> None:
     write_shards(root / "noisebeam-noise", keys, lambda chosen: clean.take(np.array(chosen)))
     noised = apply_recipe(load_recipe("bart"), flat_batch(fields, keys, 1), VOCABULARY, 1, 0)
     rows = [{name: noised[name].row(i).astype(np.int32) for name in FIELDS} for i in range(count)]
-    if find_spec("litdata"):
+    if litdata:
         (root / "noised").mkdir()
         write_litdata(root / "noised" / "litdata", rows)
 
 
-def run(task: str, name: str, root: Path, arguments: argparse.Namespace) -> dict[str, float]:
-    """One figure, taken in a process of its own."""
-    sizes = ["--samples", str(arguments.samples), "--rounds", str(arguments.rounds)]
-    command = [sys.executable, __file__, *sizes, "--measure", task, name, str(root)]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(root / "cache")}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
-    if done.returncode:
-        print(f"{name}, {task}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
-        return {"rate": float("nan"), "bytes": 0}
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    print(f"{name}, {task}: {found['rate']:,.0f} samples/s", file=sys.stderr)
+def side_by_side(task: str, roots: dict[str, Path], arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """The best figures of each, in a process of its own. They take turns: no machine is as fast at all times."""
+    logs = {name: root / f"{task} {name}.log" for name, root in roots.items()}
+    running = {name: start(task, name, root, arguments.samples, logs[name]) for name, root in roots.items()}
+    found: dict[str, dict[str, float]] = {}
+    for _ in range(arguments.rounds):
+        for name, process in list(running.items()):
+            assert process.stdin is not None
+            assert process.stdout is not None
+            with suppress(BrokenPipeError):  # it has ended
+                process.stdin.write("\n")
+                process.stdin.flush()
+            figures = json.loads(process.stdout.readline() or _NONE)
+            found[name] = {**figures, "rate": max(figures["rate"], found.get(name, figures)["rate"])}
+            if figures["seconds"] > _LONG:
+                running.pop(name).communicate()
+    for process in running.values():
+        process.communicate()
+    for name, figures in found.items():
+        lines = logs[name].read_text().splitlines() if np.isnan(figures["rate"]) else []
+        print(f"{name}, {task}:", *lines[-1:] or [f"{figures['rate']:,.0f} samples/s"], file=sys.stderr)
     return found
+
+
+def start(task: str, name: str, root: Path, samples: int, log: Path) -> subprocess.Popen[str]:
+    """A process that measures."""
+    command = [sys.executable, __file__, "--samples", str(samples), "--measure", task, name, str(root)]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(root / "cache")}
+    pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+    with log.open("w") as errors:
+        return subprocess.Popen(command, env=environment, text=True, stderr=errors, **pipes)
 
 
 def main() -> None:
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=READERS, default=list(READERS), help="these libraries alone")
     parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
         task, name, root = arguments.measure
-        print(json.dumps(measure(task, name, Path(root), arguments.samples, arguments.rounds)))
+        measure(task, name, Path(root), arguments.samples)
         return
-    names = [name for name in READERS if name not in MODULES or find_spec(MODULES[name])]
-    for name in READERS.keys() - set(names):
+    wanted = [name for name in READERS if name in {"noisebeam", "limit", *arguments.only}]
+    names = [name for name in wanted if name not in MODULES or find_spec(MODULES[name])]
+    for name in set(wanted) - set(names):
         print(f"left out: {name} ({MODULES[name]} is not installed)")
+    found: dict[str, dict[str, dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        found = {(t, n): run(t, n, root, arguments) for t in ("write", "read", "tensors-0", "tensors-2") for n in names}
-        if "litdata" in names:
-            found["write", "litdata.optimize"] = run("write", "litdata.optimize", root, arguments)
-        write_noise_sets(root, arguments.samples // 5)
-        for name, at in (("noisebeam-noise", root), ("litdata", root / "noised")):
-            if (at / name).exists():
-                found["noise", name] = run("tensors-0", name, at, arguments)
+        writers = [*names, "litdata.optimize"] if "litdata" in names else names
+        for task in ("write", "read", "tensors-0", "tensors-2"):
+            found[task] = side_by_side(task, dict.fromkeys(writers if task == "write" else names, root), arguments)
+        write_noise_sets(root, arguments.samples // 5, "litdata" in names)
+        noised = {"noisebeam-noise": root} | ({"litdata": root / "noised"} if "litdata" in names else {})
+        found["noise"] = side_by_side("tensors-0", noised, arguments)
     report(found, names)
 
 
-def report(found: dict[tuple[str, str], dict[str, float]], names: list[str]) -> None:
+def report(found: dict[str, dict[str, dict[str, float]]], names: list[str]) -> None:
     """Samples a second, and how many times as many ours are."""
-    raw = found["write", "limit"]["bytes"]
+    raw = found["write"]["limit"]["bytes"]
     print(f"{'samples/s (ours / theirs)':25} {'write':>18} {'read':>18} {'tensors':>18} {'2 workers':>18} {'size':>6}")
     for name in names:
         cells = []
         for task in ("write", "read", "tensors-0", "tensors-2"):
-            rate = found[task, name]["rate"]
-            cells.append(f"{rate:10,.0f} ({found[task, 'noisebeam']['rate'] / rate:5.2f})")
-        print(f"{name:25} {' '.join(cells)} {found['write', name]['bytes'] / raw:6.3f}")
+            rate = found[task][name]["rate"]
+            cells.append(f"{rate:10,.0f} ({found[task]['noisebeam']['rate'] / rate:5.2f})")
+        print(f"{name:25} {' '.join(cells)} {found['write'][name]['bytes'] / raw:6.3f}")
     print("ours without workers against theirs at the better of 0 and 2 workers:")
-    ours = found["tensors-0", "noisebeam"]["rate"]
+    ours = found["tensors-0"]["noisebeam"]
     for name in names[1:]:
-        print(f"  {name:12} {ours / np.nanmax([found[f'tensors-{w}', name]['rate'] for w in (0, 2)]):6.2f}")
-    if optimize := found.get(("write", "litdata.optimize")):
-        ratio = found["write", "noisebeam"]["rate"] / optimize["rate"]
+        print(f"  {name:12} {ours['rate'] / np.nanmax([found[f'tensors-{w}'][name]['rate'] for w in (0, 2)]):6.2f}")
+    if optimize := found["write"].get("litdata.optimize"):
+        ratio = found["write"]["noisebeam"]["rate"] / optimize["rate"]
         print(f"write by litdata.optimize, an input a sample: {optimize['rate']:,.0f} samples/s ({ratio:.2f})")
-    for (task, name), figures in found.items():
-        if task == "noise":
-            print(f"BART noise at 512 tokens: {name:16} {figures['rate']:10,.0f} samples/s")
-    megabytes = found["tensors-0", "noisebeam"]["megabytes"]
-    print(f"memory of our reader above its imports: {megabytes:.0f} MB")
+    for name, figures in found["noise"].items():
+        print(f"BART noise at 512 tokens: {name:16} {figures['rate']:10,.0f} samples/s")
+    print(f"memory of our reader above its imports: {ours['megabytes']:.0f} MB")
 
 
 def _keys(count: int) -> npt.NDArray[np.uint64]:
