@@ -8,7 +8,9 @@ Crawl's WARC-Identified-Content-Language, of whose languages the first counts.
 
 from __future__ import annotations
 
+import codecs
 import io
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
@@ -23,6 +25,9 @@ from noisebeam.transforms.formats.options import ReadOptions, longer_than
 from noisebeam.transforms.languages import language_code
 
 _PIECE_BYTES = 2**16
+_CODE_PAGE = re.compile(r"(cp|ms)\d+|uhc", re.ASCII)
+_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_LARGEST = {"gbk": "gb18030", "euc_kr": "cp949", "shift_jis": "cp932", "big5": "big5hkscs"}
 _TEXT, _HTML = ("text/plain",), ("text/html", "application/xhtml+xml")
 
 
@@ -63,11 +68,51 @@ class _Page(NamedTuple):
         if self.media_type in _TEXT:
             return decode(self.content, "utf-8")
         from resiliparse.extract.html2text import extract_plain_text
-        from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encoding_to_html5
 
-        known = map_encoding_to_html5(self.charset, fallback_utf8=False)  # as browsers understand its name
-        html = bytes_to_str(self.content, known or detect_encoding(self.content, from_html_meta=True))
-        return str(extract_plain_text(html, main_content=True))
+        return str(extract_plain_text(decode_html(self.content, self.charset), main_content=True))
+
+
+def decode_html(content: bytes, charset: str = "") -> str:
+    """A page as browsers read it, of which the header may name an encoding.
+
+    Its mark counts before its header, and these before its meta element. Names are those of the WHATWG's Encoding
+    Standard and of code pages; each of the East Asian ones means the largest of its family. Unlike in browsers, a page
+    without a known header that is UTF-8 is that, whatever its meta element says; where that says nothing either, the
+    bytes are guessed at. What cannot be decoded is left out.
+
+    >>> decode_html("<meta charset=gb2312>€".encode("gb18030")), decode_html("é".encode(), "utf8mb4")
+    ('<meta charset=gb2312>€', 'é')
+    """
+    from resiliparse.parse.encoding import bytes_to_str, detect_encoding
+
+    marked = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
+    found = marked or _codec(charset) or ("utf-8" if _is_utf8(content) else None)
+    found = found or str(detect_encoding(content, from_html_meta=True))
+    if found.startswith("utf-16") and b"\0" not in content:  # without which it has no tags
+        found = "utf-8"
+    return str(bytes_to_str(content, _LARGEST.get(found, found)))
+
+
+def _codec(charset: str) -> str | None:
+    """Python's name of an encoding; None if nobody knows it."""
+    from resiliparse.parse.encoding import map_encoding_to_html5
+
+    if name := map_encoding_to_html5(charset, fallback_utf8=False):
+        return str(name)
+    try:
+        return codecs.lookup(charset).name if _CODE_PAGE.fullmatch(charset) else None
+    except LookupError:
+        return None
+
+
+def _is_utf8(content: bytes) -> bool:
+    if b"\0" in content or b"\x1b" in content:  # of UTF-16, and of ISO-2022-JP, whose bytes are all ASCII
+        return False
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _pages(url: str, options: ReadOptions) -> Iterator[_Page]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import encodings.aliases
 import gzip
 import io
 from pathlib import Path
@@ -11,6 +12,7 @@ from warcio.warcwriter import WARCWriter
 from noisebeam.transforms.documents import DeadLetter, Document
 from noisebeam.transforms.files import FilePart
 from noisebeam.transforms.formats import ReadOptions, read_documents, record_of
+from noisebeam.transforms.formats.warc import decode_html
 
 PAGE = "<html><head><title>T</title></head><body><nav>menu</nav><p>Grüße, Welt.</p><p>Second.</p></body></html>"
 
@@ -94,17 +96,45 @@ def test_a_page_of_an_encoding_that_nobody_knows_says_it_itself_or_it_is_found(t
     assert [document.text for document in read(tmp_path / "a.warc", file.getvalue())] == [text, text * 9]
 
 
-@pytest.mark.parametrize("charset", ["gb2312", '"GBK"', "x-gbk; profile=a"])
-def test_an_encoding_has_the_names_that_browsers_know(tmp_path: Path, charset: str) -> None:
-    file = io.BytesIO()
-    page(
-        WARCWriter(file, gzip=False),
-        "http://a",
-        "<p>你好，世界。镕</p>".encode("gbk"),
-        f"text/html; charset={charset}",
-        0,
-    )
-    assert [document.text for document in read(tmp_path / "a.warc", file.getvalue())] == ["你好，世界。镕"]
+@pytest.mark.parametrize(
+    ("text", "encoding", "names"),
+    [
+        ("你好，€𠮷。", "gb18030", ["gb2312", "gbk", "x-gbk", "cp936"]),
+        ("한국어 똠방각하", "cp949", ["euc-kr", "ks_c_5601-1987", "cp949", "ms949", "uhc"]),
+        ("①㈱髙 日本", "cp932", ["shift_jis", "sjis", "cp932"]),
+        ("香港㗎", "big5hkscs", ["big5", "big5-hkscs"]),
+        ("“Café” €", "cp1252", ["iso-8859-1", "latin1", "ascii"]),
+        ("Café", "utf-8-sig", ["utf-8", "iso-8859-1", ""]),
+        ("Café", "utf-16", ["utf-16", "utf-8", ""]),
+        ("Café", "utf-8", ["utf-8", "utf-16", "", "utf8mb4", "idna", "hex"]),
+        ("こんにちは", "iso2022_jp", ["iso-2022-jp"]),
+    ],
+)
+@pytest.mark.parametrize("meta", ["", "utf-16", "iso-8859-1"])
+def test_a_page_is_decoded_as_browsers_do(text: str, encoding: str, names: list[str], meta: str) -> None:
+    page = f"<meta charset={meta}><p>{text}</p>"
+    assert [decode_html(page.encode(encoding), name) for name in names] == [page] * len(names)
+
+
+def test_a_page_without_a_header_is_what_it_says_or_looks_like() -> None:
+    for encoding, name in [("cp1251", "windows-1251"), ("gb18030", "gb2312"), ("iso2022_jp", "iso-2022-jp")]:
+        page = f"<meta charset={name}><p>Привет</p>"
+        assert decode_html(page.encode(encoding)) == page
+    assert decode_html("<p>こんにちは</p>".encode("iso2022_jp")) == "<p>こんにちは</p>"
+
+
+def test_no_encoding_that_anybody_may_name_ends_a_build() -> None:
+    names = {
+        *encodings.aliases.aliases,
+        *encodings.aliases.aliases.values(),
+        "none",
+        "ünï",
+        "\0",
+        "cp99999",
+        "x" * 5000,
+    }
+    contents = [bytes(range(256)), b"\xff\xfe\0\0\xd8", b"", b"<meta charset=hex>\xe9", "é".encode("utf-32")]
+    assert all(isinstance(decode_html(content, name), str) for name in names for content in contents)
 
 
 def test_a_text_that_is_no_document_is_a_dead_letter_whole(tmp_path: Path) -> None:
