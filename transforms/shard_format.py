@@ -119,6 +119,7 @@ _HEADER = tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT)  # of an empty file with
 TAR_END = bytes(2 * TAR_HEADER)
 
 
+_INTEGER = re.compile(r"[<|][iu][1248]")
 # What numpy writes before an array of one dimension or two; to parse it as Python takes ten times as long.
 _NPY = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '([<|][iuU]\d+)', 'fortran_order': False, 'shape': \((\d+(?:,|, \d+))\), \} *\n",
@@ -191,7 +192,7 @@ class ShardIndex:
         for array in arrays:
             if array.dtype.kind not in "iu" or np.any(array < 0) or np.any(array > _MOST):
                 raise ValueError(f"expected integers from 0 to {_MOST}, got others")
-        if any(np.dtype(dtype).kind not in "iu" for dtype in self.dtypes):
+        if not all(_INTEGER.fullmatch(dtype) for dtype in self.dtypes):
             raise ValueError(f"expected dtypes of integers, got {', '.join(self.dtypes)}")
         if np.any(self.positions % ALIGNED):
             raise ValueError(f"expected arrays at multiples of {ALIGNED} bytes, got others")

@@ -1,5 +1,7 @@
 import io
+import re
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -111,3 +113,10 @@ def test_an_array_of_another_kind_is_named(positions):
         np.savez(content, **{**arrays, "positions": positions})
     with pytest.raises(ValueError, match=r"positions\.npy is no array of integers or text in format 1\.0"):
         ShardIndex.from_bytes(content.getvalue())
+
+
+@pytest.mark.parametrize("dtype", ["01,i2", "(1,i2", ",,", "<f8", "<i3", "|O", ""])
+def test_dtypes_that_are_no_integers_are_named(dtype):
+    index = replace(_index(), dtypes=("<u8", dtype, "|u1"))
+    with pytest.raises(ValueError, match=f"expected dtypes of integers, got <u8, {re.escape(dtype)}, "):
+        ShardIndex.from_bytes(index.to_bytes())
