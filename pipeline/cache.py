@@ -115,7 +115,7 @@ class ShardCache:
             )
 
     def _answer(self, url: str, ask: Callable[[], T]) -> T:
-        """What `ask` gives, which is waited for unless `url` is a file on this machine."""
+        """What `ask` gives; there is no limit for a file on this machine."""
         return answer(ask, self.timeout) if local_path(url) is None else ask()
 
     def _repeat(self, fetch: Callable[[], T], url: str, what: str) -> T:

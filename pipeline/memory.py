@@ -21,7 +21,9 @@ _PAGE = 2**21  # bytes
 
 
 class SpareMemory:
-    """Lends memory, and keeps what came back of 16 regions of 8 MiB, the last ones. Safe to share between threads.
+    """Lends memory, and keeps what came back of the last 16 regions, of 10 MiB at most. Safe to share between threads.
+
+    Blocks in use that fill more regions than these are read into new memory.
 
     >>> memory = SpareMemory()
     >>> block = memory.lend(3)
@@ -60,17 +62,19 @@ class SpareMemory:
             self._spare.setdefault(len(memory), []).append(memory)
 
     def _cut(self, size: int) -> Array:
-        if size > _LARGE:
+        if size > _LARGE or not self._lock.acquire(blocking=False):  # it may be this thread that has it, interrupted
             return np.empty(size, np.uint8)
-        with self._lock:
+        try:
             if size > len(self._left):  # the system gives memory in large pages, in a third of the time, where they fit
                 region = np.empty(_LARGE + _PAGE, np.uint8)
                 if len(self._regions) == self._regions.maxlen:
-                    self._spare = {}  # whatever size it has that nobody asks for any more
+                    self._spare = {}  # sizes that nobody asks for any more would stay for good
                 self._regions.append(id(region))
                 self._left = region[-address(region) % _PAGE :]
             taken, self._left = self._left[:size], self._left[size:]
             return taken
+        finally:
+            self._lock.release()
 
 
 class _Loan:
@@ -86,7 +90,7 @@ class _Loan:
             lender.take_back(self._memory)
 
 
-spare = SpareMemory()  # of this process, for all that it reads
+spare = SpareMemory()  # for all that this process reads, as long as it lives
 os.register_at_fork(after_in_child=spare.renew)
 
 

@@ -99,6 +99,15 @@ def test_threads_that_borrow_at_the_same_time_get_memory_of_their_own():
     assert wrong == []
 
 
+def test_a_thread_that_is_interrupted_as_it_borrows_may_borrow():
+    lender = SpareMemory()
+    with lender._lock:
+        block = lender.lend(1000)
+    assert len(block) == 1000
+    del block
+    assert len(lender.lend(1000)) == 1000
+
+
 def test_views_outlive_the_lender():
     lender = SpareMemory()
     alive = weakref.ref(lender)
