@@ -48,8 +48,8 @@ class RowMatrix(LazyRagged):
         """(rows, width) int64: the rows where `mask` is True, and else `fill`."""
         if mask.shape[1] > self.matrix.shape[1]:
             return super().padded(mask, fill)
-        padded = self.matrix[:, : mask.shape[1]].astype(np.int64)
-        np.copyto(padded, fill, where=~mask)
+        padded = np.full(mask.shape, fill, np.int64)
+        np.copyto(padded, self.matrix[:, : mask.shape[1]], where=mask)
         return padded
 
     def _joined(self) -> Array:
