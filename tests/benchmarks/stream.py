@@ -216,6 +216,7 @@ def measure(task: str, name: str, root: Path, count: int) -> None:
         import_module(module)  # not in the time
     folder, rows = root / name, make_rows(count) if task == "write" else []
     before = _peak()
+    print("ready", file=answers, flush=True)
     for _ in sys.stdin:
         if task == "write":
             shutil.rmtree(folder, ignore_errors=True)
@@ -253,6 +254,9 @@ def side_by_side(task: str, roots: dict[str, Path], arguments: argparse.Namespac
     logs = {name: root / f"{task} {name}.log" for name, root in roots.items()}
     running = {name: start(task, name, root, arguments.samples, logs[name]) for name, root in roots.items()}
     found: dict[str, dict[str, float]] = {}
+    for process in running.values():
+        assert process.stdout is not None
+        process.stdout.readline()  # all are ready
     for _ in range(arguments.rounds):
         for name, process in list(running.items()):
             assert process.stdin is not None
