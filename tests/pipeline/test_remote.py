@@ -128,7 +128,7 @@ def test_loader_workers_share_the_cache(folder, serve, tmp_path):
 
 
 @pytest.mark.parametrize("what", ["manifest.json", "shard-00000-of-00006.index.npz", "shard-00000-of-00006.tar"])
-@pytest.mark.parametrize("fault", ["cut", "silent"])
+@pytest.mark.parametrize("fault", ["cut", pytest.param("silent", marks=pytest.mark.slow)])
 def test_a_store_that_only_fails_is_soon_an_error_that_names_the_file(folder, serve, tmp_path, what, fault):
     url, _ = serve(folder, lambda method, name, request: fault if name == what and method == "GET" else "none")
     began = time.monotonic()

@@ -120,7 +120,10 @@ def test_a_worker_pool_listens_on_loopback_alone() -> None:
     assert all(address.partition(":")[0].endswith("0100007F") for address in own), own  # 127.0.0.1, as IPv4 or in IPv6
 
 
-@pytest.mark.parametrize("program", ["exec sleep 600", "trap '' TERM INT; while :; do sleep 1; done"])
+@pytest.mark.parametrize(
+    "program",
+    ["exec sleep 600", pytest.param("trap '' TERM INT; while :; do sleep 1; done", marks=pytest.mark.slow)],
+)
 def test_a_tethered_program_ends_with_the_process_that_started_it(environment: dict[str, str], program: str) -> None:
     own = {**environment, MARK: f"tether {program}"}
     script = (
