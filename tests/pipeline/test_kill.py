@@ -59,6 +59,7 @@ def test_a_build_killed_at_any_change_of_a_file_is_completed(few: Path, tokenize
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_build_that_lost_its_output_goes_on_where_it_was(
     few: Path, tokenizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,6 +84,7 @@ def test_a_build_that_lost_its_output_goes_on_where_it_was(
     assert checksums(tmp_path / "out") == checksums(tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 def test_an_unfinished_build_with_other_settings_is_not_mixed_in(
     few: Path, tokenizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

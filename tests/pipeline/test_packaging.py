@@ -31,9 +31,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
-@pytest.mark.parametrize("module", ["build", "cli", "inspect", "report", "stats", "verify"])
-def test_the_commands_need_no_torch(module: str) -> None:
-    code = f"import sys; sys.modules['torch'] = None; import noisebeam.pipeline.{module}"
+def test_the_commands_need_no_torch() -> None:
+    code = "import sys; sys.modules['torch'] = None\n"
+    code += "from noisebeam.pipeline import build, cli, inspect, report, stats, verify"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

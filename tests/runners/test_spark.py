@@ -96,6 +96,7 @@ def test_masters(url: str, local: bool, threads: int) -> None:
     assert local_threads(url) == threads
 
 
+@pytest.mark.slow
 def test_a_worker_pool_ends_with_the_process_that_started_it(environment: dict[str, str]) -> None:
     own = {**environment, MARK: "pool"}
     script = (
@@ -109,6 +110,7 @@ def test_a_worker_pool_ends_with_the_process_that_started_it(environment: dict[s
     wait_for(lambda: not marked_processes(own), 60, "the end of the pool")
 
 
+@pytest.mark.slow
 def test_a_worker_pool_listens_on_loopback_alone() -> None:
     with local_worker_pool() as address:
         host, port = address.split(":")

@@ -173,6 +173,7 @@ def plain(window: Window) -> tuple[int, str, list[list[int]], dict[str, list[int
     return window.index, window.text, window.sentences.tolist(), fields
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_a_text_without_sentence_ends(shared: Path) -> None:
     encoder = Encoder(load_tokenizer(str(shared / "tokenizers/bart-base")))
     text = "word " * 130_000
