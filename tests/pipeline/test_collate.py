@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from noisebeam.pipeline.collate import Batch, collate, pad
-from noisebeam.transforms.samples import Ragged
+from noisebeam.transforms.samples import Ragged, within
 
 
 def rows(*values: list[int], dtype: str = "uint16") -> Ragged:
@@ -29,6 +31,12 @@ def test_rows_are_padded_at_their_ends_each_field_to_its_own_longest():
 def test_the_mask_is_not_fooled_by_the_padding_id_inside_a_row():
     ids = rows([1, 1, 1], [1])
     assert collated(ids, ids)["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+@given(st.lists(st.integers(0, 40)), st.integers(0, 40))
+def test_a_mask_is_true_where_a_row_has_values(lengths, width):
+    mask = within(np.array(lengths, dtype=np.int64), width)
+    assert mask.tolist() == [[place < length for place in range(width)] for length in lengths]
 
 
 def test_labels_that_are_ignored_stay():
