@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from noisebeam.pipeline.batching import GlobalBatch, Plan
+from noisebeam.pipeline.batching import GlobalBatches, Plan
 from noisebeam.pipeline.collate import Batch
 from noisebeam.pipeline.layout import Layout
 from noisebeam.pipeline.read_ahead import read_ahead
@@ -35,19 +34,28 @@ class Epoch(Protocol):
 
 
 class _Chunk(NamedTuple):
-    """Batches that were read together."""
+    """Batches of `size` rows that were read together."""
 
+    size: int
     ends: list[int]  # of each, the position after it
-    rows: list[Ragged]  # of each, the positions of its samples, row by row
+    offsets: IntArray  # where each row begins, in samples, and the end
     fields: Mapping[str, Ragged]  # of all their samples, one after the other
 
-    def batches(self) -> Iterator[tuple[int, Ragged, dict[str, Ragged]]]:
+    def batches(self) -> Iterator[_Batch]:
         """The same batch by batch."""
-        first = 0
-        for end, rows in zip(self.ends, self.rows, strict=True):
-            last = first + len(rows.values)
-            yield end, rows, {name: values.between(first, last) for name, values in self.fields.items()}
-            first = last
+        bounds = self.offsets[:: self.size]
+        tokens = np.add.reduceat(self.fields["input_ids"].lengths, bounds[:-1]).tolist()
+        parts = zip(*(values.split(bounds) for values in self.fields.values()), strict=True)
+        for i, (end, count, part) in enumerate(zip(self.ends, tokens, parts, strict=True)):
+            rows = self.offsets[i * self.size : (i + 1) * self.size + 1]
+            yield _Batch(end, count, rows, dict(zip(self.fields, part, strict=True)))
+
+
+class _Batch(NamedTuple):
+    end: int  # the position after it
+    tokens: int
+    offsets: IntArray  # where each row begins, in samples of the chunk
+    fields: Mapping[str, Ragged]
 
 
 class _Made(NamedTuple):
@@ -71,7 +79,7 @@ class BatchedDataset(IterableDataset[Batch]):
         self._resume = False
         self._tokens = self._places = 0  # in the batches made since iteration began
         self._skipped = SkippedCount()
-        self._last: GlobalBatch | None = None
+        self._last: GlobalBatches | None = None
 
     @property
     @abstractmethod
@@ -217,31 +225,28 @@ class BatchedDataset(IterableDataset[Batch]):
         plan = self._plan(epoch, samples)
         if progress.position == 0 and next(plan.batches(0), None) is None:
             self._no_batch()
-        batches = islice(self._watched(plan.batches(progress.position)), progress.skip, None, progress.workers)
         rank, world_size = self.settings.here()
-        for chunk in _chunks(batches, self.chunk * world_size):
-            shares = [batch.share(rank, world_size) for batch in chunk]
-            most = self._most(epoch, [batch.start for batch in chunk], [len(rows.values) for rows in shares])
-            fields = samples.fields(np.concatenate([rows.values for rows in shares]), most)
-            yield _Chunk([batch.end for batch in chunk], shares, fields)
-
-    def _watched(self, batches: Iterator[GlobalBatch]) -> Iterator[GlobalBatch]:
-        for batch in batches:
-            self._last = batch
-            yield batch
+        skip, workers = progress.skip, progress.workers
+        for batches in plan.batches(progress.position, self.chunk * world_size * workers):
+            self._last = batches
+            own = slice(skip, None, workers)
+            ends = batches.ends[own]
+            skip += workers * len(ends) - len(batches.ends)
+            if ends:
+                rows = batches.share(rank, world_size, own)
+                sizes = np.diff(rows.offsets[:: self.batch_size])
+                most = self._most(epoch, [batches.start, *batches.ends[:-1]][own], sizes)
+                yield _Chunk(self.batch_size, ends, rows.offsets, samples.fields(rows.values, most))
 
     def _collate(self, chunks: Iterable[_Chunk]) -> Iterator[_Made]:
         for chunk in chunks:
-            for end, rows, fields in chunk.batches():
-                yield self._made(end, rows, fields)
+            for end, tokens, offsets, fields in chunk.batches():
+                batch = self.settings.batching.collate(fields, offsets - offsets[0], self.layout)
+                self._tokens += tokens
+                self._places += batch["input_ids"].numel()
+                yield _Made(batch, end)
 
-    def _made(self, end: int, rows: Ragged, fields: Mapping[str, Ragged]) -> _Made:
-        batch = self.settings.batching.collate(fields, rows, self.layout)
-        self._tokens += int(fields["input_ids"].lengths.sum())
-        self._places += batch["input_ids"].numel()
-        return _Made(batch, end)
-
-    def _most(self, epoch: int, starts: list[int], sizes: list[int]) -> IntArray | None:
+    def _most(self, epoch: int, starts: list[int], sizes: IntArray) -> IntArray | None:
         """How many tokens each sample is cut to at these steps; None for all."""
         if self.settings.length_warmup is None:
             return None
@@ -258,7 +263,7 @@ class BatchedDataset(IterableDataset[Batch]):
 
     def _report(self) -> None:
         if self._last is not None:
-            out, again = self.samples - self._last.end, self._last.repeated
+            out, again = self.samples - self._last.ends[-1], self._last.repeated
             tail = f"{out} samples left out" if out else f"{again} rows added from its beginning" if again else "none"
             _log.info("epoch %d: tail: %s; padding: %.1f %%", self.epoch, tail, 100 * self.padding_share)
 
@@ -266,17 +271,3 @@ class BatchedDataset(IterableDataset[Batch]):
 def check_epoch(epoch: Any) -> int:
     """ValueError unless `epoch` is the number of one."""
     return check_number("epoch", epoch, 0, 2**63 - 1)
-
-
-def _chunks(batches: Iterator[GlobalBatch], samples: int) -> Iterator[list[GlobalBatch]]:
-    """Batches that have about so many samples together, one at least."""
-    chunk: list[GlobalBatch] = []
-    size = 0
-    for batch in batches:
-        chunk.append(batch)
-        size += batch.end - batch.start
-        if size >= samples:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk

@@ -14,7 +14,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import cycle, islice, pairwise
 from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -52,8 +52,8 @@ class Batching(Protocol):
         Draws are made with `words`, which name the window.
         """
 
-    def collate(self, fields: Mapping[str, Ragged], rows: Ragged, collate: Collate) -> Batch:
-        """The batch of these rows, whose samples have these fields."""
+    def collate(self, fields: Mapping[str, Ragged], bounds: IntArray, collate: Collate) -> Batch:
+        """The batch of samples with these fields; row i has those from `bounds[i]` up to `bounds[i + 1]`."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class OneByOne:
         """The samples as they come."""
         return Ragged(np.arange(count), np.arange(count + 1))
 
-    def collate(self, fields: Mapping[str, Ragged], rows: Ragged, collate: Collate) -> Batch:
+    def collate(self, fields: Mapping[str, Ragged], bounds: IntArray, collate: Collate) -> Batch:
         """The samples, padded."""
         return collate(fields)
 
@@ -118,24 +118,23 @@ class GroupByLength:
         shuffled = by_length[permutation((*words, _GROUPS), groups)].ravel()
         return Ragged(np.append(shuffled, np.arange(count - rest, count)), np.arange(count + 1))
 
-    def collate(self, fields: Mapping[str, Ragged], rows: Ragged, collate: Collate) -> Batch:
+    def collate(self, fields: Mapping[str, Ragged], bounds: IntArray, collate: Collate) -> Batch:
         """The samples, padded."""
         return collate(fields)
 
 
-class GlobalBatch(NamedTuple):
-    """The rows of all ranks at a step: positions of samples, row by row."""
+class GlobalBatches(NamedTuple):
+    """The rows of all ranks at one step or more that follow one another: positions of samples, row by row."""
 
     rows: Ragged
     start: int  # samples of the epoch that were given out before
-    end: int  # and after
-    repeated: int = 0  # rows at its end that are those of the beginning of the epoch
+    ends: list[int]  # and after each batch
+    repeated: int = 0  # rows at the end of the last that are those of the beginning of the epoch
 
-    def share(self, rank: int, world_size: int) -> Ragged:
-        """The rows of a rank."""
-        if world_size == 1:
-            return self.rows
-        return Ragged.of([self.rows.row(i) for i in range(rank, len(self.rows.lengths), world_size)])
+    def share(self, rank: int, world_size: int, batches: slice = slice(None)) -> Ragged:
+        """The rows of a rank, of all batches or of some."""
+        numbers = np.arange(len(self.rows.lengths)).reshape(len(self.ends), -1)[batches, rank::world_size]
+        return self.rows if numbers.size == len(self.rows.lengths) else self.rows.take(numbers.ravel())
 
 
 @dataclass(frozen=True)
@@ -150,6 +149,8 @@ class Plan:
     ([[2, 3, 4, 5], [6, 7, 8, 9]], 2)
     >>> [batch.rows.values.tolist() for batch in plan.batches(start=7)]
     [[7, 8, 9, 0]]
+    >>> [(batches.rows.values.tolist(), batches.ends) for batches in plan.batches(start=0, samples=8)]
+    [([0, 1, 2, 3, 4, 5, 6, 7], [4, 8]), ([8, 9, 0, 1], [10])]
     """
 
     samples: int
@@ -159,22 +160,22 @@ class Plan:
     size: int
     tail: Tail
 
-    def batches(self, start: int) -> Iterator[GlobalBatch]:
-        """The batches after `start` samples; ValueError if that is in the middle of a row."""
-        at = start
-        rows = _NO_ROWS
+    def batches(self, start: int, samples: int = 1) -> Iterator[GlobalBatches]:
+        """The batches after `start` samples: so many together as have about `samples` samples, and one at least.
+
+        ValueError if `start` is in the middle of a row.
+        """
+        at, rows = start, _NO_ROWS
         for more in self._windows(start):
             rows = _joined(rows, more)
-            full = len(rows.lengths) // self.size * self.size
-            ends = (at + rows.offsets).tolist()
-            for first in range(0, full, self.size):
-                last = first + self.size
-                yield GlobalBatch(rows.between(first, last), ends[first], ends[last])
-            at = ends[full]
-            rows = rows.between(full, len(rows.lengths))
+            if rows.offsets[-1] >= samples:
+                yield from self._full(rows, at, samples)
+                at, rows = self._rest(rows, at)
+        yield from self._full(rows, at, samples)
+        at, rows = self._rest(rows, at)
         if len(rows.lengths) and self.tail == "pad":
             missing = self.size - len(rows.lengths)
-            yield GlobalBatch(self._filled(rows, missing), at, self.samples, missing)
+            yield GlobalBatches(self._filled(rows, missing), at, [self.samples], missing)
 
     def count(self, start: int) -> int:
         """The number of batches after `start` samples."""
@@ -188,8 +189,22 @@ class Plan:
         """The samples given out after so many batches more."""
         if self.batching.sample_rows:
             return min(start + batches * self.size, self.samples)
-        ends = [batch.end for batch in islice(self.batches(start), batches)]
+        ends = [batch.ends[0] for batch in islice(self.batches(start), batches)]
         return ends[-1] if ends else start
+
+    def _full(self, rows: Ragged, start: int, samples: int) -> Iterator[GlobalBatches]:
+        """The batches of these rows that are full, of about so many samples together."""
+        ends = (start + rows.offsets[:: self.size]).tolist()
+        count = len(ends) - 1
+        parts = min(count, max(1, round((ends[-1] - start) / samples)))
+        for first, last in pairwise(count * part // parts for part in range(parts + 1 if parts else 0)):
+            chosen = rows.between(first * self.size, last * self.size)
+            yield GlobalBatches(chosen, ends[first], ends[first + 1 : last + 1])
+
+    def _rest(self, rows: Ragged, start: int) -> tuple[int, Ragged]:
+        """What fills no batch, and the samples before it."""
+        full = len(rows.lengths) // self.size * self.size
+        return start + int(rows.offsets[full]), rows.between(full, len(rows.lengths))
 
     def _windows(self, start: int) -> Iterator[Ragged]:
         """The rows of each window, from the place where `start` samples are done."""

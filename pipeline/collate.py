@@ -43,4 +43,4 @@ def pad(rows: Ragged, fill: int, multiple: int = 1) -> IntArray:
 
 
 def _width(rows: Ragged, multiple: int) -> int:
-    return -(-int(rows.lengths.max(initial=0)) // multiple) * multiple
+    return -(-rows.longest // multiple) * multiple

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -20,9 +21,11 @@ from noisebeam.transforms.shard_reader import ShardError
 
 
 class RowMatrix(LazyRagged):
-    """Rows as a matrix, of which row i is `matrix[i, : lengths[i]]`; made flat when `values` are asked for.
+    """Rows as a matrix as wide as the longest, of which row i is `matrix[i, : lengths[i]]`.
 
-    >>> rows = RowMatrix(np.array([[5, 6, 0], [7, 8, 9]]), np.array([2, 1]))
+    They are made flat when `values` are asked for.
+
+    >>> rows = RowMatrix(np.array([[5, 6], [7, 8]]), np.array([2, 1]))
     >>> rows.values.tolist(), rows.offsets.tolist(), rows.padded(np.array([[True, True], [True, False]]), -1).tolist()
     ([5, 6, 7], [0, 2, 3], [[5, 6], [7, -1]])
     """
@@ -32,24 +35,31 @@ class RowMatrix(LazyRagged):
         self.matrix = matrix
         self._mask = within(lengths, matrix.shape[1]) if mask is None else mask  # of many rows it is made at once
 
+    @property
+    def longest(self) -> int:
+        """The length of the longest row."""
+        return int(self.matrix.shape[1])
+
     def rows(self) -> list[Array]:
         """All rows, as views."""
         return [row[:length] for row, length in zip(self.matrix, self._lengths.tolist(), strict=True)]
 
-    def between(self, first: int, last: int) -> RowMatrix:
-        """The rows from `first` up to, not including, `last`, and no more than there are; nothing is copied."""
-        return RowMatrix(self.matrix[first:last], self._lengths[first:last], self._mask[first:last])
+    def split(self, bounds: IntArray) -> Iterator[RowMatrix]:
+        """The rows from each of these bounds (one row at least) up to, not including, the next; nothing is copied."""
+        widths = np.maximum.reduceat(self._lengths, bounds[:-1]).tolist()
+        for (first, last), width in zip(pairwise(bounds.tolist()), widths, strict=True):
+            rows = slice(first, last), slice(width)
+            yield RowMatrix(self.matrix[rows], self._lengths[first:last], self._mask[rows])
 
     def mask(self, width: int) -> Mask:
         """(rows, width): True where a row has values."""
-        return self._mask[:, :width] if width <= self.matrix.shape[1] else super().mask(width)
+        return self._mask if width == self.longest else super().mask(width)
 
     def padded(self, mask: Mask, fill: int) -> IntArray:
         """(rows, width) int64: the rows where `mask` is True, and else `fill`."""
-        if mask.shape[1] > self.matrix.shape[1]:
-            return super().padded(mask, fill)
-        padded = np.full(mask.shape, fill, np.int64)
-        np.copyto(padded, self.matrix[:, : mask.shape[1]], where=mask)
+        padded = np.empty(mask.shape, np.int64)
+        padded.fill(fill)
+        np.copyto(padded[:, : self.longest], self.matrix, where=self._mask)
         return padded
 
     def _joined(self) -> Array:
@@ -64,13 +74,13 @@ def matrix_of(rows: Ragged) -> Array:
     """
     if isinstance(rows, RowMatrix):
         return rows.matrix
-    longest = max(1, int(rows.lengths.max(initial=0)))
+    longest = rows.longest
     return _stretches(np.append(rows.values, np.zeros(longest, rows.values.dtype)), longest)[rows.offsets[:-1]]
 
 
 def _stretches(values: Array, length: int) -> Array:
     """(places, length): every stretch of so many values; nothing is copied."""
-    return sliding_window_view(values, max(1, length))
+    return sliding_window_view(values, length)
 
 
 Rows = TypeVar("Rows")

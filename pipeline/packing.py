@@ -14,7 +14,7 @@ from noisebeam.pipeline.batching import WINDOW, Collate, Lengths
 from noisebeam.pipeline.best_fit import best_fit
 from noisebeam.pipeline.collate import IGNORED, Batch
 from noisebeam.pipeline.masks import causal_mask, packed_mask
-from noisebeam.transforms.samples import Array, Ragged
+from noisebeam.transforms.samples import Array, IntArray, Ragged
 
 Attention = Literal["mask", "positions", "varlen"]
 
@@ -80,7 +80,7 @@ class Pack:
         """The samples in as few rows as best fit finds."""
         return best_fit(lengths(), self.length)
 
-    def collate(self, fields: Mapping[str, Ragged], rows: Ragged, collate: Collate) -> Batch:
+    def collate(self, fields: Mapping[str, Ragged], bounds: IntArray, collate: Collate) -> Batch:
         """`input_ids`, `labels`, `position_ids` and what tells the samples apart."""
         samples, labels = fields["input_ids"], fields["labels"].values
         positions = np.arange(samples.offsets[-1]) - np.repeat(samples.offsets[:-1], samples.lengths)
@@ -90,7 +90,7 @@ class Pack:
         if self.attention == "varlen":
             return {**_flat(values, samples), **self._no_cache}
         values["documents"] = np.repeat(np.arange(1, len(samples.lengths) + 1), samples.lengths)
-        offsets = samples.offsets[rows.offsets]
+        offsets = samples.offsets[bounds]
         batch = collate({name: Ragged(array, offsets) for name, array in values.items()}, multiple=self.length)
         documents, real = batch.pop("documents"), batch.pop("attention_mask").bool()
         if self.attention == "positions":

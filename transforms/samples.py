@@ -61,6 +61,11 @@ class Ragged:
         """(rows,): the lengths of the rows."""
         return self.offsets[1:] - self.offsets[:-1]
 
+    @property
+    def longest(self) -> int:
+        """The length of the longest row; 0 if there is none."""
+        return int(self.lengths.max(initial=0))
+
     def row(self, i: int) -> Array:
         """Row i, as a view."""
         return self.values[self.offsets[i] : self.offsets[i + 1]]
@@ -73,6 +78,10 @@ class Ragged:
         """The rows from `first` up to, not including, `last`, and no more than there are; values are not copied."""
         bounds = self.offsets[first : last + 1]
         return Ragged(self.values[bounds[0] : bounds[-1]], bounds - bounds[0])
+
+    def split(self, bounds: IntArray) -> Iterator[Ragged]:
+        """The rows from each of these bounds up to, not including, the next; values are not copied."""
+        return (self.between(first, last) for first, last in pairwise(bounds.tolist()))
 
     def take(self, rows: IntArray) -> Ragged:
         """These rows, in this order; values are copied.

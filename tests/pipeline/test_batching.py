@@ -38,11 +38,11 @@ def test_each_sample_comes_once_but_for_the_tail(batching, tail, samples, size, 
     assert made.count(0) == len(batches)
     seen = flat(batches)
     if tail == "drop":
-        assert len(set(seen)) == len(seen) == (batches[-1].end if batches else 0)
+        assert len(set(seen)) == len(seen) == (batches[-1].ends[0] if batches else 0)
         assert len(seen) <= samples
     else:
         assert set(seen) == set(range(samples))
-        assert batches[-1].end == samples
+        assert batches[-1].ends[0] == samples
         again = [row for batch in rows(batches) for row in batch][size * len(batches) - batches[-1].repeated :]
         assert again == [row for batch in rows(batches) for row in batch][: len(again)]
 
@@ -53,13 +53,13 @@ def test_what_follows_a_batch_is_the_same_from_there(batching, tail):
     made = plan(batching, tail=tail)
     batches = list(made.batches(0))
     for n, batch in enumerate(batches):
-        rest = list(made.batches(batch.end))
+        rest = list(made.batches(batch.ends[0]))
         if tail == "drop" or n < len(batches) - 1:
             assert rows(rest) == rows(batches[n + 1 :])
-            assert [(b.start, b.end) for b in rest] == [(b.start, b.end) for b in batches[n + 1 :]]
-        assert made.count(batch.end) == len(rest)
-        assert made.position(0, n + 1) == batch.end
-        assert made.position(batch.start, 1) == batch.end
+            assert [(b.start, b.ends) for b in rest] == [(b.start, b.ends) for b in batches[n + 1 :]]
+        assert made.count(batch.ends[0]) == len(rest)
+        assert made.position(0, n + 1) == batch.ends[0]
+        assert made.position(batch.start, 1) == batch.ends[0]
     assert made.position(0, 0) == 0
 
 
@@ -68,9 +68,27 @@ def test_what_follows_a_row_is_the_same_for_another_batch_size(batching):
     made, other = plan(batching, size=6, tail="pad"), plan(batching, size=4)
     all_rows = [row for batch in rows(plan(batching, size=1).batches(0)) for row in batch]
     for n, batch in enumerate(made.batches(0), start=1):
-        rest = [row for batch in rows(other.batches(batch.end)) for row in batch]
+        rest = [row for batch in rows(other.batches(batch.ends[0])) for row in batch]
         assert rest == all_rows[6 * n :][: len(rest)]
         assert len(all_rows) - 6 * n - len(rest) < 4
+
+
+@each_batching
+@each_tail
+@given(done=st.integers(0, 9), samples=st.integers(1, 100), first=st.integers(0, 2), step=st.integers(1, 3))
+@settings(max_examples=25, deadline=None)
+def test_batches_are_the_same_however_many_come_together(batching, tail, done, samples, first, step):
+    made = plan(batching, tail=tail)
+    one_by_one = list(made.batches(0))[done:]
+    start = one_by_one[0].start if one_by_one else SAMPLES
+    together = list(made.batches(start, samples))
+    assert [row for batch in rows(together) for row in batch] == [row for batch in rows(one_by_one) for row in batch]
+    assert [end for batches in together for end in batches.ends] == [batch.ends[0] for batch in one_by_one]
+    assert [batches.start for batches in together] == [start, *(batches.ends[-1] for batches in together)][:-1]
+    for batches in together:
+        alone = np.split(np.array(batches.rows.rows(), dtype=object), len(batches.ends))[first::step]
+        share = batches.share(1, 2, slice(first, None, step))
+        assert [row.tolist() for row in share.rows()] == [row.tolist() for batch in alone for row in batch[1::2]]
 
 
 @each_batching
@@ -84,7 +102,7 @@ def test_ranks_share_the_rows_of_a_global_batch(batching, world_size):
 
 def test_a_position_within_a_row_is_an_error():
     made = plan(Pack(64, window=16))
-    ends = {0, *(batch.end for batch in plan(Pack(64, window=16), size=1).batches(0))}
+    ends = {0, *(batch.ends[0] for batch in plan(Pack(64, window=16), size=1).batches(0))}
     inside = min(set(range(SAMPLES)) - ends)
     with pytest.raises(
         ValueError, match=rf"expected a position between rows, got {inside}, within the row from \d+ to"

@@ -64,20 +64,20 @@ def test_views_stay_as_they_were():
     assert [lists_of(taken), lists_of(take(views, [0], [0]))] == [[[5, 6]], [[7]]]
 
 
-@given(LISTS, st.integers(0, 9), st.integers(0, 12))
-def test_a_matrix_of_rows_does_as_flat_rows_do(lists, first, more):
+@given(LISTS, st.sets(st.integers(1, 9)))
+def test_a_matrix_of_rows_does_as_flat_rows_do(lists, cuts):
     table, numbers = RowTable(1), list(range(len(lists)))
     put(table, 0, ragged(lists), numbers)
-    first = min(first, len(lists))
-    flat, part = (
-        ragged(lists).between(first, first + more),
-        take(table, [0] * len(lists), numbers).between(first, first + more),
-    )
-    assert isinstance(part, RowMatrix)
-    assert lists_of(part) == lists_of(flat)
-    for width in {int(flat.lengths.max(initial=0)), 40}:
-        mask = within(flat.lengths, width)
-        np.testing.assert_array_equal(part.padded(mask, -100), flat.padded(mask, -100))
+    bounds = np.array([0, *sorted(cut for cut in cuts if cut < len(lists)), len(lists)])
+    flat, matrix = ragged(lists), take(table, [0] * len(lists), numbers)
+    for rows, part in zip([flat, *flat.split(bounds)], [matrix, *matrix.split(bounds)], strict=True):
+        assert isinstance(part, RowMatrix)
+        assert lists_of(part) == lists_of(rows)
+        assert part.longest == rows.longest == max(map(len, lists_of(rows)))
+        for width in (part.longest, 40):
+            mask = part.mask(width)
+            np.testing.assert_array_equal(mask, within(rows.lengths, width))
+            np.testing.assert_array_equal(part.padded(mask, -100), rows.padded(mask, -100))
 
 
 def test_blocks_of_different_dtypes_are_an_error():
