@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from noisebeam.pipeline.batching import GlobalBatches, Plan
-from noisebeam.pipeline.collate import Batch
+from noisebeam.pipeline.collate import Batch, prepare
 from noisebeam.pipeline.layout import Layout
 from noisebeam.pipeline.read_ahead import read_ahead
 from noisebeam.pipeline.settings import BatchSettings, check_number
@@ -236,7 +236,9 @@ class BatchedDataset(IterableDataset[Batch]):
                 rows = batches.share(rank, world_size, own)
                 sizes = np.diff(rows.offsets[:: self.batch_size])
                 most = self._most(epoch, [batches.start, *batches.ends[:-1]][own], sizes)
-                yield _Chunk(self.batch_size, ends, rows.offsets, samples.fields(rows.values, most))
+                fields = samples.fields(rows.values, most)
+                prepare(fields, pad_id=self.layout.pad_id)
+                yield _Chunk(self.batch_size, ends, rows.offsets, fields)
 
     def _collate(self, chunks: Iterable[_Chunk]) -> Iterator[_Made]:
         for chunk in chunks:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from noisebeam.pipeline.gather import RowMatrix
 from noisebeam.transforms.samples import IntArray, Ragged
 
 IGNORED = -100  # the label at which a loss does not look
@@ -23,7 +24,7 @@ def collate(fields: Mapping[str, Ragged], *, pad_id: int, multiple: int = 1) -> 
     >>> batch["input_ids"].tolist(), batch["attention_mask"].tolist(), batch["labels"].tolist()
     ([[0, 7, 2], [0, 2, 1]], [[1, 1, 1], [1, 1, 0]], [[7, -100], [8, 2]])
     """
-    fills = {"input_ids": pad_id, "labels": IGNORED}
+    fills = _fills(pad_id)
     batch = {}
     for name, rows in fields.items():
         mask = rows.mask(_width(rows, multiple))
@@ -33,6 +34,13 @@ def collate(fields: Mapping[str, Ragged], *, pad_id: int, multiple: int = 1) -> 
     return batch
 
 
+def prepare(fields: Mapping[str, Ragged], *, pad_id: int) -> None:
+    """Do what can be done ahead of `collate`, for the rows of many batches at once."""
+    for name, rows in fields.items():
+        if isinstance(rows, RowMatrix):
+            rows.fill_up(_fills(pad_id).get(name, 0))
+
+
 def pad(rows: Ragged, fill: int, multiple: int = 1) -> IntArray:
     """(rows, width) int64: the rows, filled up at their ends to the longest, or to a multiple of `multiple`.
 
@@ -40,6 +48,11 @@ def pad(rows: Ragged, fill: int, multiple: int = 1) -> IntArray:
     [[5, 0, 0, 0], [6, 7, 0, 0]]
     """
     return rows.padded(rows.mask(_width(rows, multiple)), fill)
+
+
+def _fills(pad_id: int) -> dict[str, int]:
+    """What fields are padded with, if not with 0."""
+    return {"input_ids": pad_id, "labels": IGNORED}
 
 
 def _width(rows: Ragged, multiple: int) -> int:

@@ -30,10 +30,23 @@ class RowMatrix(LazyRagged):
     ([5, 6, 7], [0, 2, 3], [[5, 6], [7, -1]])
     """
 
-    def __init__(self, matrix: Array, lengths: IntArray, mask: Mask | None = None) -> None:
+    def __init__(self, matrix: Array, lengths: IntArray, mask: Mask | None = None, behind: int | None = None) -> None:
         super().__init__(lengths)
         self.matrix = matrix
         self._mask = within(lengths, matrix.shape[1]) if mask is None else mask  # of many rows it is made at once
+        self._behind = behind  # what lies behind the ends of rows; None for anything
+
+    def fill_up(self, fill: int) -> None:
+        """Put `fill` behind the ends of rows, where their dtype has it: `padded` has no more to do than to convert.
+
+        >>> rows = RowMatrix(np.array([[5, 6], [7, 8]], np.uint16), np.array([2, 1]))
+        >>> rows.fill_up(1), rows.fill_up(-100), rows.matrix.tolist()
+        (None, None, [[5, 6], [7, 1]])
+        """
+        known = np.iinfo(self.matrix.dtype)
+        if known.min <= fill <= known.max:
+            np.copyto(self.matrix, fill, where=~self._mask)
+            self._behind = fill
 
     @property
     def longest(self) -> int:
@@ -49,7 +62,7 @@ class RowMatrix(LazyRagged):
         widths = np.maximum.reduceat(self._lengths, bounds[:-1]).tolist()
         for (first, last), width in zip(pairwise(bounds.tolist()), widths, strict=True):
             rows = slice(first, last), slice(width)
-            yield RowMatrix(self.matrix[rows], self._lengths[first:last], self._mask[rows])
+            yield RowMatrix(self.matrix[rows], self._lengths[first:last], self._mask[rows], self._behind)
 
     def mask(self, width: int) -> Mask:
         """(rows, width): True where a row has values."""
@@ -57,6 +70,8 @@ class RowMatrix(LazyRagged):
 
     def padded(self, mask: Mask, fill: int) -> IntArray:
         """(rows, width) int64: the rows where `mask` is True, and else `fill`."""
+        if fill == self._behind and mask.shape == self.matrix.shape:
+            return self.matrix.astype(np.int64)
         padded = np.empty(mask.shape, np.int64)
         padded.fill(fill)
         np.copyto(padded[:, : self.longest], self.matrix, where=self._mask)

@@ -64,12 +64,14 @@ def test_views_stay_as_they_were():
     assert [lists_of(taken), lists_of(take(views, [0], [0]))] == [[[5, 6]], [[7]]]
 
 
-@given(LISTS, st.sets(st.integers(1, 9)))
-def test_a_matrix_of_rows_does_as_flat_rows_do(lists, cuts):
+@given(LISTS, st.sets(st.integers(1, 9)), st.sampled_from([None, 7, -100]))
+def test_a_matrix_of_rows_does_as_flat_rows_do(lists, cuts, behind):
     table, numbers = RowTable(1), list(range(len(lists)))
     put(table, 0, ragged(lists), numbers)
     bounds = np.array([0, *sorted(cut for cut in cuts if cut < len(lists)), len(lists)])
     flat, matrix = ragged(lists), take(table, [0] * len(lists), numbers)
+    if behind is not None:
+        matrix.fill_up(behind)  # which its dtype may not have
     for rows, part in zip([flat, *flat.split(bounds)], [matrix, *matrix.split(bounds)], strict=True):
         assert isinstance(part, RowMatrix)
         assert lists_of(part) == lists_of(rows)
@@ -77,7 +79,8 @@ def test_a_matrix_of_rows_does_as_flat_rows_do(lists, cuts):
         for width in (part.longest, 40):
             mask = part.mask(width)
             np.testing.assert_array_equal(mask, within(rows.lengths, width))
-            np.testing.assert_array_equal(part.padded(mask, -100), rows.padded(mask, -100))
+            for fill in (7, -100):
+                np.testing.assert_array_equal(part.padded(mask, fill), rows.padded(mask, fill))
 
 
 def test_blocks_of_different_dtypes_are_an_error():
