@@ -133,7 +133,8 @@ class BlockRows(ABC, Generic[Rows]):
         """A row of each of these slots, of every field."""
         taken = {}
         for name, tables in self._places.items():
-            starts, lengths = (table.reshape(-1).take(slots * table.shape[1] + rows) for table in tables)
+            at = slots * tables[0].shape[1] + rows
+            starts, lengths = (table.reshape(-1).take(at) for table in tables)
             taken[name] = self._take(name, slots, starts, lengths)
         return taken
 

@@ -60,7 +60,7 @@ class EpochOrder:
         self._words = (seed, epoch)
         self._sizes = np.asarray(shard_samples, dtype=np.int64)
         self._stored = self._sizes
-        self._short_slots = np.full(len(self._sizes), -1, dtype=np.int64)
+        self._short_ends = np.full(len(self._sizes), -1, dtype=np.int64)  # where the short block ends, once it is known
 
     def __len__(self) -> int:
         """The number of samples in the epoch."""
@@ -78,8 +78,7 @@ class EpochOrder:
         [0, 3, 6, 8, 1, 4, 7, 9, 2, 5]
         """
         turn, stream = np.divmod(np.asarray(positions, dtype=np.int64), self.streams)
-        length, longer = divmod(len(self), self.streams)
-        return stream * length + np.minimum(stream, longer) + turn
+        return self._stream_starts[stream] + turn
 
     def places(self, positions: npt.ArrayLike) -> Places:
         """Where the samples at these positions (0 to len - 1, any order) lie."""
@@ -125,6 +124,17 @@ class EpochOrder:
         return self._permutation(_SHARDS, size=len(self._sizes))
 
     @cached_property
+    def _missing(self) -> IntArray:
+        """(shards,): how many samples the short block has less than others."""
+        return -self._sizes % self.block_samples
+
+    @cached_property
+    def _stream_starts(self) -> IntArray:
+        length, longer = divmod(len(self), self.streams)
+        streams = np.arange(self.streams)
+        return streams * length + np.minimum(streams, longer)
+
+    @cached_property
     def _starts(self) -> IntArray:
         return offsets_of(self._sizes[self._shards])
 
@@ -134,13 +144,13 @@ class EpochOrder:
 
     def _within(self, shard: IntArray, at: IntArray) -> tuple[IntArray, IntArray]:
         """Block and row of place `at` of a shard, whose last block may be short and is visited at any time."""
-        for one in np.unique(shard[self._short_slots[shard] < 0]).tolist():
-            order = self.block_order(one)
-            self._short_slots[one] = np.flatnonzero(order == len(order) - 1)[0]
-        short_slot = self._short_slots[shard]
-        missing = -self._sizes[shard] % self.block_samples
-        after_short = at >= (short_slot + 1) * self.block_samples - missing
-        return np.divmod(at + np.where(after_short, missing, 0), self.block_samples)
+        for one in np.flatnonzero(np.bincount(shard)).tolist():
+            if self._short_ends[one] < 0:
+                order = self.block_order(one)
+                before = int(np.flatnonzero(order == len(order) - 1)[0])
+                self._short_ends[one] = (before + 1) * self.block_samples - self._missing[one]
+        after_short = at >= self._short_ends[shard]
+        return np.divmod(at + after_short * self._missing[shard], self.block_samples)
 
     def _permutation(self, *words: int, size: int) -> IntArray:
         return permutation((*self._words, *words), size) if self.shuffle else np.arange(size)

@@ -4,8 +4,9 @@
 
 All store the same samples, two fields of 64 to 512 token ids, and read them in a shuffled order (but for `hf-arrow`,
 which is quick only in the order of its file): as arrays, and as padded int64 tensors of 32 without and with 2 loader
-workers. Each library has a process for each task, and these take turns, `--rounds` times or until one takes half a
-minute; what is told is the best of each. Figures depend on the machine and on the moment: the ratios are what counts.
+workers. Each library has a process for each task, and these take turns of a second or more, `--rounds` times or until
+one takes half a minute; what is told is the median of each. Figures depend on the machine and on the moment: the ratios
+are what counts.
 Libraries that are not installed are left out (`pip install litdata mosaicml-streaming datasets webdataset`).
 """
 
@@ -60,7 +61,7 @@ from noisebeam.transforms.shards import ShardInfo, samples_per_block, shard_of, 
 from noisebeam.transforms.vocabulary import Vocabulary
 
 TOKENS = 512
-_LONG = 30  # seconds
+_TURN, _LONG = 1, 30  # seconds: the shortest turn, and one after which there is no other
 _NONE = '{"rate": NaN, "seconds": Infinity, "bytes": 0, "megabytes": 0}'
 VOCABULARY = Vocabulary(50265, (0,), (2,), (0, 1, 2, 3, 50264), pad_id=1, mask_id=50264, bos_id=0, eos_id=2)
 MODULES = {"webdataset": "webdataset", "litdata": "litdata", "mosaicml": "streaming", "hf-arrow": "datasets"}
@@ -209,7 +210,7 @@ def batches(name: str, folder: Path, workers: int) -> Iterable[Any]:
 
 
 def measure(task: str, name: str, root: Path, count: int) -> None:
-    """A figure for each line that comes in, taken in this process."""
+    """The figures of a turn for each line that comes in, taken in this process."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print
     for module in IMPORTED.get(name, ()):
@@ -218,18 +219,20 @@ def measure(task: str, name: str, root: Path, count: int) -> None:
     before = _peak()
     print("ready", file=answers, flush=True)
     for _ in sys.stdin:
-        if task == "write":
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            os.sync()  # what others wrote in their turns is not in the time
-        seen, start = 0, time.perf_counter()
-        if task == "write":
-            WRITERS[name](folder, rows)
-            seen = count
-        else:
-            for item in READERS[name](folder) if task == "read" else batches(name, folder, int(task[-1])):
-                seen += 1 if task == "read" else len(item["labels"])
-        seconds = time.perf_counter() - start
+        seen, seconds = 0, 0.0
+        while seconds < _TURN:
+            if task == "write":
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                os.sync()  # what others wrote in their turns is not in the time
+            start = time.perf_counter()
+            if task == "write":
+                WRITERS[name](folder, rows)
+                seen += count
+            else:
+                for item in READERS[name](folder) if task == "read" else batches(name, folder, int(task[-1])):
+                    seen += 1 if task == "read" else len(item["labels"])
+            seconds += time.perf_counter() - start
         figures = {"rate": seen / seconds, "seconds": seconds, "bytes": _size(folder)}
         print(json.dumps({**figures, "megabytes": (_peak() - before) / 1e6}), file=answers, flush=True)
 
@@ -251,10 +254,10 @@ def write_noise_sets(root: Path, count: int, litdata: bool) -> None:
 
 
 def side_by_side(task: str, roots: dict[str, Path], arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """The best figures of each, in a process of its own. They take turns: no machine is as fast at all times."""
+    """The median figures of each, in a process of its own. They take turns: no machine is as fast at all times."""
     logs = {name: root / f"{task} {name}.log" for name, root in roots.items()}
     running = {name: start(task, name, root, arguments.samples, logs[name]) for name, root in roots.items()}
-    found: dict[str, dict[str, float]] = {}
+    turns: dict[str, list[dict[str, float]]] = {name: [] for name in roots}
     for process in running.values():
         assert process.stdout is not None
         process.stdout.readline()  # all are ready
@@ -266,11 +269,14 @@ def side_by_side(task: str, roots: dict[str, Path], arguments: argparse.Namespac
                 process.stdin.write("\n")
                 process.stdin.flush()
             figures = json.loads(process.stdout.readline() or _NONE)
-            found[name] = {**figures, "rate": max(figures["rate"], found.get(name, figures)["rate"])}
+            turns[name].append(figures)
             if figures["seconds"] > _LONG:
                 running.pop(name).communicate()
     for process in running.values():
         process.communicate()
+    found = {
+        name: {**each[-1], "rate": float(np.median([one["rate"] for one in each]))} for name, each in turns.items()
+    }
     for name, figures in found.items():
         lines = logs[name].read_text().splitlines() if np.isnan(figures["rate"]) else []
         print(f"{name}, {task}:", *lines[-1:] or [f"{figures['rate']:,.0f} samples/s"], file=sys.stderr)
