@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from noisebeam.pipeline.batching import GlobalBatches, Plan
+from noisebeam.pipeline.batching import Plan
 from noisebeam.pipeline.collate import Batch, prepare
 from noisebeam.pipeline.layout import Layout
 from noisebeam.pipeline.read_ahead import read_ahead
@@ -19,6 +19,8 @@ from noisebeam.pipeline.settings import BatchSettings, check_number
 from noisebeam.pipeline.skipped import SkippedCount
 from noisebeam.pipeline.state import Progress, check_state
 from noisebeam.transforms.samples import IntArray, Ragged
+
+_PLANNED = 2**17  # samples of all ranks and workers that are planned together, of which each takes its share
 
 _log = logging.getLogger(__name__)
 
@@ -38,23 +40,25 @@ class _Chunk(NamedTuple):
 
     size: int
     ends: list[int]  # of each, the position after it
-    offsets: IntArray  # where each row begins, in samples, and the end
+    bounds: IntArray  # where each row begins, in samples, and the end
     fields: Mapping[str, Ragged]  # of all their samples, one after the other
 
-    def batches(self) -> Iterator[_Batch]:
+    def batches(self) -> Iterator[_Rows]:
         """The same batch by batch."""
-        bounds = self.offsets[:: self.size]
-        tokens = np.add.reduceat(self.fields["input_ids"].lengths, bounds[:-1]).tolist()
-        parts = zip(*(values.split(bounds) for values in self.fields.values()), strict=True)
+        starts = self.bounds[:: self.size]
+        tokens = np.add.reduceat(self.fields["input_ids"].lengths, starts[:-1]).tolist()
+        parts = zip(*(values.split(starts) for values in self.fields.values()), strict=True)
         for i, (end, count, part) in enumerate(zip(self.ends, tokens, parts, strict=True)):
-            rows = self.offsets[i * self.size : (i + 1) * self.size + 1]
-            yield _Batch(end, count, rows, dict(zip(self.fields, part, strict=True)))
+            bounds = self.bounds[i * self.size : (i + 1) * self.size + 1]
+            yield _Rows(end, count, bounds - bounds[0], dict(zip(self.fields, part, strict=True)))
 
 
-class _Batch(NamedTuple):
+class _Rows(NamedTuple):
+    """What a batch is made of."""
+
     end: int  # the position after it
     tokens: int
-    offsets: IntArray  # where each row begins, in samples of the chunk
+    bounds: IntArray  # where each row begins, in samples, and the end
     fields: Mapping[str, Ragged]
 
 
@@ -79,7 +83,9 @@ class BatchedDataset(IterableDataset[Batch]):
         self._resume = False
         self._tokens = self._places = 0  # in the batches made since iteration began
         self._skipped = SkippedCount()
-        self._last: GlobalBatches | None = None
+        self._last: tuple[int, int] | None = (
+            None  # of the last batch that was read: the position after it, rows repeated
+        )
 
     @property
     @abstractmethod
@@ -225,25 +231,37 @@ class BatchedDataset(IterableDataset[Batch]):
         plan = self._plan(epoch, samples)
         if progress.position == 0 and next(plan.batches(0), None) is None:
             self._no_batch()
+        for starts, ends, rows in self._shares(plan, progress):
+            most = self._most(epoch, starts, np.diff(rows.offsets[:: self.batch_size]))
+            fields = samples.fields(rows.values, most)
+            prepare(fields, pad_id=self.layout.pad_id)
+            yield _Chunk(self.batch_size, ends, rows.offsets, fields)
+
+    def _shares(self, plan: Plan, progress: Progress) -> Iterator[tuple[list[int], list[int], Ragged]]:
+        """Starts and ends of the batches of this worker, and the rows of this rank in them, a chunk at a time."""
         rank, world_size = self.settings.here()
         skip, workers = progress.skip, progress.workers
-        for batches in plan.batches(progress.position, self.chunk * world_size * workers):
-            self._last = batches
+        starts: list[int] = []
+        ends: list[int] = []
+        rows: list[Ragged] = []
+        for batches in plan.batches(progress.position, min(self.chunk * world_size * workers, _PLANNED)):
+            self._last = batches.ends[-1], batches.repeated
             own = slice(skip, None, workers)
-            ends = batches.ends[own]
-            skip += workers * len(ends) - len(batches.ends)
-            if ends:
-                rows = batches.share(rank, world_size, own)
-                sizes = np.diff(rows.offsets[:: self.batch_size])
-                most = self._most(epoch, [batches.start, *batches.ends[:-1]][own], sizes)
-                fields = samples.fields(rows.values, most)
-                prepare(fields, pad_id=self.layout.pad_id)
-                yield _Chunk(self.batch_size, ends, rows.offsets, fields)
+            skip += workers * len(batches.ends[own]) - len(batches.ends)
+            starts += [batches.start, *batches.ends[:-1]][own]
+            ends += batches.ends[own]
+            rows.append(batches.share(rank, world_size, own))
+            sizes = [len(part.values) for part in rows]
+            if ends and sum(sizes) + sizes[-1] > self.chunk:  # as many again would be too many
+                yield starts, ends, Ragged.joined(rows)
+                starts, ends, rows = [], [], []
+        if ends:
+            yield starts, ends, Ragged.joined(rows)
 
     def _collate(self, chunks: Iterable[_Chunk]) -> Iterator[_Made]:
         for chunk in chunks:
-            for end, tokens, offsets, fields in chunk.batches():
-                batch = self.settings.batching.collate(fields, offsets - offsets[0], self.layout)
+            for end, tokens, bounds, fields in chunk.batches():
+                batch = self.settings.batching.collate(fields, bounds, self.layout)
                 self._tokens += tokens
                 self._places += batch["input_ids"].numel()
                 yield _Made(batch, end)
@@ -265,7 +283,8 @@ class BatchedDataset(IterableDataset[Batch]):
 
     def _report(self) -> None:
         if self._last is not None:
-            out, again = self.samples - self._last.ends[-1], self._last.repeated
+            end, again = self._last
+            out = self.samples - end
             tail = f"{out} samples left out" if out else f"{again} rows added from its beginning" if again else "none"
             _log.info("epoch %d: tail: %s; padding: %.1f %%", self.epoch, tail, 100 * self.padding_share)
 

@@ -131,9 +131,9 @@ class GlobalBatches(NamedTuple):
     ends: list[int]  # and after each batch
     repeated: int = 0  # rows at the end of the last that are those of the beginning of the epoch
 
-    def share(self, rank: int, world_size: int, batches: slice = slice(None)) -> Ragged:
-        """The rows of a rank, of all batches or of some."""
-        numbers = np.arange(len(self.rows.lengths)).reshape(len(self.ends), -1)[batches, rank::world_size]
+    def share(self, rank: int, world_size: int, chosen: slice = slice(None)) -> Ragged:
+        """The rows of a rank, of all batches or of those chosen."""
+        numbers = np.arange(len(self.rows.lengths)).reshape(len(self.ends), -1)[chosen, rank::world_size]
         return self.rows if numbers.size == len(self.rows.lengths) else self.rows.take(numbers.ravel())
 
 
@@ -151,6 +151,8 @@ class Plan:
     [[7, 8, 9, 0]]
     >>> [(batches.rows.values.tolist(), batches.ends) for batches in plan.batches(start=0, samples=8)]
     [([0, 1, 2, 3, 4, 5, 6, 7], [4, 8]), ([8, 9, 0, 1], [10])]
+    >>> [batches.ends for batches in plan.batches(start=0, samples=9)]
+    [[4, 8, 10]]
     """
 
     samples: int
@@ -161,21 +163,30 @@ class Plan:
     tail: Tail
 
     def batches(self, start: int, samples: int = 1) -> Iterator[GlobalBatches]:
-        """The batches after `start` samples: so many together as have about `samples` samples, and one at least.
+        """The batches after `start` samples: so many together as have `samples` samples, and at the end what is left.
 
         ValueError if `start` is in the middle of a row.
         """
-        at, rows = start, _NO_ROWS
-        for more in self._windows(start):
-            rows = _joined(rows, more)
-            if rows.offsets[-1] >= samples:
-                yield from self._full(rows, at, samples)
-                at, rows = self._rest(rows, at)
-        yield from self._full(rows, at, samples)
-        at, rows = self._rest(rows, at)
-        if len(rows.lengths) and self.tail == "pad":
-            missing = self.size - len(rows.lengths)
-            yield GlobalBatches(self._filled(rows, missing), at, [self.samples], missing)
+        at, waiting, count = start, [_NO_ROWS], 0
+        for window in self._windows(start):
+            waiting.append(window)
+            count += len(window.values)
+            if count >= samples:
+                rows = Ragged.joined(waiting)
+                ends = rows.offsets[:: self.size]
+                cuts = _cuts(ends, samples)
+                for first, last in pairwise(cuts):
+                    chosen = rows.between(first * self.size, last * self.size)
+                    yield GlobalBatches(chosen, at + int(ends[first]), (at + ends[first + 1 : last + 1]).tolist())
+                rest = rows.between(cuts[-1] * self.size, len(rows.lengths))
+                at, waiting, count = at + int(ends[cuts[-1]]), [rest], len(rest.values)
+        rows = Ragged.joined(waiting)
+        missing = -len(rows.lengths) % self.size if self.tail == "pad" else 0
+        if missing:
+            rows = Ragged.joined([rows, self._beginning(missing)])
+        ends = np.minimum(at + rows.offsets[:: self.size], self.samples)
+        if len(ends) > 1:
+            yield GlobalBatches(rows.between(0, (len(ends) - 1) * self.size), at, ends[1:].tolist(), missing)
 
     def count(self, start: int) -> int:
         """The number of batches after `start` samples."""
@@ -191,20 +202,6 @@ class Plan:
             return min(start + batches * self.size, self.samples)
         ends = [batch.ends[0] for batch in islice(self.batches(start), batches)]
         return ends[-1] if ends else start
-
-    def _full(self, rows: Ragged, start: int, samples: int) -> Iterator[GlobalBatches]:
-        """The batches of these rows that are full, of about so many samples together."""
-        ends = (start + rows.offsets[:: self.size]).tolist()
-        count = len(ends) - 1
-        parts = min(count, max(1, round((ends[-1] - start) / samples)))
-        for first, last in pairwise(count * part // parts for part in range(parts + 1 if parts else 0)):
-            chosen = rows.between(first * self.size, last * self.size)
-            yield GlobalBatches(chosen, ends[first], ends[first + 1 : last + 1])
-
-    def _rest(self, rows: Ragged, start: int) -> tuple[int, Ragged]:
-        """What fills no batch, and the samples before it."""
-        full = len(rows.lengths) // self.size * self.size
-        return start + int(rows.offsets[full]), rows.between(full, len(rows.lengths))
 
     def _windows(self, start: int) -> Iterator[Ragged]:
         """The rows of each window, from the place where `start` samples are done."""
@@ -225,17 +222,21 @@ class Plan:
         rows = self.batching.rows(count, lambda: self.lengths(np.arange(first, first + count)), words)
         return Ragged(rows.values + first, rows.offsets)
 
-    def _filled(self, rows: Ragged, missing: int) -> Ragged:
-        """These rows, and then so many of the beginning of the epoch."""
-        beginning = cycle(row for window in self._windows(0) for row in window.rows())
-        return Ragged.of([*rows.rows(), *islice(beginning, missing)])
+    def _beginning(self, count: int) -> Ragged:
+        """So many rows of the beginning of the epoch, which begins again where it is too short."""
+        return Ragged.of(list(islice(cycle(row for window in self._windows(0) for row in window.rows()), count)))
 
 
 _NO_ROWS = Ragged(np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64))
 
 
-def _joined(first: Ragged, second: Ragged) -> Ragged:
-    if not len(first.lengths):
-        return second
-    offsets = np.concatenate([first.offsets, first.offsets[-1] + second.offsets[1:]])
-    return Ragged(np.concatenate([first.values, second.values]), offsets)
+def _cuts(ends: IntArray, samples: int) -> list[int]:
+    """How many batches there are before each group of as few as have `samples` samples together, and after the last.
+
+    >>> _cuts(np.array([0, 4, 8, 12, 16]), samples=7)
+    [0, 2, 4]
+    """
+    cuts = [0]
+    while (last := int(np.searchsorted(ends, ends[cuts[-1]] + samples))) < len(ends):
+        cuts.append(last)
+    return cuts

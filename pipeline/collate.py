@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from noisebeam.pipeline.gather import RowMatrix
 from noisebeam.transforms.samples import IntArray, Ragged
 
 IGNORED = -100  # the label at which a loss does not look
@@ -24,11 +23,10 @@ def collate(fields: Mapping[str, Ragged], *, pad_id: int, multiple: int = 1) -> 
     >>> batch["input_ids"].tolist(), batch["attention_mask"].tolist(), batch["labels"].tolist()
     ([[0, 7, 2], [0, 2, 1]], [[1, 1, 1], [1, 1, 0]], [[7, -100], [8, 2]])
     """
-    fills = _fills(pad_id)
     batch = {}
     for name, rows in fields.items():
         mask = rows.mask(_width(rows, multiple))
-        batch[name] = torch.from_numpy(rows.padded(mask, fills.get(name, 0)))
+        batch[name] = torch.from_numpy(rows.padded(mask, _fill(name, pad_id)))
         if name == "input_ids":
             batch["attention_mask"] = torch.from_numpy(mask.astype(np.int64))
     return batch
@@ -37,8 +35,7 @@ def collate(fields: Mapping[str, Ragged], *, pad_id: int, multiple: int = 1) -> 
 def prepare(fields: Mapping[str, Ragged], *, pad_id: int) -> None:
     """Do what can be done ahead of `collate`, for the rows of many batches at once."""
     for name, rows in fields.items():
-        if isinstance(rows, RowMatrix):
-            rows.fill_up(_fills(pad_id).get(name, 0))
+        rows.fill_up(_fill(name, pad_id))
 
 
 def pad(rows: Ragged, fill: int, multiple: int = 1) -> IntArray:
@@ -50,9 +47,9 @@ def pad(rows: Ragged, fill: int, multiple: int = 1) -> IntArray:
     return rows.padded(rows.mask(_width(rows, multiple)), fill)
 
 
-def _fills(pad_id: int) -> dict[str, int]:
-    """What fields are padded with, if not with 0."""
-    return {"input_ids": pad_id, "labels": IGNORED}
+def _fill(name: str, pad_id: int) -> int:
+    """What a field is padded with."""
+    return {"input_ids": pad_id, "labels": IGNORED}.get(name, 0)
 
 
 def _width(rows: Ragged, multiple: int) -> int:

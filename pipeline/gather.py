@@ -39,12 +39,14 @@ class RowMatrix(LazyRagged):
     def fill_up(self, fill: int) -> None:
         """Put `fill` behind the ends of rows, where their dtype has it: `padded` has no more to do than to convert.
 
+        Only the first time, for rows that are inputs and labels, and before they are split.
+
         >>> rows = RowMatrix(np.array([[5, 6], [7, 8]], np.uint16), np.array([2, 1]))
         >>> rows.fill_up(1), rows.fill_up(-100), rows.matrix.tolist()
         (None, None, [[5, 6], [7, 1]])
         """
         known = np.iinfo(self.matrix.dtype)
-        if known.min <= fill <= known.max:
+        if self._behind is None and known.min <= fill <= known.max:
             np.copyto(self.matrix, fill, where=~self._mask)
             self._behind = fill
 
@@ -69,7 +71,7 @@ class RowMatrix(LazyRagged):
         return self._mask if width == self.longest else super().mask(width)
 
     def padded(self, mask: Mask, fill: int) -> IntArray:
-        """(rows, width) int64: the rows where `mask` is True, and else `fill`."""
+        """(rows, width) int64: the rows, and `fill` where their `mask`, as `mask` gives it, is not True."""
         if fill == self._behind and mask.shape == self.matrix.shape:
             return self.matrix.astype(np.int64)
         padded = np.empty(mask.shape, np.int64)

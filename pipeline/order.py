@@ -144,7 +144,7 @@ class EpochOrder:
 
     def _within(self, shard: IntArray, at: IntArray) -> tuple[IntArray, IntArray]:
         """Block and row of place `at` of a shard, whose last block may be short and is visited at any time."""
-        for one in np.flatnonzero(np.bincount(shard)).tolist():
+        for one in np.flatnonzero(np.bincount(shard.ravel())).tolist():
             if self._short_ends[one] < 0:
                 order = self.block_order(one)
                 before = int(np.flatnonzero(order == len(order) - 1)[0])

@@ -100,6 +100,9 @@ class Ragged:
         """(rows, width): True where a row has values."""
         return within(self.lengths, width)
 
+    def fill_up(self, fill: int) -> None:
+        """Do what can be done ahead of `padded` with this `fill`, for these rows and parts of them: here nothing."""
+
     def padded(self, mask: Mask, fill: int) -> IntArray:
         """(rows, width) int64: the rows where their `mask` is True, and else `fill`.
 
@@ -157,10 +160,10 @@ def within(lengths: IntArray, width: int) -> Mask:
     >>> within(np.array([2, 0]), 3).tolist()
     [[True, True, False], [False, False, False]]
     """
-    return _steps(width)[np.minimum(lengths, width)]
+    return _steps(1 << width.bit_length())[:, :width][np.minimum(lengths, width)]
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=32)
 def _steps(width: int) -> Mask:
     """(width + 1, width): row n begins with n times True. To copy rows of it is several times as fast as to compare.
 

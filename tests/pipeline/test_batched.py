@@ -4,6 +4,8 @@ import pytest
 from sets import SAMPLES, dataset, equal, number, numbers
 from torch.utils.data import DataLoader
 
+from noisebeam.pipeline import LengthWarmup, batched
+
 
 def test_an_epoch_has_each_sample_once_and_drops_the_tail(url):
     seen = [i for batch in numbers(dataset(url)) for i in batch]
@@ -62,6 +64,20 @@ def test_loader_workers_give_the_same_batches_in_the_same_order(url, workers):
     for rank in range(2):
         data = dataset(url, rank=rank, world_size=2)
         assert equal(list(DataLoader(data, batch_size=None, num_workers=workers)), list(data))
+
+
+@pytest.mark.parametrize("planned", [1, 30, 1000])
+@pytest.mark.parametrize("chunk", [1, 10, 14])
+def test_batches_are_the_same_in_chunks_of_any_size(url, chunk, planned, monkeypatch):
+    settings = {"tail": "pad", "rank": 1, "world_size": 2, "length_warmup": LengthWarmup(samples=300, start=12)}
+    expected = list(dataset(url, **settings))
+    monkeypatch.setattr(batched, "_PLANNED", planned)
+    data = dataset(url, **settings)
+    data.chunk = chunk
+    assert equal(list(data), expected)
+    if planned == 30:
+        for workers in (2, 3):
+            assert equal(list(DataLoader(data, batch_size=None, num_workers=workers)), expected)
 
 
 def test_widths_are_multiples_on_request(url):

@@ -65,6 +65,15 @@ def test_a_missing_file_costs_the_samples_of_its_shard(whole, ending, caplog):
     assert f"shard-00002-of-00004{ending}" in caplog.text
 
 
+def test_a_tail_that_is_lost_is_filled_up_too(whole):
+    next(Path(whole).glob("shard-00003-*.tar")).unlink()
+    lengths = []
+    for rank in range(4):  # rank 0 has but lost samples in the last batch
+        data = dataset(whole, tail="pad", shuffle=False, batch_size=2, rank=rank, world_size=4)
+        lengths.append(len(list(data)))
+    assert lengths == [19, 19, 19, 19]
+
+
 @pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_worker_processes_count_as_well(damaged, capfd, context):
     data, alone = dataset(damaged), dataset(damaged)
