@@ -83,9 +83,7 @@ class BatchedDataset(IterableDataset[Batch]):
         self._resume = False
         self._tokens = self._places = 0  # in the batches made since iteration began
         self._skipped = SkippedCount()
-        self._last: tuple[int, int] | None = (
-            None  # of the last batch that was read: the position after it, rows repeated
-        )
+        self._last: tuple[int, int] | None = None  # the position after the last batch that was read, its repeated rows
 
     @property
     @abstractmethod
