@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from noisebeam.pipeline.memory import address, spare
+from noisebeam.pipeline.memory import address, keep_freed, spare
 from noisebeam.transforms.samples import Array, IntArray, LazyRagged, Mask, Ragged, within
 from noisebeam.transforms.shard_format import ALIGNED
 from noisebeam.transforms.shard_reader import ShardError
@@ -154,6 +154,7 @@ class RowTable(BlockRows[RowMatrix]):
 
     def __init__(self, slots: int) -> None:
         super().__init__(slots)
+        keep_freed()  # for what `take` gives
         self._memory = np.empty((slots + 1, 0), np.uint8)  # one more, for looks beyond the end of the last
         self._dtypes: dict[str, np.dtype[Any]] = {}
 
