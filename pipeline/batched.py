@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from noisebeam.pipeline.batching import Plan
+from noisebeam.pipeline.batching import GlobalBatches, Plan
 from noisebeam.pipeline.collate import Batch, prepare
 from noisebeam.pipeline.layout import Layout
 from noisebeam.pipeline.read_ahead import read_ahead
@@ -208,6 +208,7 @@ class BatchedDataset(IterableDataset[Batch]):
         worker = get_worker_info()
         self._progress = progress = progress.for_worker(*((worker.id, worker.num_workers) if worker else (0, 1)))
         self._tokens = self._places = 0
+        self._last = None
         self._skipped.begin(progress.worker, progress.workers)
         ahead = self.settings.read_ahead
         made_here = self.layout.flat and self.settings.batching.sample_rows  # quicker than to hand them over
@@ -227,8 +228,6 @@ class BatchedDataset(IterableDataset[Batch]):
         epoch = self.epoch
         samples = self.open_epoch(epoch)
         plan = self._plan(epoch, samples)
-        if progress.position == 0 and next(plan.batches(0), None) is None:
-            self._no_batch()
         for starts, ends, rows in self._shares(plan, progress):
             most = self._most(epoch, starts, np.diff(rows.offsets[:: self.batch_size]))
             fields = samples.fields(rows.values, most)
@@ -242,6 +241,7 @@ class BatchedDataset(IterableDataset[Batch]):
         starts: list[int] = []
         ends: list[int] = []
         rows: list[Ragged] = []
+        batches: GlobalBatches | None = None
         for batches in plan.batches(progress.position, min(self.chunk * world_size * workers, _PLANNED)):
             self._last = batches.ends[-1], batches.repeated
             own = slice(skip, None, workers)
@@ -255,6 +255,8 @@ class BatchedDataset(IterableDataset[Batch]):
                 starts, ends, rows = [], [], []
         if ends:
             yield starts, ends, Ragged.joined(rows)
+        if batches is None and progress.position == 0:
+            self._no_batch()
 
     def _collate(self, chunks: Iterable[_Chunk]) -> Iterator[_Made]:
         for chunk in chunks:
