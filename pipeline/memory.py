@@ -18,7 +18,7 @@ from noisebeam.transforms.shard_format import ALIGNED
 _KEPT = 2**27  # bytes
 _LARGE = 2**23  # bytes
 _PAGE = 2**21  # bytes
-_LESSON = 2**25 - 2**14  # bytes: the largest array from which glibc learns is of 32 MiB, with its header
+_FREED = 2**25 - 2**14  # bytes: with its header the largest array that glibc learns from, 32 MiB
 
 
 class SpareMemory:
@@ -102,7 +102,7 @@ def keep_freed() -> None:
     and twice as much may lie unused (M_MMAP_THRESHOLD in the manual page of `mallopt`). So an array is freed here, no
     page of which was touched. Sizes that the user has set stay, and other C libraries do what they always do.
     """
-    np.empty(_LESSON, np.uint8)
+    np.empty(_FREED, np.uint8)
 
 
 def address(values: Array) -> int:

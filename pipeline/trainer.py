@@ -6,7 +6,10 @@
 
 `ignore_data_skip=True` is needed: otherwise the trainer would skip, after a resume, as many batches again. Batches come
 ready from the data set, which gives each rank its share: `per_device_train_batch_size` and `accelerator_config` do
-not apply. With `accelerate` alone, likewise leave the data set out of `prepare`, and keep `state_dict()` yourself.
+not apply.
+
+With `accelerate` alone, likewise leave the data set out of `prepare`, which would deal out one rank's share to all of
+them, and give it to `accelerator.register_for_checkpointing(dataset)`: `save_state` and `load_state` then keep its place.
 """
 
 from __future__ import annotations

@@ -1,0 +1,36 @@
+"""Checkpoints of `accelerate` without a Trainer: the data set is one of the objects that they hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import accelerate_job
+import pytest
+from resume_job import GLOBAL_BATCH, make, numbers
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_job_goes_on_where_its_checkpoint_was_taken_with_other_numbers_of_ranks(
+    make_set: Callable[..., str], tmp_path: Path
+) -> None:
+    url = make_set(str(tmp_path / "set"), 320)
+    seen = [run(url, tmp_path, attempt, *job) for attempt, job in enumerate([(2, 17), (1, 1000)])]
+    whole = [sorted(numbers(batch)) for batch in make("plain", url, GLOBAL_BATCH)]
+    assert [len(batches) for batches in seen] == [17, 23]
+    assert [batch for batches in seen for batch in batches] == whole
+
+
+def run(url: str, folder: Path, attempt: int, ranks: int, steps: int) -> list[list[int]]:
+    """The samples of each global batch that a job of so many ranks and steps has seen."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+    job = [accelerate_job.__file__, url, str(folder), str(attempt), str(steps)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    subprocess.run([*launch, *job], env=environment, check=True, timeout=180)
+    lines = [(folder / f"seen-{attempt}-{rank}").read_text().splitlines() for rank in range(ranks)]
+    return [sorted(i for part in step for i in json.loads(part)) for step in zip(*lines, strict=True)]
