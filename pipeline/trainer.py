@@ -9,7 +9,7 @@ ready from the data set, which gives each rank its share: `per_device_train_batc
 not apply.
 
 With `accelerate` alone, likewise leave the data set out of `prepare`, which would deal out one rank's share to all of
-them, and give it to `accelerator.register_for_checkpointing(dataset)`: `save_state` and `load_state` then keep its place.
+them: `save_state` and `load_state` keep its place after `accelerator.register_for_checkpointing(dataset)`.
 """
 
 from __future__ import annotations
