@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from functools import cache
 from threading import Lock
 from weakref import ref
 
@@ -18,7 +19,7 @@ from noisebeam.transforms.shard_format import ALIGNED
 _KEPT = 2**27  # bytes
 _LARGE = 2**23  # bytes
 _PAGE = 2**21  # bytes
-_FREED = 2**25 - 2**14  # bytes: with its header the largest array that glibc learns from, 32 MiB
+_FREED = 2**25 - 2**14  # bytes: with its header the largest array that glibc of 64 bits learns from, 32 MiB
 
 
 class SpareMemory:
@@ -95,12 +96,14 @@ spare = SpareMemory()  # for all that this process reads, as long as it lives
 os.register_at_fork(after_in_child=spare.renew)
 
 
+@cache
 def keep_freed() -> None:
-    """Have the C library keep up to 64 MiB of what is freed for the next arrays, instead of giving it back.
+    """Have the C library keep what this process frees for its next arrays, instead of giving it back at once.
 
     glibc learns by size: after an array was freed, others up to its size are taken from memory that was used before,
-    and twice as much may lie unused (M_MMAP_THRESHOLD in the manual page of `mallopt`). So an array is freed here, no
-    page of which was touched. Sizes that the user has set stay, and other C libraries do what they always do.
+    and each arena, of which a thread has one, may leave twice as much unused (M_MMAP_THRESHOLD in the manual page of
+    `mallopt`). So an array is freed here, whose pages were not used. Sizes that the user has set stay; other C
+    libraries, and glibc of 32 bits, do what they always do.
     """
     np.empty(_FREED, np.uint8)
 

@@ -8,8 +8,9 @@
 ready from the data set, which gives each rank its share: `per_device_train_batch_size` and `accelerator_config` do
 not apply.
 
-With `accelerate` alone, likewise leave the data set out of `prepare`, which would deal out one rank's share to all of
-them: `save_state` and `load_state` keep its place after `accelerator.register_for_checkpointing(dataset)`.
+With `accelerate` alone, likewise leave loaders of the data set out of `prepare`, which would deal out one rank's share
+to all of them: `save_state` and `load_state` keep the place of a data set that is iterated as it is, without worker
+processes, after `accelerator.register_for_checkpointing(dataset)`.
 """
 
 from __future__ import annotations

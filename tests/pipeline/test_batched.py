@@ -34,6 +34,15 @@ def test_the_tail_is_told(url, caplog):
     ]
 
 
+def test_the_tail_is_not_told_again_where_nothing_is_left(url, caplog):
+    caplog.set_level("INFO")
+    data = dataset(url)
+    list(data)
+    data.load_state_dict(data.state_dict())
+    assert list(data) == []
+    assert len(caplog.records) == 1
+
+
 def test_the_epoch_and_the_seed_change_the_order(url):
     orders = [numbers(dataset(url, seed=seed, epoch=epoch)) for seed in (0, 1) for epoch in (0, 1)]
     assert len({str(order) for order in orders}) == 4
