@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
 import subprocess
 import sys
@@ -12,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torchrun import environment, torchrun
 
 from noisebeam.deploy.training.corpora import Corpus, write_excerpt
 from noisebeam.deploy.training.epochs import entropy
 
 PYTHON = (sys.executable, "-m")
-TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m")
+TORCHRUN = (*torchrun(2), "-m")
 NOT_LEARNED = "expected a loss below 0.8 of the entropy at the end, got more; train for more --steps"
 
 # Each script with what its last part shows; the tests below run mlm, t5 and causal as they are.
@@ -38,8 +38,7 @@ def run(script: str, folder: Path, shared: Path, launcher: tuple[str, ...] = PYT
     """Output and errors of a script."""
     name, *arguments = script.split()
     command = [*launcher, f"noisebeam.deploy.training.{name}", *arguments, "--data", str(shared), "--folder", folder]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1500, check=False)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=1500, check=False)
     assert done.returncode == int(NOT_LEARNED in done.stderr), done.stderr
     return done.stdout, done.stderr
 

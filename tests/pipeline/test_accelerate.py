@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import accelerate_job
 import pytest
 from resume_job import GLOBAL_BATCH, make, numbers
+from torchrun import environment, torchrun
 
 pytestmark = pytest.mark.slow
 
@@ -28,9 +27,7 @@ def test_a_job_goes_on_where_its_checkpoint_was_taken_with_other_numbers_of_rank
 
 def run(url: str, folder: Path, attempt: int, ranks: int, steps: int) -> list[list[int]]:
     """The samples of each global batch that a job of so many ranks and steps has seen."""
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
     job = [accelerate_job.__file__, url, str(folder), str(attempt), str(steps)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    subprocess.run([*launch, *job], env=environment, check=True, timeout=180)
+    subprocess.run([*torchrun(ranks), *job], env=environment(), check=True, timeout=180)
     lines = [(folder / f"seen-{attempt}-{rank}").read_text().splitlines() for rank in range(ranks)]
     return [sorted(i for part in step for i in json.loads(part)) for step in zip(*lines, strict=True)]

@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 import resume_job
 from resume_job import GLOBAL_BATCH, KINDS, make, numbers
+from torchrun import environment, torchrun
 
 pytestmark = pytest.mark.slow
 
@@ -50,9 +50,7 @@ def test_a_job_killed_at_random_moments_sees_exactly_the_epoch(
 def run(arguments: list[str], ranks: int, kill_after: int | None) -> None:
     """Run the job, to its end or until a rank has seen `kill_after` batches."""
     folder, attempt = Path(arguments[2]), arguments[3]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    job = subprocess.Popen([*command, resume_job.__file__, *arguments], env=environment)
+    job = subprocess.Popen([*torchrun(ranks), resume_job.__file__, *arguments], env=environment())
     try:
         deadline = time.monotonic() + 180
         while job.poll() is None and time.monotonic() < deadline:
