@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := deploy/dataflow deploy/spark deploy/training pipeline transforms transforms/beam transforms/formats transforms/noise
+PACKAGES := deploy/dataflow deploy/spark deploy/training pipeline pipeline/batching pipeline/builder pipeline/dataset pipeline/epoch pipeline/inspect transforms transforms/beam transforms/cleaning transforms/data transforms/formats transforms/io transforms/noise transforms/noise/corruptions transforms/output transforms/segmenters transforms/shards transforms/tokenization
 
 .PHONY: setup demo test lint audit clean
 

@@ -1,8 +1,9 @@
 """How a build is assembled, and how its result is consumed.
 
-Public names are `ShardDataset`, its batchings `OneByOne`, `GroupByLength` and `Pack`, `LengthWarmup`, `Mixture`,
-`SampleView`, `ShardCache`, `read_manifest`, `Manifest`, and the collators for data sets of your own. They are loaded
-when they are first used: to import this package imports neither PyTorch nor Beam.
+Public names are `ShardDataset`, its batchings `OneByOne`, `GroupByLength` and `Pack`,
+`LengthWarmup`, `Mixture`, `SampleView`, `ShardCache`, `read_manifest`, `Manifest`, and the
+collators for data sets of your own. They are loaded when they are first used: to import this
+package imports neither PyTorch nor Beam.
 """
 
 from __future__ import annotations
@@ -11,9 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from noisebeam.pipeline.batching import GroupByLength, OneByOne
-    from noisebeam.pipeline.cache import ShardCache
-    from noisebeam.pipeline.collators import (
+    from noisebeam.pipeline.batching.collators import (
         CausalCollator,
         DenoisingCollator,
         GlmCollator,
@@ -21,12 +20,14 @@ if TYPE_CHECKING:
         PrefixCollator,
         SpanCollator,
     )
-    from noisebeam.pipeline.dataset import ShardDataset
-    from noisebeam.pipeline.mixture import Mixture
-    from noisebeam.pipeline.packing import Pack
-    from noisebeam.pipeline.view import SampleView
-    from noisebeam.pipeline.warmup import LengthWarmup
-    from noisebeam.transforms.manifest import Manifest, read_manifest
+    from noisebeam.pipeline.batching.packing import Pack
+    from noisebeam.pipeline.batching.plan import GroupByLength, OneByOne
+    from noisebeam.pipeline.dataset.map_style import SampleView
+    from noisebeam.pipeline.dataset.mixture import Mixture
+    from noisebeam.pipeline.dataset.shard_dataset import ShardDataset
+    from noisebeam.pipeline.epoch.length_warmup import LengthWarmup
+    from noisebeam.pipeline.epoch.shard_cache import ShardCache
+    from noisebeam.transforms.output.manifest import Manifest, read_manifest
 
 __all__ = [
     "CausalCollator",
@@ -48,22 +49,22 @@ __all__ = [
 ]
 
 _MODULES = {
-    "CausalCollator": "noisebeam.pipeline.collators",
-    "DenoisingCollator": "noisebeam.pipeline.collators",
-    "GlmCollator": "noisebeam.pipeline.collators",
-    "MlmCollator": "noisebeam.pipeline.collators",
-    "PrefixCollator": "noisebeam.pipeline.collators",
-    "SpanCollator": "noisebeam.pipeline.collators",
-    "GroupByLength": "noisebeam.pipeline.batching",
-    "LengthWarmup": "noisebeam.pipeline.warmup",
-    "Manifest": "noisebeam.transforms.manifest",
-    "Mixture": "noisebeam.pipeline.mixture",
-    "OneByOne": "noisebeam.pipeline.batching",
-    "Pack": "noisebeam.pipeline.packing",
-    "SampleView": "noisebeam.pipeline.view",
-    "ShardCache": "noisebeam.pipeline.cache",
-    "ShardDataset": "noisebeam.pipeline.dataset",
-    "read_manifest": "noisebeam.transforms.manifest",
+    "CausalCollator": "noisebeam.pipeline.batching.collators",
+    "DenoisingCollator": "noisebeam.pipeline.batching.collators",
+    "GlmCollator": "noisebeam.pipeline.batching.collators",
+    "MlmCollator": "noisebeam.pipeline.batching.collators",
+    "PrefixCollator": "noisebeam.pipeline.batching.collators",
+    "SpanCollator": "noisebeam.pipeline.batching.collators",
+    "GroupByLength": "noisebeam.pipeline.batching.plan",
+    "LengthWarmup": "noisebeam.pipeline.epoch.length_warmup",
+    "Manifest": "noisebeam.transforms.output.manifest",
+    "Mixture": "noisebeam.pipeline.dataset.mixture",
+    "OneByOne": "noisebeam.pipeline.batching.plan",
+    "Pack": "noisebeam.pipeline.batching.packing",
+    "SampleView": "noisebeam.pipeline.dataset.map_style",
+    "ShardCache": "noisebeam.pipeline.epoch.shard_cache",
+    "ShardDataset": "noisebeam.pipeline.dataset.shard_dataset",
+    "read_manifest": "noisebeam.transforms.output.manifest",
 }
 
 

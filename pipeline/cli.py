@@ -1,7 +1,8 @@
 """The command line: `noisebeam build`, `inspect`, `stats`, `verify`.
 
-Exit status: 0, all well; 1, a build that has too many bad records or a verification that found differences; 2, wrong
-settings, unreadable files, or a disk or network that failed, told in one line.
+Exit status: 0, all well; 1, a build that has too many bad records or a verification that found
+differences; 2, wrong settings, unreadable files, or a disk or network that failed, told in one
+line.
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from noisebeam.pipeline.options import BuildOptions, add_arguments, check_beam_flags, read_options
+from noisebeam.pipeline.builder.options import (
+    BuildOptions,
+    add_arguments,
+    check_beam_flags,
+    read_options,
+)
 from noisebeam.transforms.errors import one_line
 
 _EXAMPLES = """\
@@ -35,14 +41,18 @@ _BEAM_STEP = re.compile(r" \[while running '[^']*'\]")  # what Beam adds to the 
 _BROKEN_CALL = re.compile(
     r"RPC that terminated with:\s+status = StatusCode\.(\w+)\s+details = (.*?)\s+debug_error", re.S
 )
-_KIND = re.compile(r"(?:\w+\.)*(\w+Error): ")  # before the text of an error that has come from another process
+_KIND = re.compile(
+    r"(?:\w+\.)*(\w+Error): "
+)  # before the text of an error that has come from another process
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Help that fits the eye: 100 columns at most."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=min(100, shutil.get_terminal_size((100, 24)).columns))
+        super().__init__(
+            prog, max_help_position=30, width=min(100, shutil.get_terminal_size((100, 24)).columns)
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     known, rest = parser.parse_known_args(arguments)
     if rest and known.command != "build":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    logging.basicConfig(level=logging.INFO if known.verbose else logging.CRITICAL, format="%(levelname)s %(message)s")
+    logging.basicConfig(
+        level=logging.INFO if known.verbose else logging.CRITICAL,
+        format="%(levelname)s %(message)s",
+    )
     try:
         return int(known.run(known, rest))
     except (ValueError, OSError, IndexError) as error:
@@ -61,12 +74,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _error_of_worker(error: Exception) -> tuple[int, str]:
-    """The exit status and the text of an error; that of a worker process is the last line of what comes from there.
+    """The exit status and the text of an error; that of a worker process is the last line of what
+    comes from there.
 
     >>> _error_of_worker(RuntimeError("Traceback ...\\nOSError: cannot write out: No space left on device"))
     (2, 'cannot write out: No space left on device')
 
-    A call between the processes of a runner that broke is told by its status, not by the last line of gRPC's text.
+    A call between the processes of a runner that broke is told by its status, not by the last line
+    of gRPC's text.
 
     >>> rpc = '<_Rendezvous of RPC that terminated with:\\n\\tstatus = StatusCode.UNKNOWN\\n\\tdetails = "one\\ntwo"\\n'
     >>> _error_of_worker(RuntimeError(rpc + '\\tdebug_error_string = "..."\\n>'))
@@ -75,11 +90,16 @@ def _error_of_worker(error: Exception) -> tuple[int, str]:
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     if broken := _BROKEN_CALL.findall(str(error)) if lines[-1] == ">" else []:
         status, details = broken[-1]
-        return 2, f"a connection within the runner broke: {' '.join(details.split())} ({status}); -v shows where"
+        return (
+            2,
+            f"a connection within the runner broke: {' '.join(details.split())} ({status}); -v shows where",
+        )
     kind = _KIND.match(lines[-1])
     if len(lines) == 1 or kind is None:
         return 1, lines[-1]
-    return 2 if issubclass(getattr(builtins, kind[1], Exception), OSError) else 1, lines[-1][kind.end() :]
+    return 2 if issubclass(getattr(builtins, kind[1], Exception), OSError) else 1, lines[-1][
+        kind.end() :
+    ]
 
 
 def _tell(known: argparse.Namespace, status: int, message: str) -> int:
@@ -91,10 +111,14 @@ def _tell(known: argparse.Namespace, status: int, message: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("noisebeam", description="Denoising pre-training data from text corpora.")
+    parser = argparse.ArgumentParser(
+        "noisebeam", description="Denoising pre-training data from text corpora."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("-v", "--verbose", action="store_true", help="show logs, and where an error came from")
+    common.add_argument(
+        "-v", "--verbose", action="store_true", help="show logs, and where an error came from"
+    )
     build = commands.add_parser(
         "build",
         parents=[common],
@@ -105,26 +129,52 @@ def _parser() -> argparse.ArgumentParser:
         help="build shards from a corpus",
         epilog=_EXAMPLES,
     )
-    build.add_argument("-q", "--quiet", action="store_true", help="show errors only: no progress, no summary")
-    build.add_argument("--dry-run", action="store_true", help="check everything and show what would be built, no more")
+    build.add_argument(
+        "-q", "--quiet", action="store_true", help="show errors only: no progress, no summary"
+    )
+    build.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check everything and show what would be built, no more",
+    )
     add_arguments(build)
     build.set_defaults(run=_build)
     inspect = commands.add_parser("inspect", parents=[common], help="show a sample and its noise")
     inspect.add_argument("url", metavar="OUTPUT", help="folder or fsspec URL of a finished build")
-    inspect.add_argument("--sample", type=int, default=0, metavar="N", help="which sample (default: 0)")
     inspect.add_argument(
-        "--recipe", action="append", default=[], metavar="NAME", help="instead of the build's own; may be repeated"
+        "--sample", type=int, default=0, metavar="N", help="which sample (default: 0)"
     )
-    inspect.add_argument("--epoch", type=int, default=0, metavar="N", help="epoch of the noise (default: 0)")
-    inspect.add_argument("--html", metavar="FILE", help="write one HTML file instead of showing it here")
+    inspect.add_argument(
+        "--recipe",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="instead of the build's own; may be repeated",
+    )
+    inspect.add_argument(
+        "--epoch", type=int, default=0, metavar="N", help="epoch of the noise (default: 0)"
+    )
+    inspect.add_argument(
+        "--html", metavar="FILE", help="write one HTML file instead of showing it here"
+    )
     inspect.set_defaults(run=_inspect)
-    stats = commands.add_parser("stats", parents=[common], help="show lengths, sentences, noise and padding of a build")
+    stats = commands.add_parser(
+        "stats", parents=[common], help="show lengths, sentences, noise and padding of a build"
+    )
     stats.add_argument("url", metavar="OUTPUT", help="folder or fsspec URL of a finished build")
-    stats.add_argument("--sample", type=int, default=16, metavar="N", help="shards to look into (default: 16)")
-    stats.add_argument("--recipe", metavar="NAME", help="measure this noise instead of the build's own")
-    stats.add_argument("--html", metavar="FILE", help="write one HTML file instead of showing it here")
+    stats.add_argument(
+        "--sample", type=int, default=16, metavar="N", help="shards to look into (default: 16)"
+    )
+    stats.add_argument(
+        "--recipe", metavar="NAME", help="measure this noise instead of the build's own"
+    )
+    stats.add_argument(
+        "--html", metavar="FILE", help="write one HTML file instead of showing it here"
+    )
     stats.set_defaults(run=_stats)
-    verify = commands.add_parser("verify", parents=[common], help="recompute counts and checksums of a build")
+    verify = commands.add_parser(
+        "verify", parents=[common], help="recompute counts and checksums of a build"
+    )
     verify.add_argument("url", metavar="OUTPUT", help="folder or fsspec URL of a finished build")
     verify.set_defaults(run=_verify)
     return parser
@@ -133,13 +183,13 @@ def _parser() -> argparse.ArgumentParser:
 def _build(known: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     options = read_build(known, beam_flags)
     if known.dry_run:
-        from noisebeam.pipeline.dry_run import dry_run
+        from noisebeam.pipeline.builder.dry_run import dry_run
 
         print("\n".join(dry_run(options)))
         return 0
-    from noisebeam.pipeline.build import build
-    from noisebeam.pipeline.processes import ending_together
-    from noisebeam.pipeline.report import print_result
+    from noisebeam.pipeline.builder.build import build
+    from noisebeam.pipeline.builder.subprocesses import ending_together
+    from noisebeam.pipeline.builder.summary import print_result
 
     with ending_together():
         return print_result(options.output, build(options, beam_flags, known.quiet), known.quiet)
@@ -158,22 +208,24 @@ def read_build(known: argparse.Namespace, beam_flags: Sequence[str]) -> BuildOpt
 
 def _beam_parser(options: type) -> argparse.ArgumentParser:
     """A parser of all flags that Beam's option classes know."""
-    parser = argparse.ArgumentParser("noisebeam build", add_help=False, conflict_handler="resolve", allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        "noisebeam build", add_help=False, conflict_handler="resolve", allow_abbrev=False
+    )
     for group in [options, *options.__subclasses__()]:
         group._add_argparse_args(parser)  # type: ignore[attr-defined]
     return parser
 
 
 def _inspect(known: argparse.Namespace, _: Sequence[str]) -> int:
-    from noisebeam.pipeline.inspect import inspect
+    from noisebeam.pipeline.inspect.inspect import inspect
 
     inspect(known.url, known.sample, known.recipe, epoch=known.epoch, html=known.html)
     return 0
 
 
 def _stats(known: argparse.Namespace, _: Sequence[str]) -> int:
-    from noisebeam.pipeline.stats import measure
-    from noisebeam.pipeline.stats_view import stats_to_html, stats_to_terminal
+    from noisebeam.pipeline.inspect.stats import measure
+    from noisebeam.pipeline.inspect.stats_view import stats_to_html, stats_to_terminal
 
     stats = measure(known.url, known.sample, known.recipe)
     if known.html is not None:
@@ -185,12 +237,16 @@ def _stats(known: argparse.Namespace, _: Sequence[str]) -> int:
 
 
 def _verify(known: argparse.Namespace, _: Sequence[str]) -> int:
-    from noisebeam.pipeline.verify import verify
+    from noisebeam.pipeline.inspect.verify import verify
 
     differences = verify(known.url)
     for difference in differences:
         print(difference)
-    print(f"{known.url}: {len(differences)} differences" if differences else f"{known.url}: no difference found")
+    print(
+        f"{known.url}: {len(differences)} differences"
+        if differences
+        else f"{known.url}: no difference found"
+    )
     return 1 if differences else 0
 
 

@@ -4,13 +4,14 @@
     trainer = StreamTrainer(model=model, args=TrainingArguments(..., ignore_data_skip=True), train_dataset=dataset)
     trainer.train(resume_from_checkpoint=...)
 
-`ignore_data_skip=True` is needed: otherwise the trainer would skip, after a resume, as many batches again. Batches come
-ready from the data set, which gives each rank its share: `per_device_train_batch_size` and `accelerator_config` do
-not apply.
+`ignore_data_skip=True` is needed: otherwise the trainer would skip, after a resume, as many batches
+again. Batches come ready from the data set, which gives each rank its share:
+`per_device_train_batch_size` and `accelerator_config` do not apply.
 
-With `accelerate` alone, likewise leave loaders of the data set out of `prepare`, which would deal out one rank's share
-to all of them: `save_state` and `load_state` keep the place of a data set that is iterated as it is, without worker
-processes, after `accelerator.register_for_checkpointing(dataset)`.
+With `accelerate` alone, likewise leave loaders of the data set out of `prepare`, which would deal
+out one rank's share to all of them: `save_state` and `load_state` keep the place of a data set that
+is iterated as it is, without worker processes, after
+`accelerator.register_for_checkpointing(dataset)`.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from typing import Any
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 
-from noisebeam.pipeline.batched import BatchedDataset
-from noisebeam.pipeline.collate import Batch
-from noisebeam.transforms.storage import publish
+from noisebeam.pipeline.batching.collate import Batch
+from noisebeam.pipeline.dataset.base import BatchedDataset
+from noisebeam.transforms.io.storage import publish
 
 STATE_NAME = "dataset.json"  # in each checkpoint folder
 
@@ -55,11 +56,16 @@ class KeepPlace(TrainerCallback):  # type: ignore[misc]
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Write the place, which is the same on each rank."""
         if state.is_world_process_zero:
-            publish(str(_folder(args, state) / STATE_NAME), json.dumps(self.dataset.state_dict()).encode())
+            publish(
+                str(_folder(args, state) / STATE_NAME),
+                json.dumps(self.dataset.state_dict()).encode(),
+            )
 
 
 class StreamTrainer(Trainer):  # type: ignore[misc]
-    """A `Trainer` whose `train_dataset` is a `ShardDataset`, as it is; ValueError if it would lose its place."""
+    """A `Trainer` whose `train_dataset` is a `ShardDataset`, as it is; ValueError if it would lose
+    its place.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

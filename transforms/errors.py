@@ -4,7 +4,8 @@ from __future__ import annotations
 
 
 def one_line(error: BaseException) -> str:
-    """The text of an error, with single spaces for its line ends and indents; its kind if it has no text.
+    """The text of an error, with single spaces for its line ends and indents; its kind if it has no
+    text.
 
     >>> one_line(ValueError("expected a mapping,\\n  got a list"))
     'expected a mapping, got a list'

@@ -1,4 +1,5 @@
-"""What other packages add: segmenters, document formats and corruptions, found by their entry points.
+"""What other packages add: segmenters, document formats and corruptions, found by their entry
+points.
 
 A package declares them in its pyproject.toml, under the name that settings and recipes then use:
 
@@ -39,7 +40,9 @@ def plugin_names(group: str) -> tuple[str, ...]:
 
 @cache
 def load_plugin(group: str, name: str) -> Any:
-    """The object of this name; PluginError if no package offers it, if two do, or if it cannot be loaded."""
+    """The object of this name; PluginError if no package offers it, if two do, or if it cannot be
+    loaded.
+    """
     found = tuple(entry_points(group=group, name=name))
     if not found:
         raise PluginError(
@@ -48,12 +51,16 @@ def load_plugin(group: str, name: str) -> Any:
         )
     if len({entry.value for entry in found}) > 1:
         both = ", ".join(sorted(map(describe, found)))
-        raise PluginError(f"{name!r}: expected one package to offer it, got {both}; uninstall all but one")
+        raise PluginError(
+            f"{name!r}: expected one package to offer it, got {both}; uninstall all but one"
+        )
     try:
         return found[0].load()
     except Exception as error:  # a module of theirs may raise anything
         reason = f"{type(error).__name__}: {one_line(error)}"
-        raise PluginError(f"{describe(found[0])} cannot be loaded ({reason}); mend or uninstall the package") from error
+        raise PluginError(
+            f"{describe(found[0])} cannot be loaded ({reason}); mend or uninstall the package"
+        ) from error
 
 
 @cache

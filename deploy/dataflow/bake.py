@@ -1,4 +1,5 @@
-"""Put models into the image: fetch tokenizers into HF_HOME, Stanza's into STANZA_RESOURCES_DIR, and load each.
+"""Put models into the image: fetch tokenizers into HF_HOME, Stanza's into STANZA_RESOURCES_DIR, and
+load each.
 
 python -m noisebeam.deploy.dataflow.bake --tokenizers facebook/bart-base t5-base --stanza en de
 """
@@ -10,15 +11,23 @@ import sys
 from collections.abc import Sequence
 
 from noisebeam.transforms.errors import one_line
-from noisebeam.transforms.segmenters import SegmenterOptions, load_segmenter, prepare_segmenter
-from noisebeam.transforms.tokenizer import load_tokenizer
+from noisebeam.transforms.segmenters.segmenters import (
+    SegmenterOptions,
+    load_segmenter,
+    prepare_segmenter,
+)
+from noisebeam.transforms.tokenization.tokenizer import load_tokenizer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Bake; the exit status is 1, with one line, if a model cannot be had."""
     parser = argparse.ArgumentParser(description="Fetch models, for an image.")
-    parser.add_argument("--tokenizers", nargs="*", default=[], metavar="NAME", help="names on the Hugging Face hub")
-    parser.add_argument("--stanza", nargs="*", default=[], metavar="LANG", help="languages of Stanza's models")
+    parser.add_argument(
+        "--tokenizers", nargs="*", default=[], metavar="NAME", help="names on the Hugging Face hub"
+    )
+    parser.add_argument(
+        "--stanza", nargs="*", default=[], metavar="LANG", help="languages of Stanza's models"
+    )
     given = parser.parse_args(arguments)
     try:
         for name in given.tokenizers:

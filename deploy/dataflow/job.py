@@ -20,29 +20,34 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.runners.dataflow.dataflow_runner import DataflowRuntimeException
 
-from noisebeam.pipeline.build import assemble, make_plan
-from noisebeam.pipeline.options import BuildOptions, SettingsError
-from noisebeam.pipeline.runners import DATAFLOW
+from noisebeam.pipeline.builder.build import assemble, make_plan
+from noisebeam.pipeline.builder.options import BuildOptions, SettingsError
+from noisebeam.pipeline.builder.runners import DATAFLOW
 from noisebeam.transforms.beam import ReadDocuments
-from noisebeam.transforms.files import FilePart
-from noisebeam.transforms.storage import local_path
+from noisebeam.transforms.io.input_files import FilePart
+from noisebeam.transforms.io.storage import local_path
 
 _IMAGE_NEEDED = (
     "--sdk_container_image: missing; workers need an image in which Noisebeam is installed: "
     "build deploy/dataflow/Dockerfile"
 )
 _PAGE = "https://console.cloud.google.com/dataflow/jobs/{region}/{job}?project={project}"
-_THREADS = 1  # of each worker process, of which there is one per vCPU: each thread may hold a whole shard in memory
+# of each worker process, of which there is one per vCPU: each thread may hold a whole shard in
+# memory
+_THREADS = 1
 _DISPLAY_DATA = "beam:display_data:labelled:v1"
 
 
 def prepare_job(options: BuildOptions, beam_options: PipelineOptions) -> None:
     """Check what a job on Dataflow needs, and set what does not depend on the user.
 
-    Raises SettingsError, in one line, if a flag is missing, or if workers cannot reach the input or the output.
+    Raises SettingsError, in one line, if a flag is missing, or if workers cannot reach the input or
+    the output.
     """
     if find_spec("google.cloud.dataflow_v1beta3") is None:
-        raise SettingsError("DataflowRunner: Dataflow's client is not installed; pip install 'noisebeam[dataflow]'")
+        raise SettingsError(
+            "DataflowRunner: Dataflow's client is not installed; pip install 'noisebeam[dataflow]'"
+        )
     cloud, setup = beam_options.view_as(GoogleCloudOptions), beam_options.view_as(SetupOptions)
     for name in ("project", "temp_location"):
         if not getattr(cloud, name):
@@ -52,14 +57,17 @@ def prepare_job(options: BuildOptions, beam_options: PipelineOptions) -> None:
         raise SettingsError(_IMAGE_NEEDED)
     for url in (*options.input, options.output):
         if local_path(url) is not None:
-            raise SettingsError(f"{url}: expected a URL such as gs://BUCKET/FOLDER, which Dataflow's workers can reach")
+            raise SettingsError(
+                f"{url}: expected a URL such as gs://BUCKET/FOLDER, which Dataflow's workers can reach"
+            )
     debug = beam_options.view_as(DebugOptions)
     debug.add_experiment("disable_logging_submission_environment")  # it needs pip
     debug.number_of_worker_harness_threads = debug.number_of_worker_harness_threads or _THREADS
 
 
 def follow_job(result: Any, beam_options: PipelineOptions) -> bool:
-    """Print where a submitted job can be looked at, and wait for its end; False if the flags say not to wait.
+    """Print where a submitted job can be looked at, and wait for its end; False if the flags say
+    not to wait.
 
     Raises RuntimeError, in one line, if the job fails.
     """
@@ -80,16 +88,20 @@ def follow_job(result: Any, beam_options: PipelineOptions) -> bool:
 
 
 def describe_job(options: BuildOptions, beam_flags: Sequence[str]) -> dict[str, Any]:
-    """What would be submitted, as JSON values. Needs no account: input and output are not looked at.
+    """What would be submitted, as JSON values. Needs no account: input and output are not looked
+    at.
 
-    `job` is the request to Dataflow without the pipeline, `steps` the pipeline's outer steps and their settings.
+    `job` is the request to Dataflow without the pipeline, `steps` the pipeline's outer steps and
+    their settings.
     """
     from apache_beam.runners.dataflow.internal import apiclient
 
     beam_options = PipelineOptions([*beam_flags, f"--runner={DATAFLOW}", "--dry_run=true"])
     prepare_job(options, beam_options)
     pipeline = beam.Pipeline(options=beam_options)
-    read = ReadDocuments(options.input, options.read_options, [FilePart(pattern) for pattern in options.input])
+    read = ReadDocuments(
+        options.input, options.read_options, [FilePart(pattern) for pattern in options.input]
+    )
     assemble(pipeline, make_plan(options, read))
     job = pipeline.run().job
     cloud = job.options.view_as(GoogleCloudOptions)

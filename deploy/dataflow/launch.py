@@ -1,7 +1,8 @@
 """What the Flex Template's launcher runs: a job's parameters become the flags of `noisebeam build`.
 
-The launcher gives parameters by the names of the settings (`--max_tokens=512`) and always with a value
-(`--overwrite=true`); a parameter that was left empty counts as not given. All other flags go to Beam.
+The launcher gives parameters by the names of the settings (`--max_tokens=512`) and always with a
+value (`--overwrite=true`); a parameter that was left empty counts as not given. All other flags go
+to Beam.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 
+from noisebeam.pipeline.builder.options import BuildOptions, SettingsError, flag_of
 from noisebeam.pipeline.cli import main
-from noisebeam.pipeline.options import BuildOptions, SettingsError, flag_of
 
 IMAGE_VARIABLE = "NOISEBEAM_IMAGE"
 
@@ -46,7 +47,9 @@ def _is_true(name: str, value: str) -> bool:
 
 
 def launch(arguments: Sequence[str]) -> int:
-    """Submit the job; the exit status. Workers run in the launcher's own image unless another one is given."""
+    """Submit the job; the exit status. Workers run in the launcher's own image unless another one
+    is given.
+    """
     try:
         flags, image = to_flags(arguments), os.environ.get(IMAGE_VARIABLE)
     except SettingsError as error:

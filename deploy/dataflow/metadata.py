@@ -1,4 +1,5 @@
-"""The Flex Template's metadata: a parameter for each setting of a build, with the help text of its flag.
+"""The Flex Template's metadata: a parameter for each setting of a build, with the help text of its
+flag.
 
     python -m noisebeam.deploy.dataflow.metadata > deploy/dataflow/metadata.json
 
@@ -11,7 +12,7 @@ import json
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
-from noisebeam.pipeline.options import BuildOptions
+from noisebeam.pipeline.builder.options import BuildOptions
 
 _URL = r"[A-Za-z][A-Za-z0-9+.-]*://\S+"
 _BY_NAME = {
@@ -51,7 +52,9 @@ def _parameter(setting: Field[Any]) -> dict[str, Any]:
         "paramType": kind,
     }
     if setting.default not in (MISSING, None):
-        parameter["defaultValue"] = str(setting.default).lower() if kind == "BOOLEAN" else str(setting.default)
+        parameter["defaultValue"] = (
+            str(setting.default).lower() if kind == "BOOLEAN" else str(setting.default)
+        )
     return parameter
 
 

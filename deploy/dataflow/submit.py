@@ -4,9 +4,10 @@
         --image REGION-docker.pkg.dev/PROJECT/REPOSITORY/noisebeam -- \\
         --input 'gs://BUCKET/corpus/*.jsonl.gz' --output gs://BUCKET/shards --tokenizer facebook/bart-base
 
-After `--` stand the flags of `noisebeam build` and of Beam, such as `--machine_type`, `--max_num_workers` or
-`--no_wait_until_finish`. It does what `noisebeam build --runner=DataflowRunner` does; `--dry-run` shows what would be
-submitted, as JSON, without an account.
+After `--` stand the flags of `noisebeam build` and of Beam, such as `--machine_type`,
+`--max_num_workers` or `--no_wait_until_finish`. It does what `noisebeam build
+--runner=DataflowRunner` does; `--dry-run` shows what would be submitted, as JSON, without an
+account.
 """
 
 from __future__ import annotations
@@ -17,24 +18,49 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from noisebeam.pipeline.builder.options import add_arguments
 from noisebeam.pipeline.cli import main as noisebeam
 from noisebeam.pipeline.cli import read_build
-from noisebeam.pipeline.options import add_arguments
 from noisebeam.transforms.errors import one_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Submit one build; the exit status is that of `noisebeam build`."""
     parser = argparse.ArgumentParser(description="Submit a build to Dataflow.", allow_abbrev=False)
-    parser.add_argument("--project", required=True, metavar="ID", help="the Google Cloud project that pays")
-    parser.add_argument("--region", required=True, metavar="NAME", help="where the job runs: us-central1, europe-west4")
-    parser.add_argument("--temp-location", required=True, metavar="URL", help="a gs:// folder for the job's own files")
-    parser.add_argument("--image", required=True, metavar="NAME", help="what deploy/dataflow/Dockerfile builds")
+    parser.add_argument(
+        "--project", required=True, metavar="ID", help="the Google Cloud project that pays"
+    )
+    parser.add_argument(
+        "--region",
+        required=True,
+        metavar="NAME",
+        help="where the job runs: us-central1, europe-west4",
+    )
+    parser.add_argument(
+        "--temp-location",
+        required=True,
+        metavar="URL",
+        help="a gs:// folder for the job's own files",
+    )
+    parser.add_argument(
+        "--image", required=True, metavar="NAME", help="what deploy/dataflow/Dockerfile builds"
+    )
     parser.add_argument("--dry-run", action="store_true", help="show what would be submitted")
-    parser.add_argument("flags", nargs="*", metavar="-- FLAGS", help="flags of noisebeam build, and of Beam")
+    parser.add_argument(
+        "flags", nargs="*", metavar="-- FLAGS", help="flags of noisebeam build, and of Beam"
+    )
     given = parser.parse_args(arguments)
-    place = [f"--project={given.project}", f"--region={given.region}", f"--temp_location={given.temp_location}"]
-    flags = [*given.flags, "--runner=DataflowRunner", *place, f"--sdk_container_image={given.image}"]
+    place = [
+        f"--project={given.project}",
+        f"--region={given.region}",
+        f"--temp_location={given.temp_location}",
+    ]
+    flags = [
+        *given.flags,
+        "--runner=DataflowRunner",
+        *place,
+        f"--sdk_container_image={given.image}",
+    ]
     return _show(flags) if given.dry_run else noisebeam(["build", *flags])
 
 

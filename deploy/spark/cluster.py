@@ -1,11 +1,13 @@
-"""A Spark standalone cluster on the loopback address: a master, and workers that each have a pool of SDK workers.
+"""A Spark standalone cluster on the loopback address: a master, and workers that each have a pool
+of SDK workers.
 
     python -m noisebeam.deploy.spark.cluster --workers 2                       # prints flags, runs until SIGINT
     python -m noisebeam.deploy.spark.cluster -- noisebeam build ...            # runs one build on it and stops
 
-Worker `i` reaches its own pool by the name `sdk-worker-pool`, which stands for 127.0.0.(2+i) in its executors, as each
-machine of a real cluster reaches the pool beside it. Nothing outlives the cluster. For trials and tests; Linux only,
-because other systems have no loopback addresses but the first.
+Worker `i` reaches its own pool by the name `sdk-worker-pool`, which stands for 127.0.0.(2+i) in its
+executors, as each machine of a real cluster reaches the pool beside it. Nothing outlives the
+cluster. For trials and tests; Linux only, because other systems have no loopback addresses but the
+first.
 """
 
 from __future__ import annotations
@@ -73,18 +75,27 @@ class Cluster:
 
 @contextmanager
 def start_cluster(
-    folder: Path, *, workers: int = 2, jar: Path | None = None, environment: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    workers: int = 2,
+    jar: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Cluster]:
     """Start a cluster that keeps its logs and files in `folder`, and stop it at the end.
 
-    Each worker has one core and 1 GB. `environment` is added to the environment of all its processes. Raises
-    ClusterError, with the last line of a log, if a part does not start within a minute.
+    Each worker has one core and 1 GB. `environment` is added to the environment of all its
+    processes. Raises ClusterError, with the last line of a log, if a part does not start within a
+    minute.
     """
     java, jar = find_java(), jar or find_job_server_jar()
     (folder / "jars").mkdir(parents=True, exist_ok=True)
     (folder / "jars" / jar.name).unlink(missing_ok=True)
     (folder / "jars" / jar.name).symlink_to(jar)  # Spark looks for its own jars in SPARK_HOME/jars
-    spark_environment = {"SPARK_HOME": str(folder), "SPARK_LOCAL_IP": _HOST, "SPARK_SCALA_VERSION": "2.12"}
+    spark_environment = {
+        "SPARK_HOME": str(folder),
+        "SPARK_LOCAL_IP": _HOST,
+        "SPARK_SCALA_VERSION": "2.12",
+    }
     start = _Start(folder, {**os.environ, **(environment or {}), **spark_environment})
     port, pool_port = free_port(_HOST), free_port("127.0.0.2")
     master_url = f"spark://{_HOST}:{port}"
@@ -97,7 +108,9 @@ def start_cluster(
         started = []
         for i in range(workers):
             own, hosts = f"127.0.0.{2 + i}", folder / f"hosts-{i}"
-            hosts.write_text(f"{own} {_POOL_NAME}\n{_HOST} localhost\n{_HOST} {socket.gethostname()}\n")
+            hosts.write_text(
+                f"{own} {_POOL_NAME}\n{_HOST} localhost\n{_HOST} {socket.gethostname()}\n"
+            )
             pool_command = (sys.executable, "-m", "noisebeam.deploy.spark.worker_pool", "--address")
             pool = start(f"pool-{i}", *pool_command, f"{own}:{pool_port}")
             size = ("--cores", "1", "--memory", "1g", "--work-dir", str(folder / f"work-{i}"))
@@ -112,7 +125,9 @@ def start_cluster(
 
 
 class _Start:
-    """Starts processes, each at the head of a group of its own and with a log of its own, and stops them all."""
+    """Starts processes, each at the head of a group of its own and with a log of its own, and stops
+    them all.
+    """
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder, self._environment = folder, environment
@@ -139,7 +154,9 @@ class _Start:
         while line not in (text := self._log(name).read_text(errors="replace")):
             if self._processes[name].poll() is not None or time.monotonic() > end:
                 last = (text.strip().splitlines() or ["its log is empty"])[-1]
-                raise ClusterError(f"{name} did not start within {_START_SECONDS} s: {last} (see {self._log(name)})")
+                raise ClusterError(
+                    f"{name} did not start within {_START_SECONDS} s: {last} (see {self._log(name)})"
+                )
             time.sleep(0.1)
 
     def stop_all(self) -> None:
@@ -171,9 +188,15 @@ def free_port(host: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command on a cluster, or keep the cluster up until SIGINT or SIGTERM."""
-    parser = argparse.ArgumentParser(description="A Spark cluster on the loopback address, for trials.")
-    parser.add_argument("--workers", type=int, default=2, metavar="N", help="Spark workers (default: %(default)s)")
-    parser.add_argument("command", nargs="*", help="what to run on it; gets the flags of the cluster at its end")
+    parser = argparse.ArgumentParser(
+        description="A Spark cluster on the loopback address, for trials."
+    )
+    parser.add_argument(
+        "--workers", type=int, default=2, metavar="N", help="Spark workers (default: %(default)s)"
+    )
+    parser.add_argument(
+        "command", nargs="*", help="what to run on it; gets the flags of the cluster at its end"
+    )
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with (

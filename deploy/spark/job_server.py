@@ -1,7 +1,8 @@
-"""The jar of the job server that Beam's SparkRunner talks to: built by Maven from `pom.xml` beside this file, once.
+"""The jar of the job server that Beam's SparkRunner talks to: built by Maven from `pom.xml` beside
+this file, once.
 
-It holds Beam's Spark runner and Spark itself. It is kept in the user's cache folder (XDG_CACHE_HOME), under a name that
-changes with `pom.xml`.
+It holds Beam's Spark runner and Spark itself. It is kept in the user's cache folder
+(XDG_CACHE_HOME), under a name that changes with `pom.xml`.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ def find_java() -> str:
     java = shutil.which("java", path=str(Path(home, "bin"))) if home else shutil.which("java")
     if java is None:
         where = f"in JAVA_HOME={home}" if home else "on PATH"
-        raise JobServerError(f"SparkRunner: expected java {where}, found none: install a JDK, version 11 or 17")
+        raise JobServerError(
+            f"SparkRunner: expected java {where}, found none: install a JDK, version 11 or 17"
+        )
     return java
 
 
@@ -68,17 +71,26 @@ def _build(maven: str, pom: bytes, jar: Path) -> None:
         Path(folder, "pom.xml").write_bytes(pom)
         command = [maven, "--batch-mode", "--quiet", "package"]
         process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         try:
             output, _ = process.communicate(timeout=_MAVEN_SECONDS)
         finally:
             process.kill()
         if process.returncode:
-            raise JobServerError(f"SparkRunner: Maven could not build the job server: {_first_error(output)}")
+            raise JobServerError(
+                f"SparkRunner: Maven could not build the job server: {_first_error(output)}"
+            )
         os.replace(Path(folder, "target/spark-job-server.jar"), jar)
 
 
 def _first_error(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return next((line for line in lines if "ERROR" in line), lines[-1] if lines else "it says nothing")
+    return next(
+        (line for line in lines if "ERROR" in line), lines[-1] if lines else "it says nothing"
+    )

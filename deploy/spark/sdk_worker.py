@@ -12,7 +12,9 @@ _STATE_CACHE_BYTES = 100 << 20
 
 
 def main(control_address: str, worker_id: str) -> None:
-    """Work for the runner at `control_address` until it hangs up, or until standard input closes."""
+    """Work for the runner at `control_address` until it hangs up, or until standard input
+    closes.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # there is a process for each core
     threading.Thread(target=_end_with_the_pool, daemon=True).start()
     SdkHarness(control_address, worker_id=worker_id, state_cache_size=_STATE_CACHE_BYTES).run()

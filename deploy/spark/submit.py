@@ -3,9 +3,10 @@
     python -m noisebeam.deploy.spark.submit --master spark://HOST:7077 --pool localhost:50000 -- \\
         --input 's3://bucket/corpus/*.jsonl.gz' --output s3://bucket/shards --tokenizer facebook/bart-base
 
-After `--` stand the flags of `noisebeam build`. Every worker has to be able to read the input and write the output.
-Each machine of the cluster runs `python -m noisebeam.deploy.spark.worker_pool`, at the address that `--pool` gives.
-`--dry-run` makes the jar, keeps it in the current folder, and shows the command.
+After `--` stand the flags of `noisebeam build`. Every worker has to be able to read the input and
+write the output. Each machine of the cluster runs `python -m noisebeam.deploy.spark.worker_pool`,
+at the address that `--pool` gives. `--dry-run` makes the jar, keeps it in the current folder, and
+shows the command.
 """
 
 from __future__ import annotations
@@ -21,25 +22,31 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from noisebeam.pipeline.builder.options import BuildOptions, SettingsError, add_arguments
 from noisebeam.pipeline.cli import read_build
-from noisebeam.pipeline.options import BuildOptions, SettingsError, add_arguments
 from noisebeam.transforms.errors import one_line
-from noisebeam.transforms.finish import Failure, clear_verdict, read_failure
-from noisebeam.transforms.manifest import Manifest, read_manifest
+from noisebeam.transforms.output.finish import Failure, clear_verdict, read_failure
+from noisebeam.transforms.output.manifest import Manifest, read_manifest
 
 _MAIN_CLASS = "org.apache.beam.runners.spark.SparkPipelineRunner"
 _DRY_RUN_JAR = "noisebeam-job.jar"
 
 
 def write_job_jar(options: BuildOptions, jar: Path, beam_flags: Sequence[str]) -> None:
-    """Check the settings, put the tokenizer into the output, and write the whole pipeline to `jar`."""
+    """Check the settings, put the tokenizer into the output, and write the whole pipeline to
+    `jar`.
+    """
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from noisebeam.deploy.spark.local import spark_ready
-    from noisebeam.pipeline.build import assemble, prepare
+    from noisebeam.deploy.spark.runner import spark_ready
+    from noisebeam.pipeline.builder.build import assemble, prepare
 
-    flags = ("--runner=SparkRunner", f"--output_executable_path={jar}", "--default_sdk_harness_log_level=ERROR")
+    flags = (
+        "--runner=SparkRunner",
+        f"--output_executable_path={jar}",
+        "--default_sdk_harness_log_level=ERROR",
+    )
     beam_options = PipelineOptions([*flags, *beam_flags])
     prepared = prepare(options)
     with spark_ready(beam_options):
@@ -49,22 +56,41 @@ def write_job_jar(options: BuildOptions, jar: Path, beam_flags: Sequence[str]) -
 
 
 def submit(options: BuildOptions, jar: Path, spark_submit: Sequence[str]) -> Manifest | Failure:
-    """Run a job's jar and wait for its end; RuntimeError with the exit status if `spark-submit` fails."""
+    """Run a job's jar and wait for its end; RuntimeError with the exit status if `spark-submit`
+    fails.
+    """
     clear_verdict(options.output)
     status = subprocess.run([*spark_submit, "--class", _MAIN_CLASS, str(jar)]).returncode
     if status:
-        raise RuntimeError(f"spark-submit ended with exit status {status}: its output above says why")
+        raise RuntimeError(
+            f"spark-submit ended with exit status {status}: its output above says why"
+        )
     return read_failure(options.output) or read_manifest(options.output)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Submit one build; the exit status is that of `noisebeam build`."""
-    parser = argparse.ArgumentParser(description="Submit a build to a Spark cluster.", allow_abbrev=False)
-    parser.add_argument("--master", required=True, metavar="URL", help="the cluster's master: spark://HOST:PORT, yarn")
-    parser.add_argument("--pool", default="localhost:50000", metavar="HOST:PORT", help="worker pool of each machine")
-    parser.add_argument("--spark-submit", default="spark-submit", metavar="COMMAND", help="with options, if need be")
-    parser.add_argument("--dry-run", action="store_true", help="write the job's jar and show the command")
-    parser.add_argument("flags", nargs="*", metavar="-- FLAGS", help="flags of noisebeam build, and of Beam")
+    parser = argparse.ArgumentParser(
+        description="Submit a build to a Spark cluster.", allow_abbrev=False
+    )
+    parser.add_argument(
+        "--master",
+        required=True,
+        metavar="URL",
+        help="the cluster's master: spark://HOST:PORT, yarn",
+    )
+    parser.add_argument(
+        "--pool", default="localhost:50000", metavar="HOST:PORT", help="worker pool of each machine"
+    )
+    parser.add_argument(
+        "--spark-submit", default="spark-submit", metavar="COMMAND", help="with options, if need be"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="write the job's jar and show the command"
+    )
+    parser.add_argument(
+        "flags", nargs="*", metavar="-- FLAGS", help="flags of noisebeam build, and of Beam"
+    )
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.CRITICAL)
     build = argparse.ArgumentParser("noisebeam build", allow_abbrev=False)
@@ -81,17 +107,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: BuildOptions, given: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     command = [*shlex.split(given.spark_submit), "--master", given.master]
     if not given.dry_run and shutil.which(command[0]) is None:
-        raise SettingsError(f"{command[0]} is not on PATH: install Spark 3.5, or name it with --spark-submit")
+        raise SettingsError(
+            f"{command[0]} is not on PATH: install Spark 3.5, or name it with --spark-submit"
+        )
     with ExitStack() as stack:
-        folder = Path() if given.dry_run else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = (
+            Path() if given.dry_run else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        )
         jar = (folder / _DRY_RUN_JAR).absolute()
         write_job_jar(options, jar, beam_flags)
         if given.dry_run:
             print(shlex.join([*command, "--class", _MAIN_CLASS, str(jar)]))
             return 0
         outcome = submit(options, jar, command)
-        from noisebeam.pipeline.build import BuildResult
-        from noisebeam.pipeline.report import print_result
+        from noisebeam.pipeline.builder.build import BuildResult
+        from noisebeam.pipeline.builder.summary import print_result
 
         return print_result(options.output, BuildResult(outcome, {}))
 

@@ -1,9 +1,11 @@
-"""A pool of SDK worker processes, which Spark's executors ask for workers (`--environment_type=EXTERNAL`).
+"""A pool of SDK worker processes, which Spark's executors ask for workers
+(`--environment_type=EXTERNAL`).
 
     python -m noisebeam.deploy.spark.worker_pool --address 127.0.0.1:50000
 
 It prints the address it listens on and ends, with all its workers, on SIGTERM or SIGINT. Beam's own
-`worker_pool_main` listens on all addresses, starts the first `python` on PATH and leaves workers behind on SIGTERM.
+`worker_pool_main` listens on all addresses, starts the first `python` on PATH and leaves workers
+behind on SIGTERM.
 """
 
 from __future__ import annotations
@@ -26,15 +28,25 @@ _WORKER_MODULE = "noisebeam.deploy.spark.sdk_worker"
 
 
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
-    """Starts and stops worker processes on request. A worker lives no longer than this process, however that ends."""
+    """Starts and stops worker processes on request. A worker lives no longer than this process,
+    however that ends.
+    """
 
     def __init__(self) -> None:
         self._workers: dict[str, subprocess.Popen[bytes]] = {}
 
     def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Start a worker that connects to the request's control endpoint."""
-        command = [sys.executable, "-m", _WORKER_MODULE, request.control_endpoint.url, request.worker_id]
-        self._workers[request.worker_id] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        command = [
+            sys.executable,
+            "-m",
+            _WORKER_MODULE,
+            request.control_endpoint.url,
+            request.worker_id,
+        ]
+        self._workers[request.worker_id] = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
         return beam_fn_api_pb2.StartWorkerResponse()
 
     def StopWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -62,8 +74,13 @@ def stop_process(process: subprocess.Popen[Any]) -> None:
 
 
 def serve(address: str, stop: threading.Event) -> None:
-    """Serve workers at `address`, host:port, until `stop` is set; port 0 takes a free one. Prints where it listens."""
-    pool, server = WorkerPool(), grpc.server(ThreadPoolExecutor(), options=[("grpc.so_reuseport", 0)])
+    """Serve workers at `address`, host:port, until `stop` is set; port 0 takes a free one. Prints
+    where it listens.
+    """
+    pool, server = (
+        WorkerPool(),
+        grpc.server(ThreadPoolExecutor(), options=[("grpc.so_reuseport", 0)]),
+    )
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
     port = server.add_insecure_port(address)
     server.start()
@@ -75,10 +92,14 @@ def serve(address: str, stop: threading.Event) -> None:
 
 @contextmanager
 def local_worker_pool(*, quiet: bool = True) -> Iterator[str]:
-    """A pool in a process of its own on a free port of 127.0.0.1: gives its address. It ends with this process."""
+    """A pool in a process of its own on a free port of 127.0.0.1: gives its address. It ends with
+    this process.
+    """
     command = [sys.executable, "-m", __name__, "--address", "127.0.0.1:0", "--until-end-of-input"]
     errors = subprocess.DEVNULL if quiet else None
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+    )
     assert process.stdout is not None
     try:
         yield process.stdout.readline().strip()
@@ -89,8 +110,12 @@ def local_worker_pool(*, quiet: bool = True) -> Iterator[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until told to stop."""
     parser = argparse.ArgumentParser(description="A pool of SDK workers for Spark's executors.")
-    parser.add_argument("--address", default="127.0.0.1:50000", help="where to listen (default: %(default)s)")
-    parser.add_argument("--until-end-of-input", action="store_true", help="end when standard input closes")
+    parser.add_argument(
+        "--address", default="127.0.0.1:50000", help="where to listen (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--until-end-of-input", action="store_true", help="end when standard input closes"
+    )
     options = parser.parse_args(arguments)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

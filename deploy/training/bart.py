@@ -3,8 +3,9 @@
     python -m noisebeam.deploy.training.bart [--recipe text-infilling]
     torchrun --nproc-per-node 2 -m noisebeam.deploy.training.bart
 
-Recipes are each of the five corruptions alone, or `bart`. With `token-masking` it is the restoring of masked tokens as
-generation: masked input, and the full original as labels. At the end a corrupted sample is restored.
+Recipes are each of the five corruptions alone, or `bart`. With `token-masking` it is the restoring
+of masked tokens as generation: masked input, and the full original as labels. At the end a
+corrupted sample is restored.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ import torch
 from noisebeam.deploy.training import models
 from noisebeam.deploy.training.corpora import TALES
 from noisebeam.deploy.training.epochs import unseen
-from noisebeam.deploy.training.runs import SEED, build_shards, finish, parser, tell, tokenizer_of, train
+from noisebeam.deploy.training.runs import (
+    SEED,
+    build_shards,
+    finish,
+    parser,
+    tell,
+    tokenizer_of,
+    train,
+)
 from noisebeam.pipeline import ShardDataset
 
 RECIPES = (
@@ -32,15 +41,21 @@ RECIPES = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train, restore a text; exit status 1 if the loss did not fall clearly below the baseline."""
     made = parser(__doc__, steps=600)
-    made.add_argument("--recipe", default="bart", metavar="NAME", help=f"{', '.join(RECIPES)} (default bart)")
+    made.add_argument(
+        "--recipe", default="bart", metavar="NAME", help=f"{', '.join(RECIPES)} (default bart)"
+    )
     options = made.parse_args(arguments)
     shards = build_shards(options, TALES, "bart-base")
     dataset = ShardDataset(shards, options.recipe, batch_size=options.batch_size, seed=SEED)
     model = models.bart(dataset.vocabulary)
-    learned = train(model, dataset, options.folder, steps=options.steps, learning_rate=options.learning_rate)
+    learned = train(
+        model, dataset, options.folder, steps=options.steps, learning_rate=options.learning_rate
+    )
     tokenizer = tokenizer_of(shards)
     for inputs, labels in unseen(dataset, 2):
-        found = model.generate(input_ids=torch.tensor([inputs]), max_new_tokens=len(labels) + 8, num_beams=1)
+        found = model.generate(
+            input_ids=torch.tensor([inputs]), max_new_tokens=len(labels) + 8, num_beams=1
+        )
         tell(f"\noriginal  {tokenizer.decode(labels)}\ncorrupted {tokenizer.decode(inputs)}")
         tell(f"restored  {tokenizer.decode(found[0, 1:])}")
     return finish(learned)

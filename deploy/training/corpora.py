@@ -1,4 +1,6 @@
-"""What the training scripts train on unless told otherwise: the beginnings of a book and of a manual."""
+"""What the training scripts train on unless told otherwise: the beginnings of a book and of a
+manual.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents of a JSON Lines file, those whose ids begin with `prefix`, up to so many characters."""
+    """Documents of a JSON Lines file, those whose ids begin with `prefix`, up to so many
+    characters.
+    """
 
     file: str
     prefix: str
@@ -26,7 +30,10 @@ def write_excerpt(corpus: Corpus, data: Path, path: Path) -> None:
     """Write the documents of the corpus to `path`, the last one cut."""
     path.parent.mkdir(parents=True, exist_ok=True)
     left = corpus.characters
-    with gzip.open(data / corpus.file, "rt", encoding="utf-8") as lines, path.open("w", encoding="utf-8") as out:
+    with (
+        gzip.open(data / corpus.file, "rt", encoding="utf-8") as lines,
+        path.open("w", encoding="utf-8") as out,
+    ):
         for document in map(json.loads, lines):
             if left > 0 and document["id"].startswith(corpus.prefix):
                 text = document["text"][:left]

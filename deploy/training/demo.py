@@ -1,9 +1,11 @@
-"""From text to a training model in a few minutes: the whole of Noisebeam on the prose that ships with Python.
+"""From text to a training model in a few minutes: the whole of Noisebeam on the prose that ships
+with Python.
 
     python deploy/training/demo.py [FOLDER]
 
-Writes Python's own documentation topics as a corpus, trains a small tokenizer on it, builds shards with the BART
-recipe, shows what each corruption does to a window, and trains a small randomly initialised BART on the shards.
+Writes Python's own documentation topics as a corpus, trains a small tokenizer on it, builds shards
+with the BART recipe, shows what each corruption does to a window, and trains a small randomly
+initialised BART on the shards.
 """
 
 from __future__ import annotations
@@ -22,7 +24,13 @@ from noisebeam.deploy.training import models
 from noisebeam.deploy.training.runs import SEED, finish, noisebeam, train
 from noisebeam.pipeline import ShardDataset
 
-CORRUPTIONS = ("token-masking", "token-deletion", "text-infilling", "sentence-permutation", "document-rotation")
+CORRUPTIONS = (
+    "token-masking",
+    "token-deletion",
+    "text-infilling",
+    "sentence-permutation",
+    "document-rotation",
+)
 STEPS, BATCH_SIZE, MAX_TOKENS, LEARNING_RATE = 600, 8, 64, 4e-3
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 
@@ -40,7 +48,14 @@ def main(folder: Path) -> int:
     heading(console, "Shards with baked-in BART noise")
     noisebeam(
         *("build", "--input", str(folder / "corpus.jsonl"), "--output", str(folder / "shards")),
-        *("--tokenizer", str(folder / "tokenizer"), "--max-tokens", str(MAX_TOKENS), "--recipe", "bart"),
+        *(
+            "--tokenizer",
+            str(folder / "tokenizer"),
+            "--max-tokens",
+            str(MAX_TOKENS),
+            "--recipe",
+            "bart",
+        ),
         *("--seed", str(SEED), "--num-shards", "4", "--overwrite"),
     )
     noisebeam("verify", str(folder / "shards"))
@@ -49,7 +64,9 @@ def main(folder: Path) -> int:
     noisebeam("inspect", str(folder / "shards"), "--sample", "5", *recipes)
     heading(console, "Training a small BART on the shards, with fresh noise in every epoch")
     dataset = ShardDataset(str(folder / "shards"), recipe="bart", batch_size=BATCH_SIZE, seed=SEED)
-    learned = train(models.bart(dataset.vocabulary), dataset, folder, steps=STEPS, learning_rate=LEARNING_RATE)
+    learned = train(
+        models.bart(dataset.vocabulary), dataset, folder, steps=STEPS, learning_rate=LEARNING_RATE
+    )
     console.print(f"\nAll of it took {time.monotonic() - started:.0f} seconds.")
     return finish(learned)
 
@@ -71,9 +88,15 @@ def train_tokenizer(texts: list[str], folder: Path) -> None:
     """Train a byte-level BPE tokenizer of 4,000 tokens, with BART's special ones."""
     tokenizer = ByteLevelBPETokenizer()
     tokenizer.train_from_iterator(
-        texts, vocab_size=4000, min_frequency=2, special_tokens=list(SPECIAL_TOKENS), show_progress=False
+        texts,
+        vocab_size=4000,
+        min_frequency=2,
+        special_tokens=list(SPECIAL_TOKENS),
+        show_progress=False,
     )
-    tokenizer._tokenizer.post_processor = RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    tokenizer._tokenizer.post_processor = RobertaProcessing(
+        ("</s>", 2), ("<s>", 0), add_prefix_space=False
+    )
     folder.mkdir(exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     roles = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "mask_token": "<mask>"}

@@ -1,4 +1,6 @@
-"""Epochs of a data set looked at without a model: what the loss is held against, and which noise there was."""
+"""Epochs of a data set looked at without a model: what the loss is held against, and which noise
+there was.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from noisebeam.pipeline import ShardDataset
-from noisebeam.pipeline.collate import IGNORED, Batch
+from noisebeam.pipeline.batching.collate import IGNORED, Batch
 
 
 def label_entropy(dataset: ShardDataset, batches: int = 1000) -> float:
-    """The entropy of the labels of so many batches, in nats: the loss of the best guess that sees no context.
+    """The entropy of the labels of so many batches, in nats: the loss of the best guess that sees
+    no context.
 
-    Batches of epoch after epoch: of a few texts, an epoch has too few of the masked tokens to tell how rare each is.
+    Batches of epoch after epoch: of a few texts, an epoch has too few of the masked tokens to tell
+    how rare each is.
     """
     counts = np.zeros(dataset.vocabulary.size, dtype=np.int64)
     epochs = (epoch_of(dataset, epoch) for epoch in count())
@@ -37,8 +41,14 @@ def entropy(counts: npt.NDArray[np.int64]) -> float:
 
 
 def noise_digest(dataset: ShardDataset, epoch: int) -> str:
-    """Eight hexadecimal digits of what an epoch gives, in the order of the shards: only the noise changes it."""
-    fields = (batch[name].numpy().tobytes() for batch in epoch_of(dataset, epoch) for name in ("input_ids", "labels"))
+    """Eight hexadecimal digits of what an epoch gives, in the order of the shards: only the noise
+    changes it.
+    """
+    fields = (
+        batch[name].numpy().tobytes()
+        for batch in epoch_of(dataset, epoch)
+        for name in ("input_ids", "labels")
+    )
     return hashlib.sha256(b"".join(fields)).hexdigest()[:8]
 
 
@@ -60,7 +70,9 @@ def epoch_of(dataset: ShardDataset, epoch: int) -> Iterator[Batch]:
 
 
 def unseen(dataset: ShardDataset, samples: int) -> Iterator[tuple[list[int], list[int]]]:
-    """Inputs and labels of the first samples that the noise of an epoch changed that was not trained on."""
+    """Inputs and labels of the first samples that the noise of an epoch changed that was not
+    trained on.
+    """
     dataset.set_epoch(10**6)
     view = dataset.view()
     pairs = ((view[i]["input_ids"].tolist(), view[i]["labels"].tolist()) for i in range(len(view)))

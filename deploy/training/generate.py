@@ -4,9 +4,10 @@
 
 `--model tiny` takes a small random model, to look at the ids and the masks without any download.
 
-Prompts are padded on the left, so that all of them end where the new tokens begin. Two things keep the padding out of
-the results: the attention mask hides it, and positions are counted from the first token that is not padding. With
-padding on the right, or without the mask, a prompt goes on differently than alone.
+Prompts are padded on the left, so that all of them end where the new tokens begin. Two things keep
+the padding out of the results: the attention mask hides it, and positions are counted from the
+first token that is not padding. With padding on the right, or without the mask, a prompt goes on
+differently than alone.
 """
 
 from __future__ import annotations
@@ -19,18 +20,27 @@ import torch
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
-from noisebeam.pipeline.masks import positions_of
-from noisebeam.transforms.tokenizer import LoadedTokenizer, load_tokenizer
+from noisebeam.pipeline.batching.masks import positions_of
+from noisebeam.transforms.tokenization.tokenizer import LoadedTokenizer, load_tokenizer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what a model makes of each prompt; exit status 1 if a prompt alone goes on differently."""
+    """Print what a model makes of each prompt; exit status 1 if a prompt alone goes on
+    differently.
+    """
     options = parse(arguments)
     tokenizer = load_tokenizer(options.tokenizer)
     pad_id = padding_id(tokenizer)
     model = load_model(options.model, tokenizer.vocabulary.size)
-    prompts = [tokenizer.tokenizer.encode(prompt, add_special_tokens=False).ids for prompt in options.prompts]
-    end = {"pad_id": pad_id, "eos_id": tokenizer.vocabulary.eos_id, "max_new_tokens": options.max_new_tokens}
+    prompts = [
+        tokenizer.tokenizer.encode(prompt, add_special_tokens=False).ids
+        for prompt in options.prompts
+    ]
+    end = {
+        "pad_id": pad_id,
+        "eos_id": tokenizer.vocabulary.eos_id,
+        "max_new_tokens": options.max_new_tokens,
+    }
     found = generate(model, prompts, **end)
     alone = [generate(model, [prompt], **end)[0] for prompt in prompts]
     batch = left_pad(prompts, pad_id)
@@ -39,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"attention_mask  {' '.join(map(str, batch['attention_mask'][i].tolist()))}")
         print(f"new ids         {' '.join(map(str, new))}")
         print(f"text            {prompt}|{tokenizer.tokenizer.decode(new)}")
-        print(f"alone           {'the same' if new == alone[i] else 'different: ' + ' '.join(map(str, alone[i]))}\n")
+        print(
+            f"alone           {'the same' if new == alone[i] else 'different: ' + ' '.join(map(str, alone[i]))}\n"
+        )
     return int(found != alone)
 
 
@@ -51,12 +63,16 @@ def generate(
     eos_id: int | None = None,
     max_new_tokens: int = 20,
 ) -> list[list[int]]:
-    """The new ids of each prompt: at each step the likeliest, up to `eos_id` or `max_new_tokens` of them.
+    """The new ids of each prompt: at each step the likeliest, up to `eos_id` or `max_new_tokens` of
+    them.
 
-    `prompts` are ids, one at least in each. States are cached: each pass but the first is over one token a prompt.
-    ValueError if a prompt has no ids, or if the longest one leaves too few of the model's positions.
+    `prompts` are ids, one at least in each. States are cached: each pass but the first is over one
+    token a prompt. ValueError if a prompt has no ids, or if the longest one leaves too few of the
+    model's positions.
     """
-    check_lengths([len(prompt) for prompt in prompts], max_new_tokens, model.config.max_position_embeddings)
+    check_lengths(
+        [len(prompt) for prompt in prompts], max_new_tokens, model.config.max_position_embeddings
+    )
     batch = left_pad(prompts, pad_id)
     ids, mask = batch["input_ids"], batch["attention_mask"]
     positions = positions_of(mask)
@@ -65,7 +81,13 @@ def generate(
     states = None
     with torch.inference_mode():
         while len(new) < max_new_tokens and not ended.all():
-            out = model(ids, attention_mask=mask, position_ids=positions, past_key_values=states, use_cache=True)
+            out = model(
+                ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=states,
+                use_cache=True,
+            )
             states = out.past_key_values
             ids = out.logits[:, -1].argmax(-1, keepdim=True)
             new.append(ids[:, 0])
@@ -76,7 +98,8 @@ def generate(
 
 
 def left_pad(prompts: Sequence[Sequence[int]], pad_id: int) -> dict[str, Tensor]:
-    """`input_ids` and `attention_mask`, (prompts, longest) int64: prompts filled up at their beginnings.
+    """`input_ids` and `attention_mask`, (prompts, longest) int64: prompts filled up at their
+    beginnings.
 
     >>> batch = left_pad([[5], [6, 7, 8]], pad_id=0)
     >>> batch["input_ids"].tolist(), batch["attention_mask"].tolist()
@@ -97,9 +120,13 @@ def up_to(ids: list[int], eos_id: int | None) -> list[int]:
 
 
 def check_lengths(lengths: Sequence[int], max_new_tokens: int, most: int) -> None:
-    """ValueError unless each prompt has ids and the model has positions for them and the new ones."""
+    """ValueError unless each prompt has ids and the model has positions for them and the new
+    ones.
+    """
     if not lengths or min(lengths) < 1:
-        raise ValueError(f"expected prompts of one token or more, got lengths {list(lengths)}; add a start token")
+        raise ValueError(
+            f"expected prompts of one token or more, got lengths {list(lengths)}; add a start token"
+        )
     if max_new_tokens < 1:
         raise ValueError(f"expected max_new_tokens of 1 or more, got {max_new_tokens}")
     if max(lengths) + max_new_tokens > most:
@@ -114,12 +141,16 @@ def padding_id(tokenizer: LoadedTokenizer) -> int:
     known = (tokenizer.vocabulary.pad_id, tokenizer.vocabulary.eos_id)
     found = next((id_ for id_ in known if id_ is not None), None)
     if found is None:
-        raise ValueError(f"tokenizer {tokenizer.name!r}: expected a padding or end-of-text token, found neither")
+        raise ValueError(
+            f"tokenizer {tokenizer.name!r}: expected a padding or end-of-text token, found neither"
+        )
     return found
 
 
 def load_model(name: str, size: int) -> PreTrainedModel:
-    """The model of a folder, or `tiny`: a random GPT-2 with `size` token ids, the same at each call."""
+    """The model of a folder, or `tiny`: a random GPT-2 with `size` token ids, the same at each
+    call.
+    """
     if name != "tiny":
         return GPT2LMHeadModel.from_pretrained(name).eval()
     with torch.random.fork_rng():
@@ -131,10 +162,18 @@ def load_model(name: str, size: int) -> PreTrainedModel:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options of the command line."""
-    parser = argparse.ArgumentParser(description="Greedy generation with GPT-2 from left-padded prompts.")
-    parser.add_argument("--model", required=True, metavar="DIR", help="a folder with a GPT-2 model, or tiny")
-    parser.add_argument("--tokenizer", required=True, metavar="DIR", help="a folder with tokenizer.json")
-    parser.add_argument("--max-new-tokens", type=int, default=20, metavar="N", help="at most so many (default 20)")
+    parser = argparse.ArgumentParser(
+        description="Greedy generation with GPT-2 from left-padded prompts."
+    )
+    parser.add_argument(
+        "--model", required=True, metavar="DIR", help="a folder with a GPT-2 model, or tiny"
+    )
+    parser.add_argument(
+        "--tokenizer", required=True, metavar="DIR", help="a folder with tokenizer.json"
+    )
+    parser.add_argument(
+        "--max-new-tokens", type=int, default=20, metavar="N", help="at most so many (default 20)"
+    )
     parser.add_argument("prompts", nargs="+", metavar="PROMPT", help="texts to go on with")
     return parser.parse_args(arguments)
 

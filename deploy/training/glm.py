@@ -1,4 +1,5 @@
-"""Blank infilling in the style of GLM: spans are cut out, and put back one after the other in random order.
+"""Blank infilling in the style of GLM: spans are cut out, and put back one after the other in
+random order.
 
     python -m noisebeam.deploy.training.glm
     torchrun --nproc-per-node 2 -m noisebeam.deploy.training.glm
@@ -15,13 +16,23 @@ from itertools import islice
 from noisebeam.deploy.training import models
 from noisebeam.deploy.training.corpora import TALES
 from noisebeam.deploy.training.glm_model import GlmModel, fill_blanks
-from noisebeam.deploy.training.runs import SEED, build_shards, finish, parser, tell, tokenizer_of, train
+from noisebeam.deploy.training.runs import (
+    SEED,
+    build_shards,
+    finish,
+    parser,
+    tell,
+    tokenizer_of,
+    train,
+)
 from noisebeam.pipeline import ShardDataset
 from noisebeam.transforms.noise import BlankInfilling
 
 
 def parts_a(dataset: ShardDataset) -> Iterator[tuple[list[int], list[int]]]:
-    """Part A and the whole ids of each sample, with the noise of an epoch that was not trained on."""
+    """Part A and the whole ids of each sample, with the noise of an epoch that was not trained
+    on.
+    """
     dataset.set_epoch(10**6)
     view = dataset.view()
     for i in range(len(view)):
@@ -37,9 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     dataset = ShardDataset(shards, "glm", batch_size=options.batch_size, seed=SEED)
     vocabulary = dataset.vocabulary
     model = models.seeded(
-        lambda: GlmModel(vocabulary.size, width=models.WIDTH, layers=models.LAYERS, start=models.START)
+        lambda: GlmModel(
+            vocabulary.size, width=models.WIDTH, layers=models.LAYERS, start=models.START
+        )
     )
-    learned = train(model, dataset, options.folder, steps=options.steps, learning_rate=options.learning_rate)
+    learned = train(
+        model, dataset, options.folder, steps=options.steps, learning_rate=options.learning_rate
+    )
     tokenizer = tokenizer_of(shards)
     mask_id, start_id, end_id = BlankInfilling().token_ids(vocabulary)
     for part_a, ids in islice(parts_a(dataset), 3):

@@ -1,10 +1,13 @@
-"""A small model in the style of GLM (Du et al. 2022): one transformer, two positions; a mask decides who sees whom.
+"""A small model in the style of GLM (Du et al. 2022): one transformer, two positions; a mask
+decides who sees whom.
 
-A row is part A, the text with a mask token for each span that was cut out, and part B, these spans, each led by a start
-token. `position_ids` (rows, 2, tokens) has first the place in part A (a token of part B has that of the mask it fills),
-and then the place within the span, from 1, which is 0 in part A. So part A does not tell how long a span is.
+A row is part A, the text with a mask token for each span that was cut out, and part B, these spans,
+each led by a start token. `position_ids` (rows, 2, tokens) has first the place in part A (a token
+of part B has that of the mask it fills), and then the place within the span, from 1, which is 0 in
+part A. So part A does not tell how long a span is.
 
-Labels stand where they are predicted: `labels[i]` is what the token at i is to be followed by. Nothing is shifted.
+Labels stand where they are predicted: `labels[i]` is what the token at i is to be followed by.
+Nothing is shifted.
 """
 
 from __future__ import annotations
@@ -15,11 +18,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from noisebeam.pipeline.masks import glm_mask
+from noisebeam.pipeline.batching.masks import glm_mask
 
 
 class GlmModel(nn.Module):
-    """Token ids to logits. `width` is a multiple of `heads`; rows and spans have at most `positions` tokens.
+    """Token ids to logits. `width` is a multiple of `heads`; rows and spans have at most
+    `positions` tokens.
 
     Embeddings start with a standard deviation of `start`.
     """
@@ -44,13 +48,23 @@ class GlmModel(nn.Module):
             nn.init.normal_(table.weight, std=start)
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, labels: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        position_ids: Tensor,
+        labels: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """`logits` (rows, tokens, vocabulary) of `input_ids` (rows, tokens), and with `labels` the mean `loss`.
+        """`logits` (rows, tokens, vocabulary) of `input_ids` (rows, tokens), and with `labels` the
+        mean `loss`.
 
-        `attention_mask` (rows, 1, tokens, tokens) is boolean, True where a query sees a key, or additive.
+        `attention_mask` (rows, 1, tokens, tokens) is boolean, True where a query sees a key, or
+        additive.
         """
-        states = self.tokens(input_ids) + self.positions(position_ids[:, 0]) + self.block_positions(position_ids[:, 1])
+        states = (
+            self.tokens(input_ids)
+            + self.positions(position_ids[:, 0])
+            + self.block_positions(position_ids[:, 1])
+        )
         for layer in self.layers:
             states = layer(states, attention_mask)
         logits = self.norm(states) @ self.tokens.weight.T
@@ -67,11 +81,15 @@ class _Layer(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
         self.projections = nn.Linear(width, 3 * width)
         self.output = nn.Linear(width, width)
-        self.feed_forward = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         heads = self.projections(self.norms[0](states)).unflatten(-1, (3, self.heads, -1))
-        queries, keys, values = heads.permute(2, 0, 3, 1, 4)  # each (rows, heads, tokens, width / heads)
+        queries, keys, values = heads.permute(
+            2, 0, 3, 1, 4
+        )  # each (rows, heads, tokens, width / heads)
         mixed = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
         mixed = states + self.output(mixed.transpose(1, 2).flatten(2))
         result: Tensor = mixed + self.feed_forward(self.norms[1](mixed))
@@ -80,11 +98,19 @@ class _Layer(nn.Module):
 
 @torch.no_grad()
 def fill_blanks(
-    model: GlmModel, part_a: Sequence[int], *, mask_id: int, start_id: int, end_id: int, most: int = 16
+    model: GlmModel,
+    part_a: Sequence[int],
+    *,
+    mask_id: int,
+    start_id: int,
+    end_id: int,
+    most: int = 16,
 ) -> list[list[int]]:
-    """What the model puts for each mask of `part_a`, from left to right: at each step the likeliest token.
+    """What the model puts for each mask of `part_a`, from left to right: at each step the likeliest
+    token.
 
-    A blank ends at `end_id` or after `most` tokens. Later blanks see what was put for the earlier ones.
+    A blank ends at `end_id` or after `most` tokens. Later blanks see what was put for the earlier
+    ones.
     """
     ids = list(part_a)
     places, steps = list(range(len(ids))), [0] * len(ids)

@@ -1,4 +1,5 @@
-"""Masked language modelling with BERT: 15 % of the tokens are to be found again, most of them under a mask.
+"""Masked language modelling with BERT: 15 % of the tokens are to be found again, most of them under
+a mask.
 
     python -m noisebeam.deploy.training.mlm [--lang zh] [--whole-words]
     torchrun --nproc-per-node 2 -m noisebeam.deploy.training.mlm
@@ -15,24 +16,40 @@ from transformers import pipeline
 
 from noisebeam.deploy.training import models
 from noisebeam.deploy.training.corpora import MANUAL, TALES
-from noisebeam.deploy.training.runs import SEED, build_shards, finish, parser, tell, tokenizer_of, train
+from noisebeam.deploy.training.runs import (
+    SEED,
+    build_shards,
+    finish,
+    parser,
+    tell,
+    tokenizer_of,
+    train,
+)
 from noisebeam.pipeline import ShardDataset
 
-# Of each text only one token in seven is learnt in an epoch: fewer texts, so that a short run meets each token often.
-CORPORA = {"en": (replace(TALES, characters=8_000), "bert-base-uncased"), "zh": (MANUAL, "bert-base-chinese")}
+# Of each text only one token in seven is learnt in an epoch: fewer texts, so that a short run meets
+# each token often.
+CORPORA = {
+    "en": (replace(TALES, characters=8_000), "bert-base-uncased"),
+    "zh": (MANUAL, "bert-base-chinese"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train, fill a mask; exit status 1 if the loss did not fall clearly below the baseline."""
     made = parser(__doc__, steps=500, batch_size=8)
-    made.add_argument("--lang", choices=tuple(CORPORA), default="en", help="English or Chinese (default en)")
+    made.add_argument(
+        "--lang", choices=tuple(CORPORA), default="en", help="English or Chinese (default en)"
+    )
     made.add_argument("--whole-words", action="store_true", help="mask whole words")
     options = made.parse_args(arguments)
     shards = build_shards(options, *CORPORA[options.lang])
     recipe = "bert-whole-words" if options.whole_words else "bert"
     dataset = ShardDataset(shards, recipe, batch_size=options.batch_size, seed=SEED)
     model = models.bert(dataset.vocabulary)
-    learned = train(model, dataset, options.folder, steps=options.steps, learning_rate=options.learning_rate)
+    learned = train(
+        model, dataset, options.folder, steps=options.steps, learning_rate=options.learning_rate
+    )
     tokenizer = tokenizer_of(shards)
     fill = pipeline("fill-mask", model=model, tokenizer=tokenizer, top_k=5, device="cpu")
     ids = dataset.sample(0).fields["ids"].tolist()[1:-1]

@@ -1,6 +1,8 @@
-"""The small models of the training scripts: two layers, 64 wide, no dropout, the same random start at each call.
+"""The small models of the training scripts: two layers, 64 wide, no dropout, the same random start
+at each call.
 
-Their weights start five times larger than is usual: with a width of 64 and few steps that learns several times faster.
+Their weights start five times larger than is usual: with a width of 64 and few steps that learns
+several times faster.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from noisebeam.transforms.vocabulary import Vocabulary
+from noisebeam.transforms.data.vocabulary import Vocabulary
 
 WIDTH, LAYERS, HEADS, POSITIONS = 64, 2, 4, 256
 START = 0.1  # standard deviation of the weights at first
@@ -32,9 +34,17 @@ SEED = 17
 def bert(vocabulary: Vocabulary) -> BertForMaskedLM:
     """BERT with a head for masked tokens."""
     sizes = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS}
-    start = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "initializer_range": START}
+    start = {
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+        "initializer_range": START,
+    }
     config = BertConfig(
-        **_ids(vocabulary), **sizes, **start, intermediate_size=4 * WIDTH, max_position_embeddings=POSITIONS
+        **_ids(vocabulary),
+        **sizes,
+        **start,
+        intermediate_size=4 * WIDTH,
+        max_position_embeddings=POSITIONS,
     )
     return seeded(lambda: BertForMaskedLM(config))
 
@@ -57,15 +67,30 @@ def bart(vocabulary: Vocabulary) -> BartForConditionalGeneration:
 
 def t5(vocabulary: Vocabulary) -> T5ForConditionalGeneration:
     """T5, whose decoder starts with padding, as the published one does."""
-    sizes = {"d_model": WIDTH, "d_ff": 4 * WIDTH, "d_kv": WIDTH // HEADS, "num_layers": LAYERS, "num_heads": HEADS}
-    config = T5Config(**_ids(vocabulary), **sizes, dropout_rate=0.0, decoder_start_token_id=vocabulary.pad_id)
+    sizes = {
+        "d_model": WIDTH,
+        "d_ff": 4 * WIDTH,
+        "d_kv": WIDTH // HEADS,
+        "num_layers": LAYERS,
+        "num_heads": HEADS,
+    }
+    config = T5Config(
+        **_ids(vocabulary), **sizes, dropout_rate=0.0, decoder_start_token_id=vocabulary.pad_id
+    )
     return seeded(lambda: T5ForConditionalGeneration(config))
 
 
 def gpt2(vocabulary: Vocabulary) -> GPT2LMHeadModel:
     """GPT-2: learned positions."""
     start = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "initializer_range": START}
-    config = GPT2Config(**_ids(vocabulary), **start, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, n_positions=POSITIONS)
+    config = GPT2Config(
+        **_ids(vocabulary),
+        **start,
+        n_embd=WIDTH,
+        n_layer=LAYERS,
+        n_head=HEADS,
+        n_positions=POSITIONS,
+    )
     return seeded(lambda: GPT2LMHeadModel(config))
 
 
@@ -81,7 +106,11 @@ _SIDE = {"layers": LAYERS, "attention_heads": HEADS, "ffn_dim": 4 * WIDTH}
 
 def _ids(vocabulary: Vocabulary) -> dict[str, int | None]:
     pad_id = vocabulary.eos_id if vocabulary.pad_id is None else vocabulary.pad_id
-    ids = {"pad_token_id": pad_id, "bos_token_id": vocabulary.bos_id, "eos_token_id": vocabulary.eos_id}
+    ids = {
+        "pad_token_id": pad_id,
+        "bos_token_id": vocabulary.bos_id,
+        "eos_token_id": vocabulary.eos_id,
+    }
     return {"vocab_size": vocabulary.size, **ids}
 
 

@@ -1,4 +1,5 @@
-"""Prefix language modelling with GPT-2: a prefix is seen in both directions, and the rest is predicted token by token.
+"""Prefix language modelling with GPT-2: a prefix is seen in both directions, and the rest is
+predicted token by token.
 
     python -m noisebeam.deploy.training.prefix
     torchrun --nproc-per-node 2 -m noisebeam.deploy.training.prefix
@@ -16,10 +17,18 @@ from transformers import GPT2LMHeadModel
 from noisebeam.deploy.training import models
 from noisebeam.deploy.training.corpora import TALES
 from noisebeam.deploy.training.epochs import unseen
-from noisebeam.deploy.training.runs import SEED, build_shards, finish, parser, tell, tokenizer_of, train
+from noisebeam.deploy.training.runs import (
+    SEED,
+    build_shards,
+    finish,
+    parser,
+    tell,
+    tokenizer_of,
+    train,
+)
 from noisebeam.pipeline import ShardDataset
-from noisebeam.pipeline.collate import IGNORED
-from noisebeam.pipeline.masks import prefix_mask, to_additive
+from noisebeam.pipeline.batching.collate import IGNORED
+from noisebeam.pipeline.batching.masks import prefix_mask, to_additive
 
 
 @torch.no_grad()
@@ -33,17 +42,25 @@ def complete(model: GPT2LMHeadModel, prefix: Sequence[int], most: int) -> list[i
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, complete prefixes; exit status 1 if the loss did not fall clearly below the baseline."""
+    """Train, complete prefixes; exit status 1 if the loss did not fall clearly below the
+    baseline.
+    """
     options = parser(__doc__, steps=500).parse_args(arguments)
     shards = build_shards(options, TALES, "gpt2", "--append-eos")
     dataset = ShardDataset(shards, "prefix-lm", batch_size=options.batch_size, seed=SEED)
     model = models.gpt2(dataset.vocabulary)
-    learned = train(model, dataset, options.folder, steps=options.steps, learning_rate=options.learning_rate)
+    learned = train(
+        model, dataset, options.folder, steps=options.steps, learning_rate=options.learning_rate
+    )
     tokenizer = tokenizer_of(shards)
     for inputs, labels in unseen(dataset, 3):
         prefix = inputs[: labels.count(IGNORED)]
-        tell(f"\nprefix    {tokenizer.decode(prefix)}\nrest      {tokenizer.decode(inputs[len(prefix) :])}")
-        tell(f"completed {tokenizer.decode(complete(model, prefix, most=len(inputs) - len(prefix)))}")
+        tell(
+            f"\nprefix    {tokenizer.decode(prefix)}\nrest      {tokenizer.decode(inputs[len(prefix) :])}"
+        )
+        tell(
+            f"completed {tokenizer.decode(complete(model, prefix, most=len(inputs) - len(prefix)))}"
+        )
     return finish(learned)
 
 

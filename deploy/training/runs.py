@@ -1,4 +1,6 @@
-"""What the training scripts share: shards of a small corpus, a run of the Trainer, what its loss is held against."""
+"""What the training scripts share: shards of a small corpus, a run of the Trainer, what its loss is
+held against.
+"""
 
 from __future__ import annotations
 
@@ -29,19 +31,33 @@ def parser(
     """The options that all scripts have."""
     made = argparse.ArgumentParser(description=(text or "").partition("\n")[0])
     data = os.environ.get("NOISEBEAM_SHARED", "../shared")
-    made.add_argument("--data", default=data, metavar="DIR", help="folder with corpora/ and tokenizers/")
+    made.add_argument(
+        "--data", default=data, metavar="DIR", help="folder with corpora/ and tokenizers/"
+    )
     made.add_argument("--input", metavar="FILE", help="documents of your own, as JSON Lines")
     made.add_argument("--tokenizer", metavar="NAME", help="a tokenizer of your own")
-    made.add_argument("--folder", type=Path, default=Path("training"), metavar="DIR", help="where shards are built")
+    made.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("training"),
+        metavar="DIR",
+        help="where shards are built",
+    )
     made.add_argument("--steps", type=int, default=steps, metavar="N", help=f"default {steps}")
-    made.add_argument("--batch-size", type=int, default=batch_size, metavar="N", help=f"default {batch_size}")
+    made.add_argument(
+        "--batch-size", type=int, default=batch_size, metavar="N", help=f"default {batch_size}"
+    )
     made.add_argument("--learning-rate", type=float, default=learning_rate, metavar="X")
-    made.add_argument("--max-tokens", type=int, default=64, metavar="N", help="of a sample (default 64)")
+    made.add_argument(
+        "--max-tokens", type=int, default=64, metavar="N", help="of a sample (default 64)"
+    )
     return made
 
 
 def build_shards(options: argparse.Namespace, corpus: Corpus, tokenizer: str, *flags: str) -> str:
-    """Build clean shards of the corpus with `noisebeam build` and these flags, once for all ranks; their folder."""
+    """Build clean shards of the corpus with `noisebeam build` and these flags, once for all ranks;
+    their folder.
+    """
     state = PartialState(cpu=True)
     if not state.is_main_process:
         logging.set_verbosity_error()
@@ -53,8 +69,27 @@ def build_shards(options: argparse.Namespace, corpus: Corpus, tokenizer: str, *f
             path = options.folder / f"{corpus.lang}.jsonl"
             write_excerpt(corpus, Path(options.data), path)
         noisebeam(
-            *("build", "--input", str(path), "--output", str(shards), "--tokenizer", tokenizer, "--lang", corpus.lang),
-            *("--max-tokens", str(options.max_tokens), "--seed", str(SEED), "--num-shards", "2", *flags, "--overwrite"),
+            *(
+                "build",
+                "--input",
+                str(path),
+                "--output",
+                str(shards),
+                "--tokenizer",
+                tokenizer,
+                "--lang",
+                corpus.lang,
+            ),
+            *(
+                "--max-tokens",
+                str(options.max_tokens),
+                "--seed",
+                str(SEED),
+                "--num-shards",
+                "2",
+                *flags,
+                "--overwrite",
+            ),
         )
     state.wait_for_everyone()
     return str(shards)
@@ -66,22 +101,33 @@ def noisebeam(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "noisebeam.pipeline.cli", *arguments], check=True)
 
 
-def train(model: Any, dataset: ShardDataset, folder: Path, *, steps: int, learning_rate: float) -> bool:
-    """Train, and print the losses beside the baseline; whether the loss at the end is clearly below it."""
+def train(
+    model: Any, dataset: ShardDataset, folder: Path, *, steps: int, learning_rate: float
+) -> bool:
+    """Train, and print the losses beside the baseline; whether the loss at the end is clearly below
+    it.
+    """
     entropy = label_entropy(dataset)
-    tell(f"{type(model).__name__}: {sum(p.numel() for p in model.parameters()):,} parameters, ", end="")
+    tell(
+        f"{type(model).__name__}: {sum(p.numel() for p in model.parameters()):,} parameters, ",
+        end="",
+    )
     tell(f"{dataset.samples:,} samples, {len(dataset)} batches an epoch, {steps} steps")
     if dataset.recipe is not None and dataset.recipe.corruptions:
         first, second, replayed = (noise_digest(dataset, epoch) for epoch in (0, 1, 0))
         tell(f"noise of epoch 0: {first}, of epoch 1: {second}, of epoch 0 again: {replayed}")
     losses = run_trainer(model, dataset, folder, steps, learning_rate)
     start, end = float(np.mean(losses[:5])), float(np.mean(losses[-SHOWN:]))
-    tell(f"loss: {start:.3f} at the start, {end:.3f} at the end; unigram entropy of the labels: {entropy:.3f}")
+    tell(
+        f"loss: {start:.3f} at the start, {end:.3f} at the end; unigram entropy of the labels: {entropy:.3f}"
+    )
     model.eval()
     return end < CLEARLY * entropy
 
 
-def run_trainer(model: Any, dataset: ShardDataset, folder: Path, steps: int, learning_rate: float) -> list[float]:
+def run_trainer(
+    model: Any, dataset: ShardDataset, folder: Path, steps: int, learning_rate: float
+) -> list[float]:
     """The loss of every step, averaged over the ranks."""
     arguments = TrainingArguments(
         output_dir=str(folder / "run"),
@@ -121,7 +167,9 @@ class Losses(TrainerCallback):  # type: ignore[misc]
 
 
 def finish(learned: bool) -> int:
-    """The exit status: 1, with a line that says so, unless the loss fell clearly below the baseline."""
+    """The exit status: 1, with a line that says so, unless the loss fell clearly below the
+    baseline.
+    """
     if not learned:
         sys.stderr.write(
             f"expected a loss below {CLEARLY} of the entropy at the end, got more; train for more --steps\n"

@@ -1,9 +1,11 @@
-"""Span corruption with T5: a sentinel stands for each span, and the labels are the sentinels with their spans.
+"""Span corruption with T5: a sentinel stands for each span, and the labels are the sentinels with
+their spans.
 
     python -m noisebeam.deploy.training.t5 [--recipe ul2]
     torchrun --nproc-per-node 2 -m noisebeam.deploy.training.t5
 
-`ul2` is the mixture of UL2 with a mode token for each denoiser. At the end the sentinels of a sample are filled.
+`ul2` is the mixture of UL2 with a mode token for each denoiser. At the end the sentinels of a
+sample are filled.
 """
 
 from __future__ import annotations
@@ -15,7 +17,15 @@ import torch
 from noisebeam.deploy.training import models
 from noisebeam.deploy.training.corpora import TALES
 from noisebeam.deploy.training.epochs import unseen
-from noisebeam.deploy.training.runs import SEED, build_shards, finish, parser, tell, tokenizer_of, train
+from noisebeam.deploy.training.runs import (
+    SEED,
+    build_shards,
+    finish,
+    parser,
+    tell,
+    tokenizer_of,
+    train,
+)
 from noisebeam.pipeline import ShardDataset
 
 
@@ -28,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shards = build_shards(options, TALES, "t5-base", *flags)
     dataset = ShardDataset(shards, options.recipe, batch_size=options.batch_size, seed=SEED)
     model = models.t5(dataset.vocabulary)
-    learned = train(model, dataset, options.folder, steps=options.steps, learning_rate=options.learning_rate)
+    learned = train(
+        model, dataset, options.folder, steps=options.steps, learning_rate=options.learning_rate
+    )
     tokenizer = tokenizer_of(shards)
     for inputs, labels in unseen(dataset, 2):
         found = model.generate(input_ids=torch.tensor([inputs]), max_new_tokens=len(labels) + 8)

@@ -1,10 +1,12 @@
-"""What a build takes per GB of text, for each segmenter: the figures from which a job on a cluster is planned.
+"""What a build takes per GB of text, for each segmenter: the figures from which a job on a cluster
+is planned.
 
     python tests/benchmarks/core_hours.py CORPUS.jsonl.gz TOKENIZER [--recipe bart]
 
-CPU time is that of whole builds in one process, at two sizes: the difference of the times over the difference of the
-sizes, so that start-up is left out. Bare `encode_batch` on the same text tells how fast the machine is. Also: bytes
-that are shuffled and written for each byte of text, and the memory of the process that writes one full shard.
+CPU time is that of whole builds in one process, at two sizes: the difference of the times over the
+difference of the sizes, so that start-up is left out. Bare `encode_batch` on the same text tells
+how fast the machine is. Also: bytes that are shuffled and written for each byte of text, and the
+memory of the process that writes one full shard.
 """
 
 from __future__ import annotations
@@ -29,23 +31,47 @@ GB = 1e9
 
 def main() -> None:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("corpus", type=Path)
     parser.add_argument("tokenizer")
     parser.add_argument("--recipe", help="noise to bake in")
     parser.add_argument("--megabytes", type=float, nargs=2, default=(4, 12), metavar="MB")
-    parser.add_argument("--stanza", type=float, nargs=2, default=(0.2, 0.7), metavar="MB", help="the same for Stanza")
+    parser.add_argument(
+        "--stanza",
+        type=float,
+        nargs=2,
+        default=(0.2, 0.7),
+        metavar="MB",
+        help="the same for Stanza",
+    )
     arguments = parser.parse_args()
     recipe = ("--recipe", arguments.recipe) if arguments.recipe else ()
-    print(f"{'segmenter':10} {'core hours per GB':>18} {'peak memory, MB':>16} {'written per byte of text':>25}")
+    print(
+        f"{'segmenter':10} {'core hours per GB':>18} {'peak memory, MB':>16} {'written per byte of text':>25}"
+    )
     for segmenter in ("lines", "sentencex", "stanza"):
         sizes = arguments.stanza if segmenter == "stanza" else arguments.megabytes
-        flags = ("--tokenizer", arguments.tokenizer, "--segmenter", segmenter, "--num-shards", "1", *recipe)
+        flags = (
+            "--tokenizer",
+            arguments.tokenizer,
+            "--segmenter",
+            segmenter,
+            "--num-shards",
+            "1",
+            *recipe,
+        )
         small, large = (measure_build(arguments.corpus, int(size * 1e6), flags) for size in sizes)
         hours = (large.seconds - small.seconds) / (large.text_bytes - small.text_bytes) * GB / 3600
         written = large.written_bytes / large.text_bytes
-        print(f"{segmenter:10} {hours:18.2f} {large.peak_bytes / 1e6:16.0f} {written:25.2f}", flush=True)
-    print(f"{'encode_batch':10} {measure_encode_batch(arguments.corpus, arguments.tokenizer):18.2f}")
+        print(
+            f"{segmenter:10} {hours:18.2f} {large.peak_bytes / 1e6:16.0f} {written:25.2f}",
+            flush=True,
+        )
+    print(
+        f"{'encode_batch':10} {measure_encode_batch(arguments.corpus, arguments.tokenizer):18.2f}"
+    )
     given = (arguments.corpus, arguments.tokenizer, arguments.recipe)
     print(f"samples that are shuffled: {measure_shuffle(*given):.2f} bytes for each byte of text")
     print(f"one full shard: {measure_shard(*given) / 1e6:.0f} MB of memory")
@@ -76,7 +102,9 @@ def measure_build(corpus: Path, size: int, flags: tuple[str, ...]) -> Cost:
 
 
 def documents_of(corpus: Path, size: int) -> Iterator[dict[str, str]]:
-    """Documents until their texts have `size` bytes; then the corpus begins anew, with other ids."""
+    """Documents until their texts have `size` bytes; then the corpus begins anew, with other
+    ids.
+    """
     with gzip.open(corpus, "rt", encoding="utf-8") as lines:
         documents = [json.loads(line) for line in lines]
     number = 0
@@ -112,7 +140,7 @@ def measure_encode_batch(corpus: Path, tokenizer: str) -> float:
 
 def measure_shuffle(corpus: Path, tokenizer: str, recipe: str | None) -> float:
     """Bytes of samples, as they travel between workers, for each byte of text."""
-    from noisebeam.transforms.samples import sample_to_bytes
+    from noisebeam.transforms.data.samples import sample_to_bytes
 
     text_bytes, samples = make_samples(corpus, tokenizer, recipe)
     return sum(len(sample_to_bytes(sample)) for sample in samples) / text_bytes
@@ -123,8 +151,14 @@ def make_samples(corpus: Path, tokenizer: str, recipe: str | None) -> tuple[int,
     import apache_beam as beam
     from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
-    from noisebeam.transforms.beam import ApplyNoise, BuildWindows, EncodeWindows, ReadDocuments, SegmentSentences
-    from noisebeam.transforms.samples import sample_from_bytes, sample_to_bytes
+    from noisebeam.transforms.beam import (
+        ApplyNoise,
+        BuildWindows,
+        EncodeWindows,
+        ReadDocuments,
+        SegmentSentences,
+    )
+    from noisebeam.transforms.data.samples import sample_from_bytes, sample_to_bytes
 
     with tempfile.TemporaryDirectory() as folder:
         text_bytes = write_corpus(corpus, 2_000_000, Path(folder, "corpus.jsonl"))
@@ -143,18 +177,20 @@ def make_samples(corpus: Path, tokenizer: str, recipe: str | None) -> tuple[int,
 
 def measure_shard(corpus: Path, tokenizer: str, recipe: str | None) -> int:
     """Bytes of memory by which a process grows that writes one full shard."""
-    from noisebeam.pipeline.options import BuildOptions
+    from noisebeam.pipeline.builder.options import BuildOptions
     from noisebeam.transforms.beam.write import TOKENS_PER_SHARD
-    from noisebeam.transforms.samples import sample_from_bytes, sample_to_bytes
-    from noisebeam.transforms.shard_format import field_dtypes
-    from noisebeam.transforms.shards import write_shard
-    from noisebeam.transforms.tokenizer import load_tokenizer
+    from noisebeam.transforms.data.samples import sample_from_bytes, sample_to_bytes
+    from noisebeam.transforms.shards.format import field_dtypes
+    from noisebeam.transforms.shards.writer import write_shard
+    from noisebeam.transforms.tokenization.tokenizer import load_tokenizer
 
     _, samples = make_samples(corpus, tokenizer, recipe)
     encoded = [sample_to_bytes(sample) for sample in samples]
     copies = -(-TOKENS_PER_SHARD // sum(len(sample.fields["ids"]) for sample in samples))
     max_tokens = BuildOptions(input=("x",), output="x", tokenizer=tokenizer).max_tokens
-    dtypes = field_dtypes(load_tokenizer(tokenizer).vocabulary.size, max_tokens, labels_masked=False)
+    dtypes = field_dtypes(
+        load_tokenizer(tokenizer).vocabulary.size, max_tokens, labels_masked=False
+    )
 
     def arriving() -> Iterator:
         for copy in range(copies):
@@ -164,7 +200,9 @@ def measure_shard(corpus: Path, tokenizer: str, recipe: str | None) -> int:
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as folder:
-        write_shard(folder, arriving(), index=0, count=1, seed=0, dtypes=dtypes, samples_per_member=1024)
+        write_shard(
+            folder, arriving(), index=0, count=1, seed=0, dtypes=dtypes, samples_per_member=1024
+        )
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
 
 

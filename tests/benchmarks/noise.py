@@ -1,11 +1,12 @@
-"""Noise throughput against what people use today: the same samples, one process, one thread, one run.
+"""Noise throughput against what people use today: the same samples, one process, one thread, one
+run.
 
     [FAIRSEQ_SRC=DIR] [TRANSFORMERS_SRC=DIR] python tests/benchmarks/noise.py [--repeats 20] [--tokens 512]
 
-FAIRSEQ_SRC names a checkout of facebookresearch/fairseq (`DenoisingDataset`), TRANSFORMERS_SRC one of
-huggingface/transformers from before the Flax examples went (`examples/flax/language-modeling`, for instance v4.40.0:
-the numpy collators for BART and T5). What is not there is left out. Torch and transformers have to be installed. Times
-are the best of the repeats; tokens are those that go in.
+FAIRSEQ_SRC names a checkout of facebookresearch/fairseq (`DenoisingDataset`), TRANSFORMERS_SRC one
+of huggingface/transformers from before the Flax examples went (`examples/flax/language-modeling`,
+for instance v4.40.0: the numpy collators for BART and T5). What is not there is left out. Torch and
+transformers have to be installed. Times are the best of the repeats; tokens are those that go in.
 """
 
 from __future__ import annotations
@@ -34,12 +35,19 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import BatchEncoding, DataCollatorForLanguageModeling, PreTrainedTokenizerFast
 
+from noisebeam.transforms.data.samples import FlatBatch, Ragged, flat_batch, offsets_of
+from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise import TokenMasking, apply_recipe, load_recipe, mask_tokens
-from noisebeam.transforms.samples import FlatBatch, Ragged, flat_batch, offsets_of
-from noisebeam.transforms.vocabulary import Vocabulary
 
 BART = Vocabulary(
-    size=50265, prefix=(0,), suffix=(2,), special_ids=(0, 1, 2, 3, 50264), pad_id=1, mask_id=50264, bos_id=0, eos_id=2
+    size=50265,
+    prefix=(0,),
+    suffix=(2,),
+    special_ids=(0, 1, 2, 3, 50264),
+    pad_id=1,
+    mask_id=50264,
+    bos_id=0,
+    eos_id=2,
 )
 T5 = Vocabulary(
     size=50365,
@@ -68,13 +76,17 @@ GOALS = [
 
 def main() -> None:
     """Run the benchmark and print its tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--tokens", type=int, default=512, help="tokens of a sample")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     for samples in (32, 128):
-        speeds = measure(dict(jobs(samples, arguments.tokens)), samples * arguments.tokens, arguments.repeats)
+        speeds = measure(
+            dict(jobs(samples, arguments.tokens)), samples * arguments.tokens, arguments.repeats
+        )
         print(f"\nflat batches of {samples} samples of {arguments.tokens} tokens")
         for name, speed in speeds.items():
             print(f"  {name:32} {speed / 1e6:9.2f} million tokens/s")
@@ -86,8 +98,9 @@ def main() -> None:
 def measure(timed: dict[str, Job], tokens: int, repeats: int) -> dict[str, float]:
     """Tokens per second of each job.
 
-    Jobs take turns, and each runs over and over for a slice of about the same time, so that a busy moment of the
-    machine is as likely to meet a fast job as a slow one. A job's time is the mean in its best slice.
+    Jobs take turns, and each runs over and over for a slice of about the same time, so that a busy
+    moment of the machine is as likely to meet a fast job as a slow one. A job's time is the mean in
+    its best slice.
     """
     runs: dict[str, int] = {}
     best = dict.fromkeys(timed, math.inf)
@@ -125,8 +138,14 @@ def jobs(samples: int, tokens: int) -> Iterator[tuple[str, Job]]:
     yield "bart recipe", lambda: apply_recipe(bart, batch, BART, 1, 0)
     yield "t5 recipe", lambda: apply_recipe(t5, t5_batch, T5, 1, 0)
     yield "bert recipe", lambda: apply_recipe(bert, batch, BART, 1, 0)
-    yield "mlm, from arrays", lambda: tensors(apply_recipe(bert, joined(rows, batch.keys), BART, 1, 0))
-    yield "mlm, from lists", lambda: tensors(apply_recipe(bert, joined_lists(lists, batch.keys), BART, 1, 0))
+    yield (
+        "mlm, from arrays",
+        lambda: tensors(apply_recipe(bert, joined(rows, batch.keys), BART, 1, 0)),
+    )
+    yield (
+        "mlm, from lists",
+        lambda: tensors(apply_recipe(bert, joined_lists(lists, batch.keys), BART, 1, 0)),
+    )
     yield "transformers mlm, from arrays", lambda: collator([{"input_ids": row} for row in rows])
     yield "transformers mlm, from lists", lambda: collator([{"input_ids": row} for row in lists])
     if source := os.environ.get("FAIRSEQ_SRC"):
@@ -138,11 +157,14 @@ def jobs(samples: int, tokens: int) -> Iterator[tuple[str, Job]]:
         yield "former hugging face t5", former_t5(folder, ids, tokenizer)
 
 
-# Ours -----------------------------------------------------------------------------------------------------------------
+# Ours
+# -----------------------------------------------------------------------------------------------------------------
 
 
 def bart_batch(ids: np.ndarray) -> FlatBatch:
-    """The samples with their sentences and, as byte-level tokenizers need them, another first token for each."""
+    """The samples with their sentences and, as byte-level tokenizers need them, another first token
+    for each.
+    """
     samples, tokens = ids.shape
     lengths = np.diff([1, *range(SENTENCE + 1, tokens - 1, SENTENCE), tokens - 1])
     count = len(lengths) * samples
@@ -165,7 +187,9 @@ def t5_batch_of(ids: np.ndarray) -> FlatBatch:
     batch = bart_batch(ids)
     none = np.zeros(0, dtype=np.int64)
     offsets = offsets_of(np.full(len(ids), ended.shape[1]))
-    return FlatBatch(ended.reshape(-1), offsets, batch.keys, none, np.zeros(len(ids) + 1, dtype=np.int64))
+    return FlatBatch(
+        ended.reshape(-1), offsets, batch.keys, none, np.zeros(len(ids) + 1, dtype=np.int64)
+    )
 
 
 def joined(rows: list[np.ndarray], keys: np.ndarray) -> FlatBatch:
@@ -173,7 +197,9 @@ def joined(rows: list[np.ndarray], keys: np.ndarray) -> FlatBatch:
     offsets = offsets_of(np.array([len(row) for row in rows]))
     values = np.empty(offsets[-1], dtype=np.int32)
     np.concatenate(rows, out=values, casting="unsafe")
-    return FlatBatch(values, offsets, keys, np.zeros(0, dtype=np.int64), np.zeros(len(rows) + 1, dtype=np.int64))
+    return FlatBatch(
+        values, offsets, keys, np.zeros(0, dtype=np.int64), np.zeros(len(rows) + 1, dtype=np.int64)
+    )
 
 
 def joined_lists(rows: list[list[int]], keys: np.ndarray) -> FlatBatch:
@@ -183,7 +209,9 @@ def joined_lists(rows: list[list[int]], keys: np.ndarray) -> FlatBatch:
         values.fromlist(row)
     offsets = offsets_of(np.array([len(row) for row in rows]))
     ids = np.frombuffer(values, dtype=np.int32)
-    return FlatBatch(ids, offsets, keys, np.zeros(0, dtype=np.int64), np.zeros(len(rows) + 1, dtype=np.int64))
+    return FlatBatch(
+        ids, offsets, keys, np.zeros(0, dtype=np.int64), np.zeros(len(rows) + 1, dtype=np.int64)
+    )
 
 
 def tensors(fields: dict[str, Ragged]) -> dict[str, torch.Tensor]:
@@ -191,7 +219,10 @@ def tensors(fields: dict[str, Ragged]) -> dict[str, torch.Tensor]:
     lengths = np.diff(fields["input_ids"].offsets)
     width = int(lengths.max())
     mask = np.arange(width) < lengths[:, None]
-    padded = {"input_ids": pad(fields["input_ids"], mask, 1), "labels": pad(fields["labels"], mask, -100)}
+    padded = {
+        "input_ids": pad(fields["input_ids"], mask, 1),
+        "labels": pad(fields["labels"], mask, -100),
+    }
     return {name: torch.from_numpy(values) for name, values in padded.items()} | {
         "attention_mask": torch.from_numpy(mask.astype(np.int64))
     }
@@ -206,12 +237,17 @@ def pad(ragged: Ragged, mask: np.ndarray, fill: int) -> np.ndarray:
     return padded
 
 
-# The others -----------------------------------------------------------------------------------------------------------
+# The others
+# -----------------------------------------------------------------------------------------------------------
 
 
 def fast_tokenizer() -> PreTrainedTokenizerFast:
     """A tokenizer with BART's ids; the words do not matter."""
-    words = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3} | {f"w{i}": i for i in range(4, 50264)} | {"<mask>": 50264}
+    words = (
+        {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3}
+        | {f"w{i}": i for i in range(4, 50264)}
+        | {"<mask>": 50264}
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(WordLevel(words, unk_token="<unk>")),
         bos_token="<s>",
@@ -225,7 +261,9 @@ def fast_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def fairseq_dataset(checkout: Path, ids: torch.Tensor) -> Any:
-    """fairseq's `DenoisingDataset` with the settings of its BART, from two files of the checkout."""
+    """fairseq's `DenoisingDataset` with the settings of its BART, from two files of the
+    checkout.
+    """
     package = ModuleType("fairseq")
     data = ModuleType("fairseq.data")
     package.__path__ = data.__path__ = []  # type: ignore[attr-defined]
@@ -233,11 +271,20 @@ def fairseq_dataset(checkout: Path, ids: torch.Tensor) -> Any:
     files = ModuleType("fairseq.file_io")
     files.PathManager = object  # type: ignore[attr-defined]
     sys.modules.update(
-        {"fairseq": package, "fairseq.data": data, "fairseq.file_io": files, "fairseq.utils": package.utils}
+        {
+            "fairseq": package,
+            "fairseq.data": data,
+            "fairseq.file_io": files,
+            "fairseq.utils": package.utils,
+        }
     )
     data.FairseqDataset = torch.utils.data.Dataset  # type: ignore[attr-defined]
-    data.data_utils = load_file("fairseq.data.data_utils", checkout / "fairseq" / "data" / "data_utils.py")  # type: ignore[attr-defined]
-    module = load_file("fairseq.data.denoising_dataset", checkout / "fairseq" / "data" / "denoising_dataset.py")
+    data.data_utils = load_file(
+        "fairseq.data.data_utils", checkout / "fairseq" / "data" / "data_utils.py"
+    )  # type: ignore[attr-defined]
+    module = load_file(
+        "fairseq.data.denoising_dataset", checkout / "fairseq" / "data" / "denoising_dataset.py"
+    )
 
     class Words(SimpleNamespace):
         def __len__(self) -> int:
@@ -267,7 +314,9 @@ def fairseq_dataset(checkout: Path, ids: torch.Tensor) -> Any:
 def former_bart(folder: Path, ids: np.ndarray, tokenizer: PreTrainedTokenizerFast) -> Job:
     """Its collator takes sentences that end with padding."""
     kind = classes_of(folder / "run_bart_dlm_flax.py")["FlaxDataCollatorForBartDenoisingLM"]
-    collator = kind(tokenizer=tokenizer, decoder_start_token_id=2, mask_ratio=0.3, poisson_lambda=3.0)
+    collator = kind(
+        tokenizer=tokenizer, decoder_start_token_id=2, mask_ratio=0.3, poisson_lambda=3.0
+    )
     separated = np.where(ids == FULL_STOP, 1, ids).astype(np.int64)
     return lambda: collator([{"input_ids": row} for row in separated])
 
@@ -311,10 +360,17 @@ def classes_of(script: Path) -> dict[str, Any]:
         or (isinstance(node, ast.FunctionDef) and node.name == "shift_tokens_right")
     ]
     flax = SimpleNamespace(struct=SimpleNamespace(dataclass=dataclasses.dataclass))
-    # The T5 script takes this function from transformers; its time is a hundredth of the collator's.
+    # The T5 script takes this function from transformers; its time is a hundredth of the
+    # collator's.
     names: dict[str, Any] = {
         **{name: getattr(typing, name) for name in ("Dict", "List")},
-        **{"np": np, "math": math, "flax": flax, "dataclass": dataclasses.dataclass, "BatchEncoding": BatchEncoding},
+        **{
+            "np": np,
+            "math": math,
+            "flax": flax,
+            "dataclass": dataclasses.dataclass,
+            "BatchEncoding": BatchEncoding,
+        },
         "PreTrainedTokenizerBase": PreTrainedTokenizerFast,
         "shift_tokens_right": lambda ids, pad, start: np.concatenate(
             (np.full((len(ids), 1), start), ids[:, :-1]), axis=1

@@ -2,11 +2,12 @@
 
     python tests/benchmarks/scale.py CORPUS.jsonl.gz TOKENIZER [--megabytes 10 100 1000] [--runners direct direct-2]
 
-Runners: `direct` (one process), `direct-N` (N worker processes), `spark-N` (Spark in one process, N at a time) and
-`cluster-N` (a standalone cluster of N workers, one core each). The corpus is one file, repeated under other ids up to
-the size. Start-up is the time of a build of a single document; core seconds are those of all processes, start-up taken
-off, and say more than seconds do on a machine that has other work; memory is the largest sum (PSS) of the build
-and of all processes that it started, a cluster's master and workers included.
+Runners: `direct` (one process), `direct-N` (N worker processes), `spark-N` (Spark in one process, N
+at a time) and `cluster-N` (a standalone cluster of N workers, one core each). The corpus is one
+file, repeated under other ids up to the size. Start-up is the time of a build of a single document;
+core seconds are those of all processes, start-up taken off, and say more than seconds do on a
+machine that has other work; memory is the largest sum (PSS) of the build and of all processes that
+it started, a cluster's master and workers included.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ CLUSTER = (sys.executable, "-m", "noisebeam.deploy.spark.cluster", "--workers")
 
 def main() -> None:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("corpus", type=Path)
     parser.add_argument("tokenizer")
     parser.add_argument("--megabytes", type=float, nargs="+", default=[10, 100, 1000])
@@ -38,7 +41,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with gzip.open(arguments.corpus, "rt", encoding="utf-8") as lines:
         documents = [json.loads(line) for line in lines]
-    print("| runner | MB | seconds | start-up | MB/s after it | core s/MB | peak MB |\n|---|---|---|---|---|---|---|")
+    print(
+        "| runner | MB | seconds | start-up | MB/s after it | core s/MB | peak MB |\n|---|---|---|---|---|---|---|"
+    )
     startup: dict[str, tuple[float, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for megabytes in [0, *arguments.megabytes]:
@@ -47,7 +52,9 @@ def main() -> None:
                 seconds, cores, peak = build(runner, Path(folder), arguments.tokenizer)
                 start, start_cores = startup.setdefault(runner, (seconds, cores))
                 if megabytes:
-                    rate = megabytes / (seconds - start) if seconds > start else math.nan  # a machine with other work
+                    rate = (
+                        megabytes / (seconds - start) if seconds > start else math.nan
+                    )  # a machine with other work
                     cost = (cores - start_cores) / megabytes
                     values = (seconds, start, rate, cost, peak / 1e6)
                     print(
@@ -62,7 +69,9 @@ def write_corpus(path: Path, documents: list[dict[str, str]], size: float) -> No
     with path.open("w", encoding="utf-8") as file:
         written = 0
         for number, document in enumerate(itertools.cycle(documents)):
-            file.write(json.dumps({"id": f"{number}/{document['id']}", "text": document["text"]}) + "\n")
+            file.write(
+                json.dumps({"id": f"{number}/{document['id']}", "text": document["text"]}) + "\n"
+            )
             written += len(document["text"].encode())
             if written >= size:
                 return
@@ -74,7 +83,9 @@ def command(runner: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if kind == "cluster":
         return (*CLUSTER, count, "--", *BUILD), ()
     flags = {
-        "direct": ("--direct_running_mode=multi_processing", f"--direct_num_workers={count}") if count else (),
+        "direct": ("--direct_running_mode=multi_processing", f"--direct_num_workers={count}")
+        if count
+        else (),
         "spark": ("--runner=SparkRunner", f"--spark_master_url=local[{count}]"),
     }
     return BUILD, flags[kind]
@@ -83,11 +94,21 @@ def command(runner: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def build(runner: str, folder: Path, tokenizer: str) -> tuple[float, float, int]:
     """Seconds, core seconds and peak memory in bytes of one build of `folder/corpus.jsonl`."""
     before, after = command(runner)
-    settings = ("--input", str(folder / "corpus.jsonl"), "--output", str(folder / "shards"), "--tokenizer", tokenizer)
+    settings = (
+        "--input",
+        str(folder / "corpus.jsonl"),
+        "--output",
+        str(folder / "shards"),
+        "--tokenizer",
+        tokenizer,
+    )
     start, cores, peak = time.perf_counter(), core_seconds(), 0
     with (folder / "log").open("w+") as log:
         process = subprocess.Popen(
-            [*before, *settings, "--overwrite", *after], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            [*before, *settings, "--overwrite", *after],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
         )
         while process.poll() is None:
             peak = max(peak, sum(map(resident_bytes, tree(process.pid))))

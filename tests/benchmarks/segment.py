@@ -2,8 +2,9 @@
 
     python tests/benchmarks/segment.py [--shared ../shared] [--repeats 3]
 
-Speed is megabytes of UTF-8 in a second of processor time, best of the repeats, on the treebank's text and on chapters
-of books; "agrees" is the F1 of a segmenter's sentences in the books against those of Stanza itself.
+Speed is megabytes of UTF-8 in a second of processor time, best of the repeats, on the treebank's
+text and on chapters of books; "agrees" is the F1 of a segmenter's sentences in the books against
+those of Stanza itself.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from noisebeam.transforms.segmenters import SegmenterOptions, load_segmenter
-from noisebeam.transforms.spans import spans_between
+from noisebeam.transforms.data.spans import spans_between
+from noisebeam.transforms.segmenters.segmenters import SegmenterOptions, load_segmenter
 
 Sentences = list[list[tuple[int, int]]]  # of each text
 Segment = Callable[[Sequence[str]], Sentences]
@@ -28,23 +29,37 @@ Segment = Callable[[Sequence[str]], Sentences]
 
 def ours(name: str, lang: str, folder: str) -> Segment:
     neural = name in ("stanza", "cascade")
-    segmenter = load_segmenter(SegmenterOptions(name=name, lang=lang, stanza_dir=folder if neural else None))
+    segmenter = load_segmenter(
+        SegmenterOptions(name=name, lang=lang, stanza_dir=folder if neural else None)
+    )
     return lambda texts: [
-        [(start, end) for start, end in spans.tolist()] for spans in segmenter.segment(texts, [lang] * len(texts))
+        [(start, end) for start, end in spans.tolist()]
+        for spans in segmenter.segment(texts, [lang] * len(texts))
     ]
 
 
 def stanza_itself(folder: str) -> Segment:
     import stanza
 
-    settings: dict[str, Any] = {"processors": "tokenize", "download_method": None, "use_gpu": False, "verbose": False}
+    settings: dict[str, Any] = {
+        "processors": "tokenize",
+        "download_method": None,
+        "use_gpu": False,
+        "verbose": False,
+    }
     pipeline = stanza.Pipeline("en", dir=folder, **settings)
 
     def segment(texts: Sequence[str]) -> Sentences:
         documents = pipeline.bulk_process(list(texts), processors="tokenize")
-        ends = [[sentence.tokens[-1].end_char for sentence in document.sentences] for document in documents]
+        ends = [
+            [sentence.tokens[-1].end_char for sentence in document.sentences]
+            for document in documents
+        ]
         pairs = zip(texts, ends, strict=True)
-        return [[(start, end) for start, end in spans_between(text, of_text).tolist()] for text, of_text in pairs]
+        return [
+            [(start, end) for start, end in spans_between(text, of_text).tolist()]
+            for text, of_text in pairs
+        ]
 
     return segment
 
@@ -66,12 +81,18 @@ def timed(segment: Segment, texts: Sequence[str], repeats: int) -> tuple[Sentenc
 
 def treebank(path: Path) -> tuple[list[str], Sentences]:
     documents = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [one["text"] for one in documents], [[(s, e) for s, e in one["sentences"]] for one in documents]
+    return [one["text"] for one in documents], [
+        [(s, e) for s, e in one["sentences"]] for one in documents
+    ]
 
 
 def books(path: Path) -> list[str]:
     with gzip.open(path, "rt", encoding="utf-8") as file:
-        return [json.loads(line)["text"][:10_000] for number, line in enumerate(file) if number % 100 == 0]
+        return [
+            json.loads(line)["text"][:10_000]
+            for number, line in enumerate(file)
+            if number % 100 == 0
+        ]
 
 
 def compare(shared: Path, repeats: int) -> None:
@@ -79,8 +100,12 @@ def compare(shared: Path, repeats: int) -> None:
     texts, gold = treebank(shared / "segmentation/en_ewt_dev.jsonl")
     chapters = books(shared / "corpora/en_books.jsonl.gz")
     segmenters = {"Stanza itself": stanza_itself(folder)}
-    segmenters |= {name: ours(name, "en", folder) for name in ("stanza", "cascade", "sentencex", "lines")}
-    print("| English (EWT dev; books) | F1 | other half | MB/s | books: agrees | MB/s |\n|---|---|---|---|---|---|")
+    segmenters |= {
+        name: ours(name, "en", folder) for name in ("stanza", "cascade", "sentencex", "lines")
+    }
+    print(
+        "| English (EWT dev; books) | F1 | other half | MB/s | books: agrees | MB/s |\n|---|---|---|---|---|---|"
+    )
     reference: Sentences = []
     for name, segment in segmenters.items():
         segment(texts[:20])
@@ -97,8 +122,12 @@ def compare(shared: Path, repeats: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=os.environ.get("NOISEBEAM_SHARED", "../shared"))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--shared", type=Path, default=os.environ.get("NOISEBEAM_SHARED", "../shared")
+    )
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     compare(Path(arguments.shared), arguments.repeats)

@@ -1,13 +1,15 @@
-"""Streams of samples side by side: ours, WebDataset, litdata, MosaicML streaming, Hugging Face, and the limit of numpy.
+"""Streams of samples side by side: ours, WebDataset, litdata, MosaicML streaming, Hugging Face, and
+the limit of numpy.
 
     python tests/benchmarks/stream.py [--samples 100000] [--rounds 5] [--only hf-arrow litdata]
 
-All store the same samples, two fields of 64 to 512 token ids, and read them in a shuffled order (but for `hf-arrow`,
-which is quick only in the order of its file): as arrays, and as padded int64 tensors of 32 without and with 2 loader
-workers. Each library has a process for each task, and these take turns of a second or more, `--rounds` times or until
-one takes half a minute; what is told is the median of each. Figures depend on the machine and on the moment: the ratios
-are what counts.
-Libraries that are not installed are left out (`pip install litdata mosaicml-streaming datasets webdataset`).
+All store the same samples, two fields of 64 to 512 token ids, and read them in a shuffled order
+(but for `hf-arrow`, which is quick only in the order of its file): as arrays, and as padded int64
+tensors of 32 without and with 2 loader workers. Each library has a process for each task, and these
+take turns of a second or more, `--rounds` times or until one takes half a minute; what is told is
+the median of each. Figures depend on the machine and on the moment: the ratios are what counts.
+Libraries that are not installed are left out (`pip install litdata mosaicml-streaming datasets
+webdataset`).
 """
 
 from __future__ import annotations
@@ -50,21 +52,28 @@ from stream_peers import (
 )
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from noisebeam.pipeline.collate import collate
-from noisebeam.pipeline.dataset import ShardDataset
-from noisebeam.transforms.manifest import Manifest, write_manifest
+from noisebeam.pipeline.batching.collate import collate
+from noisebeam.pipeline.dataset.shard_dataset import ShardDataset
+from noisebeam.transforms.data.samples import Ragged, flat_batch
+from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise import apply_recipe, load_recipe
-from noisebeam.transforms.sample_table import RowList, SampleTable
-from noisebeam.transforms.samples import Ragged, flat_batch
-from noisebeam.transforms.shard_format import field_dtypes
-from noisebeam.transforms.shards import ShardInfo, samples_per_block, shard_of, write_shard
-from noisebeam.transforms.vocabulary import Vocabulary
+from noisebeam.transforms.output.manifest import Manifest, write_manifest
+from noisebeam.transforms.shards.format import field_dtypes
+from noisebeam.transforms.shards.sample_table import RowList, SampleTable
+from noisebeam.transforms.shards.writer import ShardInfo, samples_per_block, shard_of, write_shard
 
 TOKENS = 512
 _TURN, _LONG = 1, 30  # seconds: the shortest turn, and one after which there is no other
 _NONE = '{"rate": NaN, "seconds": Infinity, "bytes": 0, "megabytes": 0}'
-VOCABULARY = Vocabulary(50265, (0,), (2,), (0, 1, 2, 3, 50264), pad_id=1, mask_id=50264, bos_id=0, eos_id=2)
-MODULES = {"webdataset": "webdataset", "litdata": "litdata", "mosaicml": "streaming", "hf-arrow": "datasets"}
+VOCABULARY = Vocabulary(
+    50265, (0,), (2,), (0, 1, 2, 3, 50264), pad_id=1, mask_id=50264, bos_id=0, eos_id=2
+)
+MODULES = {
+    "webdataset": "webdataset",
+    "litdata": "litdata",
+    "mosaicml": "streaming",
+    "hf-arrow": "datasets",
+}
 MODULES["hf-parquet"] = "datasets"
 IMPORTED = {name: [module] for name, module in MODULES.items()}
 IMPORTED["noisebeam"] = ["numpy.ma"]  # which `numpy.unique` imports when it is first used
@@ -86,7 +95,10 @@ def make_rows(count: int) -> list[Row]:
 
 def write_noisebeam(folder: Path, rows: list[Row]) -> None:
     """One shard for each 25,000 samples."""
-    keys, fields = _keys(len(rows)), {name: RowList([row[name] for row in rows]) for name in rows[0]}
+    keys, fields = (
+        _keys(len(rows)),
+        {name: RowList([row[name] for row in rows]) for name in rows[0]},
+    )
 
     def table(chosen: list[int]) -> SampleTable:
         columns = {name: values.take(np.array(chosen)) for name, values in fields.items()}
@@ -96,21 +108,43 @@ def write_noisebeam(folder: Path, rows: list[Row]) -> None:
     write_shards(folder, keys, table)
 
 
-def write_shards(folder: Path, keys: npt.NDArray[np.uint64], table: Callable[[list[int]], SampleTable]) -> None:
-    """The data set of the samples with these keys, of which `table` gives some, as `noisebeam build` would write it."""
+def write_shards(
+    folder: Path, keys: npt.NDArray[np.uint64], table: Callable[[list[int]], SampleTable]
+) -> None:
+    """The data set of the samples with these keys, of which `table` gives some, as `noisebeam
+    build` would write it.
+    """
     count = max(1, len(keys) // 25_000)
     dtypes, block = field_dtypes(VOCABULARY.size, TOKENS, False), samples_per_block(TOKENS)
     at = shard_of(keys, 0, count)
 
     def write(shard: int) -> ShardInfo:
-        settings = {"index": shard, "count": count, "seed": 0, "dtypes": dtypes, "samples_per_member": block}
+        settings = {
+            "index": shard,
+            "count": count,
+            "seed": 0,
+            "dtypes": dtypes,
+            "samples_per_member": block,
+        }
         return write_shard(str(folder), table(np.flatnonzero(at == shard).tolist()), **settings)
 
     infos = tuple(map(write, range(count)))
     names = {name: dtype.name for name, dtype in dtypes.items()}
-    common: dict[str, Any] = {"seed": 0, "settings": {}, "tokenizer": {}, "vocabulary": VOCABULARY.to_json()}
+    common: dict[str, Any] = {
+        "seed": 0,
+        "settings": {},
+        "tokenizer": {},
+        "vocabulary": VOCABULARY.to_json(),
+    }
     baked = "ids" not in table([0]).fields
-    manifest = Manifest(**common, fields=names, max_tokens=TOKENS, samples_per_member=block, baked=baked, shards=infos)
+    manifest = Manifest(
+        **common,
+        fields=names,
+        max_tokens=TOKENS,
+        samples_per_member=block,
+        baked=baked,
+        shards=infos,
+    )
     write_manifest(str(folder), manifest)
 
 
@@ -163,7 +197,9 @@ def collate_rows(rows: list[Row]) -> dict[str, torch.Tensor]:
 
 
 class Iterated(IterableDataset[Row]):
-    """Any of the readers as a data set; with workers each of those that do not share out by themselves reads a part."""
+    """Any of the readers as a data set; with workers each of those that do not share out by
+    themselves reads a part.
+    """
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name, self.folder = name, folder
@@ -198,11 +234,15 @@ def batches(name: str, folder: Path, workers: int) -> Iterable[Any]:
     if name == "noisebeam-noise":
         return ShardDataset(str(folder), "bart", batch_size=BATCH, seed=1, tail="pad")
     if name == "limit":
-        return DataLoader(InMemory(folder), BATCH, num_workers=workers, collate_fn=collate_rows, shuffle=True)
+        return DataLoader(
+            InMemory(folder), BATCH, num_workers=workers, collate_fn=collate_rows, shuffle=True
+        )
     if name == "litdata":
         from litdata import StreamingDataLoader
 
-        return StreamingDataLoader(read_litdata(folder), batch_size=BATCH, num_workers=workers, collate_fn=collate_rows)
+        return StreamingDataLoader(
+            read_litdata(folder), batch_size=BATCH, num_workers=workers, collate_fn=collate_rows
+        )
     if name == "hf-arrow" and not workers:
         return (collate(columns, pad_id=1) for columns in arrow_batches(folder, BATCH))
     data = read_mosaicml(folder) if name == "mosaicml" else Iterated(name, folder)
@@ -230,19 +270,30 @@ def measure(task: str, name: str, root: Path, count: int) -> None:
                 WRITERS[name](folder, rows)
                 seen += count
             else:
-                for item in READERS[name](folder) if task == "read" else batches(name, folder, int(task[-1])):
+                for item in (
+                    READERS[name](folder)
+                    if task == "read"
+                    else batches(name, folder, int(task[-1]))
+                ):
                     seen += 1 if task == "read" else len(item["labels"])
             seconds += time.perf_counter() - start
         figures = {"rate": seen / seconds, "seconds": seconds, "bytes": _size(folder)}
-        print(json.dumps({**figures, "megabytes": (_peak() - before) / 1e6}), file=answers, flush=True)
+        print(
+            json.dumps({**figures, "megabytes": (_peak() - before) / 1e6}), file=answers, flush=True
+        )
 
 
 def write_noise_sets(root: Path, count: int, litdata: bool) -> None:
-    """Clean samples of 512 tokens for noise on the fly, and the same with their noise baked in for litdata."""
+    """Clean samples of 512 tokens for noise on the fly, and the same with their noise baked in for
+    litdata.
+    """
     ids = np.random.default_rng(0).integers(4, 50000, (count, TOKENS), dtype=np.uint16)
     ids[:, 0], ids[:, -1] = VOCABULARY.prefix[0], VOCABULARY.suffix[0]
     sentences = Ragged(np.full(15 * count, 34), 15 * np.arange(count + 1))
-    fields = {"ids": Ragged(ids.ravel(), TOKENS * np.arange(count + 1)), "sentence_lengths": sentences}
+    fields = {
+        "ids": Ragged(ids.ravel(), TOKENS * np.arange(count + 1)),
+        "sentence_lengths": sentences,
+    }
     keys, windows, copies = _keys(count), np.zeros(count, np.int64), np.ones(count, np.int64)
     clean = SampleTable(keys, windows, list(map(str, keys)), fields, copies)
     write_shards(root / "noisebeam-noise", keys, lambda chosen: clean.take(np.array(chosen)))
@@ -253,10 +304,16 @@ def write_noise_sets(root: Path, count: int, litdata: bool) -> None:
         write_litdata(root / "noised" / "litdata", rows)
 
 
-def side_by_side(task: str, roots: dict[str, Path], arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """The median figures of each, in a process of its own. They take turns: no machine is as fast at all times."""
+def side_by_side(
+    task: str, roots: dict[str, Path], arguments: argparse.Namespace
+) -> dict[str, dict[str, float]]:
+    """The median figures of each, in a process of its own. They take turns: no machine is as fast
+    at all times.
+    """
     logs = {name: root / f"{task} {name}.log" for name, root in roots.items()}
-    running = {name: start(task, name, root, arguments.samples, logs[name]) for name, root in roots.items()}
+    running = {
+        name: start(task, name, root, arguments.samples, logs[name]) for name, root in roots.items()
+    }
     turns: dict[str, list[dict[str, float]]] = {name: [] for name in roots}
     for process in running.values():
         assert process.stdout is not None
@@ -275,17 +332,31 @@ def side_by_side(task: str, roots: dict[str, Path], arguments: argparse.Namespac
     for process in running.values():
         process.communicate()
     found = {
-        name: {**each[-1], "rate": float(np.median([one["rate"] for one in each]))} for name, each in turns.items()
+        name: {**each[-1], "rate": float(np.median([one["rate"] for one in each]))}
+        for name, each in turns.items()
     }
     for name, figures in found.items():
         lines = logs[name].read_text().splitlines() if np.isnan(figures["rate"]) else []
-        print(f"{name}, {task}:", *lines[-1:] or [f"{figures['rate']:,.0f} samples/s"], file=sys.stderr)
+        print(
+            f"{name}, {task}:",
+            *lines[-1:] or [f"{figures['rate']:,.0f} samples/s"],
+            file=sys.stderr,
+        )
     return found
 
 
 def start(task: str, name: str, root: Path, samples: int, log: Path) -> subprocess.Popen[str]:
     """A process that measures."""
-    command = [sys.executable, __file__, "--samples", str(samples), "--measure", task, name, str(root)]
+    command = [
+        sys.executable,
+        __file__,
+        "--samples",
+        str(samples),
+        "--measure",
+        task,
+        name,
+        str(root),
+    ]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(root / "cache")}
     pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
     with log.open("w") as errors:
@@ -294,10 +365,14 @@ def start(task: str, name: str, root: Path, samples: int, log: Path) -> subproce
 
 def main() -> None:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--samples", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", nargs="+", choices=READERS, default=list(READERS), help="these libraries alone")
+    parser.add_argument(
+        "--only", nargs="+", choices=READERS, default=list(READERS), help="these libraries alone"
+    )
     parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
@@ -313,9 +388,13 @@ def main() -> None:
         root = Path(folder)
         writers = [*names, "litdata.optimize"] if "litdata" in names else names
         for task in ("write", "read", "tensors-0", "tensors-2"):
-            found[task] = side_by_side(task, dict.fromkeys(writers if task == "write" else names, root), arguments)
+            found[task] = side_by_side(
+                task, dict.fromkeys(writers if task == "write" else names, root), arguments
+            )
         write_noise_sets(root, arguments.samples // 5, "litdata" in names)
-        noised = {"noisebeam-noise": root} | ({"litdata": root / "noised"} if "litdata" in names else {})
+        noised = {"noisebeam-noise": root} | (
+            {"litdata": root / "noised"} if "litdata" in names else {}
+        )
         found["noise"] = side_by_side("tensors-0", noised, arguments)
     report(found, names)
 
@@ -323,7 +402,9 @@ def main() -> None:
 def report(found: dict[str, dict[str, dict[str, float]]], names: list[str]) -> None:
     """Samples a second, and how many times as many ours are."""
     raw = found["write"]["limit"]["bytes"]
-    print(f"{'samples/s (ours / theirs)':25} {'write':>18} {'read':>18} {'tensors':>18} {'2 workers':>18} {'size':>6}")
+    print(
+        f"{'samples/s (ours / theirs)':25} {'write':>18} {'read':>18} {'tensors':>18} {'2 workers':>18} {'size':>6}"
+    )
     for name in names:
         cells = []
         for task in ("write", "read", "tensors-0", "tensors-2"):
@@ -333,10 +414,14 @@ def report(found: dict[str, dict[str, dict[str, float]]], names: list[str]) -> N
     print("ours without workers against theirs at the better of 0 and 2 workers:")
     ours = found["tensors-0"]["noisebeam"]
     for name in names[1:]:
-        print(f"  {name:12} {ours['rate'] / np.nanmax([found[f'tensors-{w}'][name]['rate'] for w in (0, 2)]):6.2f}")
+        print(
+            f"  {name:12} {ours['rate'] / np.nanmax([found[f'tensors-{w}'][name]['rate'] for w in (0, 2)]):6.2f}"
+        )
     if optimize := found["write"].get("litdata.optimize"):
         ratio = found["write"]["noisebeam"]["rate"] / optimize["rate"]
-        print(f"write by litdata.optimize, an input a sample: {optimize['rate']:,.0f} samples/s ({ratio:.2f})")
+        print(
+            f"write by litdata.optimize, an input a sample: {optimize['rate']:,.0f} samples/s ({ratio:.2f})"
+        )
     for name, figures in found["noise"].items():
         print(f"BART noise at 512 tokens: {name:16} {figures['rate']:10,.0f} samples/s")
     print(f"memory of our reader above its imports: {ours['megabytes']:.0f} MB")
@@ -347,7 +432,11 @@ def _keys(count: int) -> npt.NDArray[np.uint64]:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.name != "lengths")
+    return sum(
+        path.stat().st_size
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "lengths"
+    )
 
 
 def _peak() -> int:

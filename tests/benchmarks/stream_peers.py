@@ -1,4 +1,6 @@
-"""How the other libraries of `stream.py` write and read the same samples, each by the way its documentation shows."""
+"""How the other libraries of `stream.py` write and read the same samples, each by the way its
+documentation shows.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from noisebeam.transforms.samples import Ragged
+from noisebeam.transforms.data.samples import Ragged
 
 BATCH = 32
 FIELDS = ("input_ids", "labels")
@@ -30,7 +32,11 @@ def read_webdataset(folder: Path) -> Iterable[Row]:
     import webdataset
 
     urls = sorted(map(str, folder.glob("*.tar")))
-    data = webdataset.WebDataset(urls, shardshuffle=len(urls), seed=1, empty_check=False).shuffle(1000).decode()
+    data = (
+        webdataset.WebDataset(urls, shardshuffle=len(urls), seed=1, empty_check=False)
+        .shuffle(1000)
+        .decode()
+    )
     return data.map(lambda sample: {name: sample[f"{name}.npy"] for name in FIELDS})
 
 
@@ -46,7 +52,9 @@ def write_litdata(folder: Path, rows: list[Row]) -> None:
 
 
 def optimize_litdata(folder: Path, rows: list[Row]) -> None:
-    """The same by `litdata.optimize` itself, with an input for each sample, in one worker process."""
+    """The same by `litdata.optimize` itself, with an input for each sample, in one worker
+    process.
+    """
     from litdata import optimize
 
     words: dict[str, Any] = {"num_workers": 1, "chunk_bytes": "64MB", "start_method": "fork"}
@@ -87,7 +95,9 @@ def write_arrow(folder: Path, rows: list[Row]) -> None:
 
 
 def read_arrow(folder: Path, batch_size: int = 1000) -> Iterator[Row]:
-    """In batches as they lie in the file: a hundred times quicker than shuffled, where every row is looked up."""
+    """In batches as they lie in the file: a hundred times quicker than shuffled, where every row is
+    looked up.
+    """
     for columns in arrow_batches(folder, batch_size):
         for inputs, labels in zip(*(columns[name].rows() for name in FIELDS), strict=True):
             yield {"input_ids": inputs, "labels": labels}
@@ -124,7 +134,9 @@ def _arrow(rows: list[Row]) -> Any:
     columns = {}
     for name in FIELDS:
         values = [row[name] for row in rows]
-        offsets = np.concatenate([[0], np.cumsum([len(value) for value in values])]).astype(np.int32)
+        offsets = np.concatenate([[0], np.cumsum([len(value) for value in values])]).astype(
+            np.int32
+        )
         columns[name] = pa.ListArray.from_arrays(offsets, np.concatenate(values))
     return pa.table(columns)
 

@@ -1,4 +1,6 @@
-"""Builds in processes of their own on every runner, a Spark cluster, Prism, and the mishaps that tests ask for."""
+"""Builds in processes of their own on every runner, a Spark cluster, Prism, and the mishaps that
+tests ask for.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from uuid import uuid4
 
 import apache_beam
 import pytest
-from marked_builds import MARK, Mishaps, Runs, marked_processes, wait_for
+from support.marked_builds import MARK, Mishaps, Runs, marked_processes, wait_for
 from tokenizers import ByteLevelBPETokenizer
 from tokenizers.processors import RobertaProcessing
 
@@ -28,11 +30,20 @@ PRISM = f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{apache_beam.__version__}
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of all processes of these tests. At the end none of them may be left."""
-    python_path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
+    python_path = os.pathsep.join(
+        filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    )
     folder = tmp_path_factory.mktemp("mishaps")
-    environment = {**os.environ, "PYTHONPATH": python_path, "HOSTILE_FOLDER": str(folder), MARK: uuid4().hex}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": python_path,
+        "HOSTILE_FOLDER": str(folder),
+        MARK: uuid4().hex,
+    }
     yield environment
-    wait_for(lambda: not marked_processes(environment), 90, f"the end of {marked_processes(environment)}")
+    wait_for(
+        lambda: not marked_processes(environment), 90, f"the end of {marked_processes(environment)}"
+    )
 
 
 @pytest.fixture
@@ -46,7 +57,9 @@ def mishaps(environment: dict[str, str]) -> Iterator[Mishaps]:
 
 @pytest.fixture(scope="session")
 def runs(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """Builds of about 80 documents, 465 KB, and of copies of three, with baked noise, as four shards."""
+    """Builds of about 80 documents, 465 KB, and of copies of three, with baked noise, as four
+    shards.
+    """
     folder = tmp_path_factory.mktemp("corpus")
     topics = dict(sorted(pydoc_data.topics.topics.items()))
     lines = [json.dumps({"id": name, "text": text}) + "\n" for name, text in topics.items()]
@@ -55,7 +68,9 @@ def runs(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
     save_tokenizer(list(topics.values()), folder / "tokenizer")
     places = ("--input", str(folder / "*.jsonl"), "--tokenizer", str(folder / "tokenizer"))
     sizes = ("--max-tokens", "128", "--num-shards", "4", "--recipe", "bart", "--seed", "17")
-    return Runs((*places, *sizes, "--segmenter", "hostile_segmenter:segmenter"), environment)
+    return Runs(
+        (*places, *sizes, "--segmenter", "support.hostile_segmenter:segmenter"), environment
+    )
 
 
 def save_tokenizer(texts: Sequence[str], folder: Path) -> None:
@@ -63,13 +78,17 @@ def save_tokenizer(texts: Sequence[str], folder: Path) -> None:
     model = ByteLevelBPETokenizer()
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     model.train_from_iterator(texts, vocab_size=2000, special_tokens=special, show_progress=False)
-    model._tokenizer.post_processor = RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    model._tokenizer.post_processor = RobertaProcessing(
+        ("</s>", 2), ("<s>", 0), add_prefix_space=False
+    )
     folder.mkdir()
     model.save(str(folder / "tokenizer.json"))
 
 
 @pytest.fixture(scope="session")
-def expected(runs: Runs, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def expected(
+    runs: Runs, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
     """The files of the build on the in-memory DirectRunner, without mishaps."""
     Mishaps(Path(environment["HOSTILE_FOLDER"])).reset()
     files = runs(tmp_path_factory.mktemp("expected"))
@@ -89,7 +108,11 @@ def job_server_jar() -> Path:
 @pytest.fixture(scope="session")
 def local_spark(job_server_jar: Path) -> tuple[str, ...]:
     """Flags for Spark in one process, two tasks at a time."""
-    return ("--runner=SparkRunner", "--spark_master_url=local[2]", f"--spark_job_server_jar={job_server_jar}")
+    return (
+        "--runner=SparkRunner",
+        "--spark_master_url=local[2]",
+        f"--spark_job_server_jar={job_server_jar}",
+    )
 
 
 @pytest.fixture(scope="session")

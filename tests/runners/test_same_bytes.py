@@ -1,4 +1,6 @@
-"""One corpus, every runner, the same bytes: also when calls fail, a worker is killed, and two builds meet."""
+"""One corpus, every runner, the same bytes: also when calls fail, a worker is killed, and two
+builds meet.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from apache_beam.runners.portability.spark_runner import SPARK_JAR_JOB_SERVER_JVM_ARGS
-from marked_builds import Mishaps, Runs, checksums, finish, wait_for
+from support.marked_builds import Mishaps, Runs, checksums, finish, wait_for
 
 from noisebeam.deploy.spark.cluster import Cluster, start_cluster
 
@@ -30,19 +32,29 @@ def test_prism(runs: Runs, prism: tuple[str, ...], expected: Files, tmp_path: Pa
 
 
 @pytest.mark.usefixtures("mishaps")
-def test_spark_in_one_process(runs: Runs, local_spark: tuple[str, ...], expected: Files, tmp_path: Path) -> None:
+def test_spark_in_one_process(
+    runs: Runs, local_spark: tuple[str, ...], expected: Files, tmp_path: Path
+) -> None:
     assert runs(tmp_path, *local_spark) == expected
 
 
-def test_spark_cluster(runs: Runs, cluster: Cluster, mishaps: Mishaps, expected: Files, tmp_path: Path) -> None:
+def test_spark_cluster(
+    runs: Runs, cluster: Cluster, mishaps: Mishaps, expected: Files, tmp_path: Path
+) -> None:
     assert runs(tmp_path, *cluster.flags) == expected
-    assert mishaps.callers == {worker.pool.pid for worker in cluster.workers}, "both workers have their own pool"
+    assert mishaps.callers == {worker.pool.pid for worker in cluster.workers}, (
+        "both workers have their own pool"
+    )
 
 
 @pytest.mark.usefixtures("mishaps")
 @pytest.mark.skipif(find_spec("py3langid") is None, reason="needs noisebeam[lang]")
 def test_detected_languages(
-    runs: Runs, prism: tuple[str, ...], local_spark: tuple[str, ...], expected: Files, tmp_path: Path
+    runs: Runs,
+    prism: tuple[str, ...],
+    local_spark: tuple[str, ...],
+    expected: Files,
+    tmp_path: Path,
 ) -> None:
     outputs = {}
     for name, flags in (("direct", TWO_PROCESSES), ("prism", prism), ("spark", local_spark)):
@@ -52,7 +64,9 @@ def test_detected_languages(
 
 
 def put_spark_submit(folder: Path) -> Path:
-    """What stands for the `spark-submit` of an installed Spark: the job's jar, its last argument, holds Spark too."""
+    """What stands for the `spark-submit` of an installed Spark: the job's jar, its last argument,
+    holds Spark too.
+    """
     java = " ".join(["java", *SPARK_JAR_JOB_SERVER_JVM_ARGS])
     submit = "org.apache.spark.deploy.SparkSubmit --conf spark.driver.host=127.0.0.1 --conf spark.ui.enabled=false"
     program = folder / "spark-submit"
@@ -64,10 +78,19 @@ def put_spark_submit(folder: Path) -> Path:
 @pytest.mark.usefixtures("mishaps")
 def test_a_submitted_job(runs: Runs, cluster: Cluster, expected: Files, tmp_path: Path) -> None:
     spark_submit = put_spark_submit(tmp_path)
-    place = ("--master", cluster.master_url, "--pool", cluster.pool_address, "--spark-submit", str(spark_submit))
+    place = (
+        "--master",
+        cluster.master_url,
+        "--pool",
+        cluster.pool_address,
+        "--spark-submit",
+        str(spark_submit),
+    )
     command = [sys.executable, "-m", "noisebeam.deploy.spark.submit", *place, "--", *runs.arguments]
     output = tmp_path / "out"
-    subprocess.run([*command, "--output", str(output)], env=runs.environment, check=True, timeout=240)
+    subprocess.run(
+        [*command, "--output", str(output)], env=runs.environment, check=True, timeout=240
+    )
     assert checksums(output) == expected
 
 
@@ -83,10 +106,16 @@ def test_a_worker_killed_at_work(
     runs: Runs, job_server_jar: Path, mishaps: Mishaps, expected: Files, tmp_path: Path
 ) -> None:
     mishaps.reset(seconds=2)
-    with start_cluster(tmp_path / "cluster", jar=job_server_jar, environment=runs.environment) as cluster:
+    with start_cluster(
+        tmp_path / "cluster", jar=job_server_jar, environment=runs.environment
+    ) as cluster:
         build = runs.start(tmp_path / "out", *cluster.flags)
         victim = cluster.workers[0]
-        wait_for(lambda: victim.pool.pid in mishaps.callers or build.poll() is not None, 90, "work on the first worker")
+        wait_for(
+            lambda: victim.pool.pid in mishaps.callers or build.poll() is not None,
+            90,
+            "work on the first worker",
+        )
         assert build.poll() is None, finish(build)
         victim.kill()
         status, errors = finish(build)
@@ -94,7 +123,9 @@ def test_a_worker_killed_at_work(
     assert checksums(tmp_path / "out") == expected
 
 
-def test_two_builds_that_write_the_same_output(runs: Runs, mishaps: Mishaps, expected: Files, tmp_path: Path) -> None:
+def test_two_builds_that_write_the_same_output(
+    runs: Runs, mishaps: Mishaps, expected: Files, tmp_path: Path
+) -> None:
     mishaps.reset(seconds=0.5)  # so that neither has ended before the other has begun
     builds = [runs.start(tmp_path), runs.start(tmp_path, *TWO_PROCESSES)]
     for build in builds:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from marked_builds import (
+from support.marked_builds import (
     BUILD_SECONDS,
     IGNORING_SIGNALS,
     MARK,
@@ -26,9 +26,9 @@ from marked_builds import (
 
 from noisebeam.deploy.spark import job_server, submit
 from noisebeam.deploy.spark.job_server import JobServerError, find_java, find_job_server_jar
-from noisebeam.deploy.spark.local import is_local_master, local_threads, tethered
+from noisebeam.deploy.spark.runner import is_local_master, local_threads, tethered
 from noisebeam.deploy.spark.worker_pool import local_worker_pool
-from noisebeam.pipeline.processes import descendants
+from noisebeam.pipeline.builder.subprocesses import descendants
 
 
 def with_own_mark(runs: Runs, mark: str) -> Runs:
@@ -40,21 +40,30 @@ def put_program(folder: Path, name: str, script: str) -> None:
     (folder / name).chmod(0o755)
 
 
-def test_without_java_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_java_the_error_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    with pytest.raises(JobServerError, match="expected java on PATH, found none: install a JDK, version 11 or 17"):
+    with pytest.raises(
+        JobServerError, match="expected java on PATH, found none: install a JDK, version 11 or 17"
+    ):
         find_job_server_jar(tmp_path / "cache")
     monkeypatch.setenv("JAVA_HOME", "/nowhere")
     with pytest.raises(JobServerError, match="expected java in JAVA_HOME=/nowhere"):
         find_java()
 
 
-def test_without_maven_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_maven_the_error_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put_program(tmp_path, "java", "exit 0")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    with pytest.raises(JobServerError, match="install Maven, or give a job server's jar with --spark_job_server_jar"):
+    with pytest.raises(
+        JobServerError,
+        match="install Maven, or give a job server's jar with --spark_job_server_jar",
+    ):
         find_job_server_jar(tmp_path / "cache")
 
 
@@ -70,26 +79,47 @@ def test_the_jar_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert list((tmp_path / "cache").iterdir()) == [jar]
 
 
-def test_a_failure_of_maven_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_of_maven_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put_program(tmp_path, "java", "exit 0")
     put_program(tmp_path, "mvn", "echo '[ERROR] no such artifact'; echo '[ERROR] more'; exit 1")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    with pytest.raises(JobServerError, match=r"Maven could not build the job server: \[ERROR\] no such artifact$"):
+    with pytest.raises(
+        JobServerError, match=r"Maven could not build the job server: \[ERROR\] no such artifact$"
+    ):
         find_job_server_jar(tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_flag_that_beam_does_not_know_is_told_before_anything_is_done(capsys: pytest.CaptureFixture[str]) -> None:
-    build = ("--input", "x.jsonl", "--output", "out", "--tokenizer", "./absent", "--sdk_worker_paralelism=2")
+def test_a_flag_that_beam_does_not_know_is_told_before_anything_is_done(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    build = (
+        "--input",
+        "x.jsonl",
+        "--output",
+        "out",
+        "--tokenizer",
+        "./absent",
+        "--sdk_worker_paralelism=2",
+    )
     assert submit.main(["--master", "spark://host:7077", "--dry-run", "--", *build]) == 2
-    told = "noisebeam: unknown flag --sdk_worker_paralelism: did you mean --sdk_worker_parallelism?\n"
+    told = (
+        "noisebeam: unknown flag --sdk_worker_paralelism: did you mean --sdk_worker_parallelism?\n"
+    )
     assert capsys.readouterr().err == told
 
 
 @pytest.mark.parametrize(
     ("url", "local", "threads"),
-    [("local", True, 1), ("local[3]", True, 3), ("local[2,4]", True, 2), ("spark://host:7077", False, 1)],
+    [
+        ("local", True, 1),
+        ("local[3]", True, 3),
+        ("local[2,4]", True, 2),
+        ("spark://host:7077", False, 1),
+    ],
 )
 def test_masters(url: str, local: bool, threads: int) -> None:
     assert is_local_master(url) is local
@@ -119,24 +149,33 @@ def test_a_worker_pool_listens_on_loopback_alone() -> None:
     assert host == "127.0.0.1"
     own = [address for address in listening if address.endswith(f":{int(port):04X}")]
     assert own
-    assert all(address.partition(":")[0].endswith("0100007F") for address in own), own  # 127.0.0.1, as IPv4 or in IPv6
+    assert all(address.partition(":")[0].endswith("0100007F") for address in own), (
+        own
+    )  # 127.0.0.1, as IPv4 or in IPv6
 
 
 @pytest.mark.parametrize(
     "program",
-    ["exec sleep 600", pytest.param("trap '' TERM INT; while :; do sleep 1; done", marks=pytest.mark.slow)],
+    [
+        "exec sleep 600",
+        pytest.param("trap '' TERM INT; while :; do sleep 1; done", marks=pytest.mark.slow),
+    ],
 )
-def test_a_tethered_program_ends_with_the_process_that_started_it(environment: dict[str, str], program: str) -> None:
+def test_a_tethered_program_ends_with_the_process_that_started_it(
+    environment: dict[str, str], program: str
+) -> None:
     own = {**environment, MARK: f"tether {program}"}
     script = (
         "import os, signal, subprocess, sys\n"
-        "from noisebeam.deploy.spark.local import tethered\n"
+        "from noisebeam.deploy.spark.runner import tethered\n"
         "with tethered('/bin/sh') as sh:\n"
         "    child = subprocess.Popen([sh, '-c', 'echo at work; ' + sys.argv[1]], stdout=subprocess.PIPE)\n"
         "    child.stdout.readline()\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = subprocess.run([*IGNORING_SIGNALS, sys.executable, "-c", script, program], env=own, timeout=60)
+    done = subprocess.run(
+        [*IGNORING_SIGNALS, sys.executable, "-c", script, program], env=own, timeout=60
+    )
     assert done.returncode == -signal.SIGKILL
     wait_for(lambda: not marked_processes(own), 30, "the end of the program and its watcher")
 
@@ -144,7 +183,14 @@ def test_a_tethered_program_ends_with_the_process_that_started_it(environment: d
 def test_a_tethered_program_gets_signals_and_arguments(tmp_path: Path) -> None:
     (tmp_path / "with space").symlink_to("/bin/sh")
     with tethered(str(tmp_path / "with space")) as sh:
-        command = [*IGNORING_SIGNALS, str(sh), "-c", 'echo "$1"; kill -INT $$; echo survived', "-", "an argument"]
+        command = [
+            *IGNORING_SIGNALS,
+            str(sh),
+            "-c",
+            'echo "$1"; kill -INT $$; echo survived',
+            "-",
+            "an argument",
+        ]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (-signal.SIGINT, "an argument\n")
 
@@ -172,11 +218,20 @@ def kill_job_server(build: subprocess.Popen[str]) -> None:
 
 @pytest.mark.slow
 def test_a_job_server_that_dies_after_the_manifest_was_written_takes_nothing_away(
-    runs: Runs, local_spark: tuple[str, ...], mishaps: Mishaps, expected: dict[str, str], tmp_path: Path
+    runs: Runs,
+    local_spark: tuple[str, ...],
+    mishaps: Mishaps,
+    expected: dict[str, str],
+    tmp_path: Path,
 ) -> None:
     build = runs.start(tmp_path, *local_spark)
     manifest = tmp_path / "manifest.json"
-    wait_for(lambda: manifest.exists() or build.poll() is not None, BUILD_SECONDS, "the manifest", pause=0.005)
+    wait_for(
+        lambda: manifest.exists() or build.poll() is not None,
+        BUILD_SECONDS,
+        "the manifest",
+        pause=0.005,
+    )
     kill_job_server(build)
     status, errors = finish(build, 60)
     assert status == 0, errors
@@ -186,7 +241,11 @@ def test_a_job_server_that_dies_after_the_manifest_was_written_takes_nothing_awa
 
 @pytest.mark.slow
 def test_a_job_server_that_dies_is_told(
-    runs: Runs, local_spark: tuple[str, ...], mishaps: Mishaps, expected: dict[str, str], tmp_path: Path
+    runs: Runs,
+    local_spark: tuple[str, ...],
+    mishaps: Mishaps,
+    expected: dict[str, str],
+    tmp_path: Path,
 ) -> None:
     mishaps.reset(seconds=2)
     build = runs.start(tmp_path, *local_spark)
@@ -195,14 +254,17 @@ def test_a_job_server_that_dies_is_told(
     status, errors = finish(build, 60)
     assert status == 2
     assert re.fullmatch(
-        r"noisebeam: a connection within the runner broke: .+ \(UNAVAILABLE\); -v shows where", errors.splitlines()[-1]
+        r"noisebeam: a connection within the runner broke: .+ \(UNAVAILABLE\); -v shows where",
+        errors.splitlines()[-1],
     )
     mishaps.reset()
     assert runs(tmp_path, *local_spark) == expected, "the same command goes on"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("before", [(), IGNORING_SIGNALS], ids=["in the foreground", "in the background"])
+@pytest.mark.parametrize(
+    "before", [(), IGNORING_SIGNALS], ids=["in the foreground", "in the background"]
+)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_build_ended_from_outside_leaves_no_process(
     number: signal.Signals,

@@ -1,4 +1,5 @@
-"""A training job on `accelerate` alone, run by torchrun: writes down what it sees, and ends with a checkpoint.
+"""A training job on `accelerate` alone, run by torchrun: writes down what it sees, and ends with a
+checkpoint.
 
 torchrun accelerate_job.py DATA FOLDER ATTEMPT STEPS
 """
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from resume_job import GLOBAL_BATCH, make, numbers
+
+from support.resume_job import GLOBAL_BATCH, make, numbers
 
 
 def main(url: str, folder: Path, attempt: str, steps: int) -> None:

@@ -1,4 +1,6 @@
-"""What the first batch from a position on costs a new process, as JSON: python cost_of_start.py KIND URL POSITION."""
+"""What the first batch from a position on costs a new process, as JSON: python cost_of_start.py
+KIND URL POSITION.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,9 @@ from collections import Counter
 from typing import Any
 
 from noisebeam.pipeline import GroupByLength, Mixture, Pack, ShardDataset
-from noisebeam.pipeline.batched import BatchedDataset
-from noisebeam.transforms.samples import Array
-from noisebeam.transforms.shard_reader import Block, ShardReader
+from noisebeam.pipeline.dataset.base import BatchedDataset
+from noisebeam.transforms.data.samples import Array
+from noisebeam.transforms.shards.reader import Block, ShardReader
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -24,7 +26,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 def make(kind: str, url: str) -> BatchedDataset:
     """The data set at `url`, or a mixture of it and itself."""
-    sets = [ShardDataset(url, batch_size=64, seed=1, read_ahead=0, **SETTINGS[kind]) for _ in range(2)]
+    sets = [
+        ShardDataset(url, batch_size=64, seed=1, read_ahead=0, **SETTINGS[kind]) for _ in range(2)
+    ]
     data = Mixture(sets, weights=[2, 1]) if kind == "mixture" else sets[0]
     data.chunk = 1  # read batch by batch, so that the first batch alone is counted
     return data

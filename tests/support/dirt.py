@@ -102,18 +102,24 @@ FILES: Mapping[str, bytes] = {
 
 @dataclass
 class Dirt:
-    """What was written: ids of the good records, and each bad one, with its kind, by file name and position."""
+    """What was written: ids of the good records, and each bad one, with its kind, by file name and
+    position.
+    """
 
     good: set[str] = field(default_factory=set)
     bad: dict[tuple[str, int], tuple[str, bytes]] = field(default_factory=dict)
 
 
-def write_dirt(folder: Path, seed: int, documents: int, share: float = 0.05, files: int = 3) -> Dirt:
+def write_dirt(
+    folder: Path, seed: int, documents: int, share: float = 0.05, files: int = 3
+) -> Dirt:
     """Write `documents` good records and, of each kind of bad one, `share` times as many."""
     rng = random.Random(seed)
     dirt = Dirt()
     each = max(1, round(documents * share))
-    records: list[tuple[str | None, bytes]] = [(None, _good(f"good-{i}", rng)) for i in range(documents)]
+    records: list[tuple[str | None, bytes]] = [
+        (None, _good(f"good-{i}", rng)) for i in range(documents)
+    ]
     records += [(kind, make(f"bad-{i}")) for kind, make in LINES.items() for i in range(each)]
     rng.shuffle(records)
     dirt.good |= {f"good-{i}" for i in range(documents)}
@@ -129,8 +135,13 @@ def write_dirt(folder: Path, seed: int, documents: int, share: float = 0.05, fil
 
 
 def _good(name: str, rng: random.Random) -> bytes:
-    words = [rng.choice(["noise", "beam", "Größe", "你好", "слово", "🙂", "text"]) for _ in range(rng.randint(3, 30))]
-    return json.dumps({"id": name, "text": " ".join(words) + "."}, ensure_ascii=rng.random() < 0.5).encode()
+    words = [
+        rng.choice(["noise", "beam", "Größe", "你好", "слово", "🙂", "text"])
+        for _ in range(rng.randint(3, 30))
+    ]
+    return json.dumps(
+        {"id": name, "text": " ".join(words) + "."}, ensure_ascii=rng.random() < 0.5
+    ).encode()
 
 
 def _write_lines(path: Path, records: list[tuple[str | None, bytes]], dirt: Dirt) -> None:
@@ -142,7 +153,9 @@ def _write_lines(path: Path, records: list[tuple[str | None, bytes]], dirt: Dirt
 
 
 def _write_rows(path: Path, each: int, rng: random.Random, dirt: Dirt) -> None:
-    rows: list[tuple[str | None, str, str | None]] = [(None, f"row-{i}", f"Row {i} is good.") for i in range(20 * each)]
+    rows: list[tuple[str | None, str, str | None]] = [
+        (None, f"row-{i}", f"Row {i} is good.") for i in range(20 * each)
+    ]
     rows += [(kind, f"{kind} {i}", text) for kind, text in ROWS.items() for i in range(each)]
     rng.shuffle(rows)
     for number, (kind, name, text) in enumerate(rows):

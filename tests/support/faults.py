@@ -1,4 +1,6 @@
-"""A proxy on the loopback address between a client and an HTTP server, which does to answers what networks do."""
+"""A proxy on the loopback address between a client and an HTTP server, which does to answers what
+networks do.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, Thread
 
 FAULTS = ("500", "503", "slow", "cut", "reset", "short")
 
-Schedule = Callable[[str, str, int], str]  # of method, file name and how-manieth request for it: a fault, or "none"
+Schedule = Callable[
+    [str, str, int], str
+]  # of method, file name and how-manieth request for it: a fault, or "none"
 
 
 def seeded(seed: int, faults: tuple[str, ...] = FAULTS) -> Schedule:
@@ -35,7 +39,9 @@ class Cut:
     """A schedule that loses the network after some requests, for good: no answer comes any more."""
 
     def __init__(self) -> None:
-        self.silent_from: str | None = None  # method and file name; from then on connections stay, and nothing comes
+        self.silent_from: str | None = (
+            None  # method and file name; from then on connections stay, and nothing comes
+        )
         self.left: int | None = None  # requests that still pass; None: all
         self.passed: list[str] = []  # method and file name of each
 
@@ -54,7 +60,9 @@ class Cut:
 
 
 class FaultProxy(ThreadingHTTPServer):
-    """Passes requests on to the port `upstream`. `schedule` may be changed at any time; `met` counts faults by name."""
+    """Passes requests on to the port `upstream`. `schedule` may be changed at any time; `met`
+    counts faults by name.
+    """
 
     daemon_threads = True
     request_queue_size = 128
@@ -108,7 +116,9 @@ class _Handler(BaseHTTPRequestHandler):
         for key, value in headers:
             if key.lower() not in ("content-length", "connection", "transfer-encoding"):
                 self.send_header(key, value)
-        size = next((value for key, value in headers if key.lower() == "content-length"), str(len(body)))
+        size = next(
+            (value for key, value in headers if key.lower() == "content-length"), str(len(body))
+        )
         self.send_header("Content-Length", str(len(half)) if fault == "short" and body else size)
         self.end_headers()
         self.wfile.write(half if fault in ("cut", "reset", "short", "stalled") else body)
@@ -142,7 +152,9 @@ class QuietHandler(SimpleHTTPRequestHandler):
 @contextmanager
 def served(server: ThreadingHTTPServer) -> Iterator[None]:
     """While this is open, the server answers."""
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+    ).start()
     try:
         yield
     finally:

@@ -1,4 +1,6 @@
-"""What the file system of the Hugging Face hub asks of its API: one data set, a folder of files, on the loopback."""
+"""What the file system of the Hugging Face hub asks of its API: one data set, a folder of files, on
+the loopback.
+"""
 
 from __future__ import annotations
 
@@ -40,20 +42,29 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         asked = json.loads(body) if body.startswith("{") else parse_qs(body)
         paths = [asked["paths"]] if isinstance(asked["paths"], str) else asked["paths"]
-        self._json([self._entry(self.folder / path) for path in paths if (self.folder / path).exists()])
+        self._json(
+            [self._entry(self.folder / path) for path in paths if (self.folder / path).exists()]
+        )
 
     def _tree(self, path: str) -> None:
         recursive = "recursive=true" in self.path.lower()
         if not (self.folder / path).is_dir():
             self._json({"error": "Entry not found"}, 404, {"X-Error-Code": "EntryNotFound"})
             return
-        entries = sorted((self.folder / path).rglob("*") if recursive else (self.folder / path).iterdir())
+        entries = sorted(
+            (self.folder / path).rglob("*") if recursive else (self.folder / path).iterdir()
+        )
         self._json([self._entry(entry) for entry in entries])
 
     def _entry(self, path: Path) -> dict[str, Any]:
         name = path.relative_to(self.folder).as_posix()
         kind, size = ("directory", 0) if path.is_dir() else ("file", path.stat().st_size)
-        return {"type": kind, "path": name, "size": size, "oid": hashlib.sha1(name.encode()).hexdigest()}
+        return {
+            "type": kind,
+            "path": name,
+            "size": size,
+            "oid": hashlib.sha1(name.encode()).hexdigest(),
+        }
 
     def _file(self, path: Path) -> None:
         if not path.is_file():
@@ -67,12 +78,18 @@ class Handler(BaseHTTPRequestHandler):
             content, status = content[start : end + 1], 206
         self._send(content, "application/octet-stream", status, headers)
 
-    def _json(self, value: object, status: int = 200, headers: dict[str, str] | None = None) -> None:
+    def _json(
+        self, value: object, status: int = 200, headers: dict[str, str] | None = None
+    ) -> None:
         self._send(json.dumps(value).encode(), "application/json", status, headers or {})
 
     def _send(self, content: bytes, kind: str, status: int, headers: dict[str, str]) -> None:
         self.send_response(status)
-        for name, value in {**headers, "Content-Type": kind, "Content-Length": str(len(content))}.items():
+        for name, value in {
+            **headers,
+            "Content-Type": kind,
+            "Content-Length": str(len(content)),
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":

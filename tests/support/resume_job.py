@@ -1,4 +1,5 @@
-"""A training job without a model, run by torchrun: writes down what it sees, and checkpoints every third step.
+"""A training job without a model, run by torchrun: writes down what it sees, and checkpoints every
+third step.
 
 torchrun resume_job.py KIND DATA FOLDER ATTEMPT
 """
@@ -16,8 +17,8 @@ import torch
 import torch.distributed as dist
 
 from noisebeam.pipeline import GroupByLength, Mixture, Pack, ShardDataset
-from noisebeam.pipeline.batched import BatchedDataset
-from noisebeam.pipeline.collate import Batch
+from noisebeam.pipeline.batching.collate import Batch
+from noisebeam.pipeline.dataset.base import BatchedDataset
 
 GLOBAL_BATCH = 8  # rows
 KINDS = ("plain", "grouped", "packed", "mixed", "packed mixture")

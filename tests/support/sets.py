@@ -6,16 +6,23 @@ import numpy as np
 import torch
 
 from noisebeam.pipeline import ShardDataset
-from noisebeam.transforms.manifest import Manifest, write_manifest
+from noisebeam.transforms.data.samples import Sample, batch_samples
+from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise import apply_recipe, load_recipe
-from noisebeam.transforms.samples import Sample, batch_samples
-from noisebeam.transforms.shard_format import field_dtypes
-from noisebeam.transforms.shards import shard_of, write_shard
-from noisebeam.transforms.vocabulary import Vocabulary
+from noisebeam.transforms.output.manifest import Manifest, write_manifest
+from noisebeam.transforms.shards.format import field_dtypes
+from noisebeam.transforms.shards.writer import shard_of, write_shard
 
 SAMPLES = 150
 VOCABULARY = Vocabulary(
-    size=1000, prefix=(0,), suffix=(2,), special_ids=(0, 1, 2, 3, 999), pad_id=1, mask_id=999, bos_id=0, eos_id=2
+    size=1000,
+    prefix=(0,),
+    suffix=(2,),
+    special_ids=(0, 1, 2, 3, 999),
+    pad_id=1,
+    mask_id=999,
+    bos_id=0,
+    eos_id=2,
 )
 RECIPE = {"corruptions": [{"sentence-permutation": {}}, {"text-infilling": {"probability": 0.3}}]}
 
@@ -29,7 +36,9 @@ def make_samples(baked: bool, keep_clean: bool = True) -> list[Sample]:
         ids = np.concatenate([[0], rng.integers(4, 999, size=sentences.sum()), [2]])
         ids[1:3] = 4 + i // 30, 4 + i % 30
         fields = {"ids": ids, "sentence_lengths": sentences}
-        samples.append(Sample(int(rng.integers(0, 2**64, dtype=np.uint64)), f"doc {i // 2}", i % 2, fields))
+        samples.append(
+            Sample(int(rng.integers(0, 2**64, dtype=np.uint64)), f"doc {i // 2}", i % 2, fields)
+        )
     if baked:
         flat = batch_samples(samples, prefix_length=1)
         noised = apply_recipe(load_recipe("bart"), flat, VOCABULARY, 17, 0)
@@ -45,13 +54,22 @@ def number(ids: torch.Tensor) -> int:
 
 
 def write_set(
-    url: str, *, baked: bool = False, keep_clean: bool = True, num_shards: int = 4, samples_per_member: int = 8
+    url: str,
+    *,
+    baked: bool = False,
+    keep_clean: bool = True,
+    num_shards: int = 4,
+    samples_per_member: int = 8,
 ) -> str:
     noise = {"baked": True, "recipe": load_recipe("bart").text} if baked else {}
-    return write_samples(url, make_samples(baked, keep_clean), num_shards, samples_per_member, **noise)
+    return write_samples(
+        url, make_samples(baked, keep_clean), num_shards, samples_per_member, **noise
+    )
 
 
-def write_samples(url: str, samples: list[Sample], num_shards: int, samples_per_member: int, **noise) -> str:
+def write_samples(
+    url: str, samples: list[Sample], num_shards: int, samples_per_member: int, **noise
+) -> str:
     """A finished build of these samples, with seed 17."""
     shards = shard_of([sample.key for sample in samples], 17, num_shards)
     dtypes = field_dtypes(1000, 64, labels_masked=False)
@@ -92,5 +110,6 @@ def dataset(url: str, **changes) -> ShardDataset:
 
 def equal(a, b) -> bool:
     return len(a) == len(b) and all(
-        x.keys() == y.keys() and all(torch.equal(x[k], y[k]) for k in x) for x, y in zip(a, b, strict=True)
+        x.keys() == y.keys() and all(torch.equal(x[k], y[k]) for k in x)
+        for x, y in zip(a, b, strict=True)
     )

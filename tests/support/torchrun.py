@@ -8,7 +8,13 @@ import sys
 
 def torchrun(ranks: int) -> list[str]:
     """The command that runs what follows it as so many ranks."""
-    return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+    return [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={ranks}",
+    ]
 
 
 def environment() -> dict[str, str]:

@@ -1,10 +1,12 @@
-"""The vocabularies of small tests: BART's roles with sentinels and mode tokens, and GPT-2's with none but the end."""
+"""The vocabularies of small tests: BART's roles with sentinels and mode tokens, and GPT-2's with
+none but the end.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from noisebeam.transforms.vocabulary import Vocabulary
+from noisebeam.transforms.data.vocabulary import Vocabulary
 
 SENTINELS = tuple(range(97, 89, -1))
 
@@ -28,4 +30,6 @@ BART_LIKE = Vocabulary(
 )
 
 # Nothing around a text, and no padding token.
-GPT_LIKE = Vocabulary(size=100, special_ids=(99,), special_tokens=("<|endoftext|>",), bos_id=99, eos_id=99)
+GPT_LIKE = Vocabulary(
+    size=100, special_ids=(99,), special_tokens=("<|endoftext|>",), bos_id=99, eos_id=99
+)

@@ -9,19 +9,25 @@ import numpy as np
 import pytest
 
 from noisebeam.transforms import plugins
-from noisebeam.transforms.documents import DeadLetter, Document
-from noisebeam.transforms.files import FilePart
+from noisebeam.transforms.data.documents import DeadLetter, Document
+from noisebeam.transforms.data.samples import Sample, batch_samples
+from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.formats import ReadOptions, read_documents
+from noisebeam.transforms.io.input_files import FilePart
 from noisebeam.transforms.noise import apply_recipe, load_recipe, purpose_of
-from noisebeam.transforms.noise.draws import Purpose
-from noisebeam.transforms.plugins import FORMATS, PluginError, load_plugin, plugin_names, plugin_origin
-from noisebeam.transforms.samples import Sample, batch_samples
-from noisebeam.transforms.segmenters import SegmenterOptions
-from noisebeam.transforms.vocabulary import Vocabulary
+from noisebeam.transforms.noise.rng import Purpose
+from noisebeam.transforms.plugins import (
+    FORMATS,
+    PluginError,
+    load_plugin,
+    plugin_names,
+    plugin_origin,
+)
+from noisebeam.transforms.segmenters.segmenters import SegmenterOptions
 
 MODULE = """
 from dataclasses import dataclass, replace
-from noisebeam.transforms.documents import Document
+from noisebeam.transforms.data.documents import Document
 
 def read(part, options):
     yield Document("good", "A text.")
@@ -81,7 +87,10 @@ def test_names_and_packages_are_found() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("none", r"^'none': no installed package offers it \(entry points of group noisebeam.formats\); install "),
+        (
+            "none",
+            r"^'none': no installed package offers it \(entry points of group noisebeam.formats\); install ",
+        ),
         (
             "twice",
             r"^'twice': expected one package to offer it, got .*package a 1\.0, .*package b 1\.0; uninstall",
@@ -102,7 +111,9 @@ def test_what_a_format_gives_keeps_to_the_rules_for_documents() -> None:
     assert found[1] == Document("", "No name.")
     reason = "expected text without NUL, got one at character 7"
     assert found[2] == DeadLetter("x.mine", 7, reason, b'{"id": "bad", "text": "a NUL: \\u0000"}')
-    with pytest.raises(PluginError, match=r"format 'numbers' of a 1\.0: expected a Document or a DeadLetter, got 5"):
+    with pytest.raises(
+        PluginError, match=r"format 'numbers' of a 1\.0: expected a Document or a DeadLetter, got 5"
+    ):
         list(read_documents(FilePart("x.numbers"), ReadOptions()))
 
 
@@ -125,7 +136,9 @@ def test_what_a_corruption_gives_is_checked(wrong: str, message: str) -> None:
 
 @pytest.mark.usefixtures("packages")
 def test_a_corruption_has_to_be_a_dataclass_with_known_settings() -> None:
-    with pytest.raises(ValueError, match=r"corruption 'undataclassed' of a 1\.0: expected a dataclass, got <class"):
+    with pytest.raises(
+        ValueError, match=r"corruption 'undataclassed' of a 1\.0: expected a dataclass, got <class"
+    ):
         load_recipe({"corruptions": ["undataclassed"]})
     with pytest.raises(ValueError, match="broken: unknown key 'share'; expected wrong"):
         load_recipe({"corruptions": [{"broken": {"share": 1}}]})

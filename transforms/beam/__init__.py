@@ -1,4 +1,5 @@
-"""The PTransforms: each wires a pure function of this package into a Beam pipeline, and can be used alone.
+"""The PTransforms: each wires a pure function of this package into a Beam pipeline, and can be used
+alone.
 
     documents, dead_letters = pipeline | ReadDocuments(["corpus/*.jsonl.gz"])
     documents = documents | DetectLanguages()
@@ -9,8 +10,9 @@
     noised = samples | ApplyNoise("bart", tokenizer="facebook/bart-base", seed=17)
     noised | WriteShards("shards", ...)
 
-Those that can meet a bad record give two outputs, the good ones and dead letters: the record, whole, with its source
-and the reason. What CleanDocuments is asked to leave out, it counts. Nothing is dropped silently.
+Those that can meet a bad record give two outputs, the good ones and dead letters: the record,
+whole, with its source and the reason. What CleanDocuments is asked to leave out, it counts. Nothing
+is dropped silently.
 """
 
 from noisebeam.transforms.beam.clean import CleanDocuments

@@ -10,9 +10,21 @@ import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
 from noisebeam.transforms.beam.common import counter, timed
-from noisebeam.transforms.cleaning import DUPLICATES, NEAR_DUPLICATES, CleaningOptions, clean_document
-from noisebeam.transforms.documents import Document
-from noisebeam.transforms.near_duplicates import Entry, buckets, check_minhash, minhash, near_duplicates, signature
+from noisebeam.transforms.cleaning.cleaning import (
+    DUPLICATES,
+    NEAR_DUPLICATES,
+    CleaningOptions,
+    clean_document,
+)
+from noisebeam.transforms.cleaning.near_duplicates import (
+    Entry,
+    buckets,
+    check_minhash,
+    minhash,
+    near_duplicates,
+    signature,
+)
+from noisebeam.transforms.data.documents import Document
 
 _COUNTS = "counts"
 _SEEN = 100_000  # texts of a bundle to remember
@@ -23,13 +35,14 @@ Place = bytes  # names a document, and where it was read
 class CleanDocuments(beam.PTransform):  # type: ignore[misc]
     """Clean documents: gives `(documents, counts)`.
 
-    What `options` filter out is in neither: `counts` are pairs of a name and a number, how many documents were mended
-    or dropped, for WriteShards to put into the manifest. Beam's counters have the same names, with dashes. `lang` is
-    the language of documents that name none.
+    What `options` filter out is in neither: `counts` are pairs of a name and a number, how many
+    documents were mended or dropped, for WriteShards to put into the manifest. Beam's counters have
+    the same names, with dashes. `lang` is the language of documents that name none.
 
-    Of documents that are the same or nearly so, the one whose place is smallest is kept: first comes a hash of its id
-    and text. State is bounded: groups are read as they come from the shuffle, whatever their size. Documents themselves
-    go through one shuffle, each under a key of its own; for near duplicates come about 3 KB for each.
+    Of documents that are the same or nearly so, the one whose place is smallest is kept: first
+    comes a hash of its id and text. State is bounded: groups are read as they come from the
+    shuffle, whatever their size. Documents themselves go through one shuffle, each under a key of
+    its own; for near duplicates come about 3 KB for each.
     """
 
     def __init__(self, options: CleaningOptions, lang: str = "en") -> None:
@@ -45,7 +58,9 @@ class CleanDocuments(beam.PTransform):  # type: ignore[misc]
         )
         documents, done = cleaned.documents, [cleaned[_COUNTS]]
         if self.options.compares:
-            documents, dropped = documents | "DropDuplicates" >> _DropDuplicates(self.options.near_duplicates)
+            documents, dropped = documents | "DropDuplicates" >> _DropDuplicates(
+                self.options.near_duplicates
+            )
             done += dropped
         return documents, done | beam.Flatten() | beam.combiners.Count.PerElement()
 
@@ -59,7 +74,9 @@ class _DropDuplicates(beam.PTransform):  # type: ignore[misc]
         self.threshold = threshold
 
     def expand(self, documents: Any) -> tuple[Any, list[Any]]:
-        new = documents | "DropSeen" >> beam.ParDo(_DropSeen()).with_outputs(_COUNTS, main="documents")
+        new = documents | "DropSeen" >> beam.ParDo(_DropSeen()).with_outputs(
+            _COUNTS, main="documents"
+        )
         losers = [
             new.documents
             | "ByText" >> beam.Map(_by_text).with_output_types(tuple[bytes, Place])
@@ -69,11 +86,15 @@ class _DropDuplicates(beam.PTransform):  # type: ignore[misc]
         if self.threshold is not None:
             losers.append(
                 new.documents
-                | "ByBand" >> beam.FlatMap(_by_band, self.threshold).with_output_types(tuple[bytes, Entry])
+                | "ByBand"
+                >> beam.FlatMap(_by_band, self.threshold).with_output_types(tuple[bytes, Entry])
                 | "GroupBands" >> beam.GroupByKey()
-                | "NearTexts" >> beam.FlatMap(_near_texts, self.threshold).with_output_types(tuple[Place, str])
+                | "NearTexts"
+                >> beam.FlatMap(_near_texts, self.threshold).with_output_types(tuple[Place, str])
             )
-        placed = new.documents | "ByPlace" >> beam.Map(_by_place).with_output_types(tuple[Place, Document])
+        placed = new.documents | "ByPlace" >> beam.Map(_by_place).with_output_types(
+            tuple[Place, Document]
+        )
         kept = (
             {"documents": placed, "reasons": losers | beam.Flatten()}
             | "Join" >> beam.CoGroupByKey()
@@ -103,9 +124,11 @@ class _Clean(beam.DoFn):  # type: ignore[misc]
 @beam.typehints.with_input_types(Document)
 @beam.typehints.with_output_types(Document)
 class _DropSeen(beam.DoFn):  # type: ignore[misc]
-    """Drop what the bundle has seen already, so that a text that is there a million times overflows no group.
+    """Drop what the bundle has seen already, so that a text that is there a million times overflows
+    no group.
 
-    Only documents that would lose later anyway: however bundles fall, the same ones are kept and counted.
+    Only documents that would lose later anyway: however bundles fall, the same ones are kept and
+    counted.
     """
 
     def start_bundle(self) -> None:
@@ -125,7 +148,9 @@ class _DropSeen(beam.DoFn):  # type: ignore[misc]
 
 @beam.typehints.with_output_types(Document)
 class _Keep(beam.DoFn):  # type: ignore[misc]
-    """Keep the document of each place unless there is a reason to drop it. Only documents of no file share a place."""
+    """Keep the document of each place unless there is a reason to drop it. Only documents of no
+    file share a place.
+    """
 
     def process(self, joined: tuple[Place, dict[str, Iterable[Any]]]) -> Iterator[Any]:
         _, groups = joined
@@ -144,7 +169,9 @@ def _text_digest(document: Document) -> bytes:
 
 
 def _place(document: Document) -> Place:
-    """32 bytes, in the order of a hash of id and text, then of positions; then of a hash of file and language."""
+    """32 bytes, in the order of a hash of id and text, then of positions; then of a hash of file
+    and language.
+    """
     key = blake2b(document.id.encode() + b"\0" + document.text.encode(), digest_size=16).digest()
     position = -1 if document.position is None else document.position
     rest = f"{document.source}\0{document.lang}".encode("utf-8", "surrogatepass")
@@ -172,6 +199,8 @@ def _by_band(document: Document, threshold: float) -> Iterator[tuple[bytes, Entr
     return ((bucket, entry) for bucket in buckets(values, threshold))
 
 
-def _near_texts(group: tuple[bytes, Iterable[Entry]], threshold: float) -> Iterator[tuple[Place, str]]:
+def _near_texts(
+    group: tuple[bytes, Iterable[Entry]], threshold: float
+) -> Iterator[tuple[Place, str]]:
     _, entries = group
     return ((place, NEAR_DUPLICATES) for place in near_duplicates(entries, threshold))

@@ -11,10 +11,10 @@ from apache_beam.coders import Coder, registry
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
-from noisebeam.transforms.documents import DeadLetter, Document
+from noisebeam.transforms.data.documents import DeadLetter, Document
+from noisebeam.transforms.data.samples import Sample, sample_from_bytes, sample_to_bytes
 from noisebeam.transforms.formats import record_of
-from noisebeam.transforms.sample_table import SampleTable
-from noisebeam.transforms.samples import Sample, sample_from_bytes, sample_to_bytes
+from noisebeam.transforms.shards.sample_table import SampleTable
 
 NAMESPACE = "noisebeam"
 DEAD_LETTERS = "dead_letters"
@@ -41,7 +41,9 @@ def timed(step: str) -> Iterator[None]:
 
 
 def timed_each(step: str, values: Iterable[Value]) -> Iterator[Value]:
-    """The values; counts as `timed` does how long it takes to get all of them, not what is done with them meanwhile."""
+    """The values; counts as `timed` does how long it takes to get all of them, not what is done
+    with them meanwhile.
+    """
     spent, began = 0, perf_counter_ns()
     for value in values:
         spent += perf_counter_ns() - began

@@ -9,15 +9,27 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 
-from noisebeam.transforms.beam.common import DEAD_LETTERS, counter, distribution, rejected, timed, timed_each
+from noisebeam.transforms.beam.common import (
+    DEAD_LETTERS,
+    counter,
+    distribution,
+    rejected,
+    timed,
+    timed_each,
+)
 from noisebeam.transforms.beam.read import SegmentedDocument
-from noisebeam.transforms.documents import Document
+from noisebeam.transforms.data.documents import Document
+from noisebeam.transforms.data.samples import Sample, batch_samples
+from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise import Recipe, apply_recipe, check_recipe, load_recipe
-from noisebeam.transforms.samples import Sample, batch_samples
-from noisebeam.transforms.tokenizer import LoadedTokenizer, load_tokenizer
-from noisebeam.transforms.tokens import Encoder, load_encoder
-from noisebeam.transforms.vocabulary import Vocabulary
-from noisebeam.transforms.windows import Window, WindowOptions, build_windows, encode_window
+from noisebeam.transforms.tokenization.sentence_encoder import Encoder, load_encoder
+from noisebeam.transforms.tokenization.tokenizer import LoadedTokenizer, load_tokenizer
+from noisebeam.transforms.tokenization.windows import (
+    Window,
+    WindowOptions,
+    build_windows,
+    encode_window,
+)
 
 _NOISE_BATCH = 64  # samples; the kernels are fastest at 32 to 128
 
@@ -25,9 +37,10 @@ _NOISE_BATCH = 64  # samples; the kernels are fastest at 32 to 128
 class BuildWindows(beam.PTransform):  # type: ignore[misc]
     """Group the sentences of each document into windows: gives `(windows, dead_letters)`.
 
-    Input are pairs of a document and its sentences' spans, as SegmentSentences gives them. `tokenizer` is a folder, an
-    fsspec URL or a hub name that every worker can load; `add_tokens` are special tokens to add to it where it lacks
-    them, the same in all steps. ValueError if `append_eos` is set and it has no end of text.
+    Input are pairs of a document and its sentences' spans, as SegmentSentences gives them.
+    `tokenizer` is a folder, an fsspec URL or a hub name that every worker can load; `add_tokens`
+    are special tokens to add to it where it lacks them, the same in all steps. ValueError if
+    `append_eos` is set and it has no end of text.
     """
 
     def __init__(
@@ -44,9 +57,9 @@ class BuildWindows(beam.PTransform):  # type: ignore[misc]
             self.tokenizer.with_tokens(self.add_tokens).vocabulary.document_suffixes()
 
     def expand(self, segmented: Any) -> tuple[Any, Any]:
-        windows = segmented | "Build" >> beam.ParDo(_Build(self.tokenizer, self.add_tokens, self.options)).with_outputs(
-            DEAD_LETTERS, main="windows"
-        )
+        windows = segmented | "Build" >> beam.ParDo(
+            _Build(self.tokenizer, self.add_tokens, self.options)
+        ).with_outputs(DEAD_LETTERS, main="windows")
         return windows.windows, windows[DEAD_LETTERS]
 
     def display_data(self) -> dict[str, Any]:
@@ -78,8 +91,9 @@ class EncodeWindows(beam.PTransform):  # type: ignore[misc]
 class ApplyNoise(beam.PTransform):  # type: ignore[misc]
     """Corrupt samples by a recipe: adds the objective's fields, `input_ids` and `labels`, to each.
 
-    The noise is that of `seed` and `epoch`; ShardDataset draws the same bits for the same seed, epoch and sample. A
-    recipe that needs what the tokenizer, with `add_tokens`, lacks raises ValueError here, when the pipeline is built.
+    The noise is that of `seed` and `epoch`; ShardDataset draws the same bits for the same seed,
+    epoch and sample. A recipe that needs what the tokenizer, with `add_tokens`, lacks raises
+    ValueError here, when the pipeline is built.
     """
 
     def __init__(
@@ -118,7 +132,9 @@ class _WithEncoder(beam.DoFn):  # type: ignore[misc]
 @beam.typehints.with_input_types(tuple[Document, np.ndarray])
 @beam.typehints.with_output_types(Window)
 class _Build(_WithEncoder):
-    def __init__(self, tokenizer: LoadedTokenizer, add_tokens: tuple[str, ...], options: WindowOptions) -> None:
+    def __init__(
+        self, tokenizer: LoadedTokenizer, add_tokens: tuple[str, ...], options: WindowOptions
+    ) -> None:
         super().__init__(tokenizer, add_tokens)
         self._options = options
 
@@ -157,4 +173,7 @@ class _Noise(beam.DoFn):  # type: ignore[misc]
             batch = batch_samples(samples, len(self._vocabulary.prefix))
             noised = apply_recipe(self._recipe, batch, self._vocabulary, self._seed, self._epoch)
         for i, sample in enumerate(samples):
-            yield replace(sample, fields={**sample.fields, **{name: field.row(i) for name, field in noised.items()}})
+            yield replace(
+                sample,
+                fields={**sample.fields, **{name: field.row(i) for name, field in noised.items()}},
+            )

@@ -21,12 +21,17 @@ from noisebeam.transforms.beam.common import (
     timed,
     timed_each,
 )
-from noisebeam.transforms.documents import DeadLetter, Document
-from noisebeam.transforms.files import FilePart, expand_inputs
+from noisebeam.transforms.cleaning.language_detection import check_detector, detect_language
+from noisebeam.transforms.data.documents import DeadLetter, Document
+from noisebeam.transforms.data.languages import UNDETERMINED, language_code
 from noisebeam.transforms.formats import ReadOptions, read_documents, split_inputs
-from noisebeam.transforms.language_detection import check_detector, detect_language
-from noisebeam.transforms.languages import UNDETERMINED, language_code
-from noisebeam.transforms.segmenters import Segmenter, SegmenterOptions, Spans, load_segmenter
+from noisebeam.transforms.io.input_files import FilePart, expand_inputs
+from noisebeam.transforms.segmenters.segmenters import (
+    Segmenter,
+    SegmenterOptions,
+    Spans,
+    load_segmenter,
+)
 
 SegmentedDocument = tuple[Document, Spans]
 
@@ -35,10 +40,12 @@ _BATCH_CHARACTERS = 64_000
 
 
 class ReadDocuments(beam.PTransform):  # type: ignore[misc]
-    """Read documents from files: `pipeline | ReadDocuments(patterns)` gives `(documents, dead_letters)`.
+    """Read documents from files: `pipeline | ReadDocuments(patterns)` gives `(documents,
+    dead_letters)`.
 
-    `patterns` are paths or fsspec URLs with globs; one that matches nothing raises InputError here, when the pipeline
-    is built. Files that can be are read in parts, by many workers; `parts` names them where they are known already.
+    `patterns` are paths or fsspec URLs with globs; one that matches nothing raises InputError here,
+    when the pipeline is built. Files that can be are read in parts, by many workers; `parts` names
+    them where they are known already.
     """
 
     def __init__(
@@ -50,9 +57,15 @@ class ReadDocuments(beam.PTransform):  # type: ignore[misc]
         super().__init__()
         self.patterns = list(patterns)
         self.options = options
-        self.watch: beam.PTransform | None = None  # passes on the documents as they are read, before they are spread
-        self.parts_for_all = _PARTS_FOR_ALL  # fewer than that, and documents are handed on to other workers
-        self.parts = split_inputs(expand_inputs(self.patterns), options) if parts is None else list(parts)
+        self.watch: beam.PTransform | None = (
+            None  # passes on the documents as they are read, before they are spread
+        )
+        self.parts_for_all = (
+            _PARTS_FOR_ALL  # fewer than that, and documents are handed on to other workers
+        )
+        self.parts = (
+            split_inputs(expand_inputs(self.patterns), options) if parts is None else list(parts)
+        )
 
     def expand(self, pipeline: Any) -> tuple[Any, Any]:
         read = (
@@ -74,7 +87,11 @@ class ReadDocuments(beam.PTransform):  # type: ignore[misc]
         return len(self.parts) < self.parts_for_all
 
     def display_data(self) -> dict[str, Any]:
-        return {"patterns": ", ".join(self.patterns), "format": self.options.format, "parts": len(self.parts)}
+        return {
+            "patterns": ", ".join(self.patterns),
+            "format": self.options.format,
+            "parts": len(self.parts),
+        }
 
 
 class DetectLanguages(beam.PTransform):  # type: ignore[misc]
@@ -91,10 +108,11 @@ class DetectLanguages(beam.PTransform):  # type: ignore[misc]
 class SegmentSentences(beam.PTransform):  # type: ignore[misc]
     """Find the sentences of documents: gives `(segmented, dead_letters)`.
 
-    A segmented document is a pair of the document and its sentences' spans, int64 of shape (sentences, 2). Documents go
-    to the segmenter in batches of about 64,000 characters; it is loaded once per worker process. Counters say how many
-    documents there are in each language (`documents-in-en`), how many of them name none (`documents-without-language`),
-    and how many are not segmented as asked for, as the segmenter does not know their language
+    A segmented document is a pair of the document and its sentences' spans, int64 of shape
+    (sentences, 2). Documents go to the segmenter in batches of about 64,000 characters; it is
+    loaded once per worker process. Counters say how many documents there are in each language
+    (`documents-in-en`), how many of them name none (`documents-without-language`), and how many are
+    not segmented as asked for, as the segmenter does not know their language
     (`documents-by-fallback`).
     """
 
@@ -105,8 +123,10 @@ class SegmentSentences(beam.PTransform):  # type: ignore[misc]
     def expand(self, documents: Any) -> tuple[Any, Any]:
         segmented = (
             documents
-            | "Batch" >> beam.BatchElements(_BATCH_CHARACTERS, _BATCH_CHARACTERS, element_size_fn=_characters)
-            | "Segment" >> beam.ParDo(_Segment(self.options)).with_outputs(DEAD_LETTERS, main="segmented")
+            | "Batch"
+            >> beam.BatchElements(_BATCH_CHARACTERS, _BATCH_CHARACTERS, element_size_fn=_characters)
+            | "Segment"
+            >> beam.ParDo(_Segment(self.options)).with_outputs(DEAD_LETTERS, main="segmented")
         )
         return segmented.segmented, segmented[DEAD_LETTERS]
 
@@ -152,11 +172,16 @@ class _Segment(beam.DoFn):  # type: ignore[misc]
         self._shared = Shared()
 
     def setup(self) -> None:
-        self._segmenter: Segmenter = self._shared.acquire(lambda: load_segmenter(self._options), tag=self._options)
+        self._segmenter: Segmenter = self._shared.acquire(
+            lambda: load_segmenter(self._options), tag=self._options
+        )
 
     def process(self, documents: list[Document]) -> Iterator[Any]:
         sentences, per_document = counter("sentences"), distribution("document-sentences")
-        texts, langs = [document.text for document in documents], [document.lang for document in documents]
+        texts, langs = (
+            [document.text for document in documents],
+            [document.lang for document in documents],
+        )
         with timed("segment"):
             found = self._segmenter.segment(texts, langs)
         self._count(langs)
@@ -166,7 +191,9 @@ class _Segment(beam.DoFn):  # type: ignore[misc]
                 per_document.update(len(spans))
                 yield document, np.asarray(spans, dtype=np.int64)
             else:
-                yield rejected(document, f"segmenter {self._options.name!r} found no sentence in the text")
+                yield rejected(
+                    document, f"segmenter {self._options.name!r} found no sentence in the text"
+                )
 
     def _count(self, langs: Sequence[str | None]) -> None:
         for lang, number in Counter(langs).items():

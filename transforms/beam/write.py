@@ -13,16 +13,21 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from noisebeam.transforms.beam.common import counter, timed
-from noisebeam.transforms.documents import DeadLetter
-from noisebeam.transforms.finish import DeadLetterPart, Failure, finish_build, write_dead_letters
-from noisebeam.transforms.held_out import held_out_shards, shards_of
-from noisebeam.transforms.keys import text_key
-from noisebeam.transforms.manifest import Manifest
-from noisebeam.transforms.resume import Begun, record_shard
-from noisebeam.transforms.sample_packer import SamplePacker
-from noisebeam.transforms.sample_table import SampleTable
-from noisebeam.transforms.samples import Sample
-from noisebeam.transforms.shards import ShardInfo, write_shard
+from noisebeam.transforms.data.documents import DeadLetter
+from noisebeam.transforms.data.keys import text_key
+from noisebeam.transforms.data.samples import Sample
+from noisebeam.transforms.output.finish import (
+    DeadLetterPart,
+    Failure,
+    finish_build,
+    write_dead_letters,
+)
+from noisebeam.transforms.output.manifest import Manifest
+from noisebeam.transforms.output.resume import Begun, record_shard
+from noisebeam.transforms.shards.held_out import held_out_shards, shards_of
+from noisebeam.transforms.shards.sample_packer import SamplePacker
+from noisebeam.transforms.shards.sample_table import SampleTable
+from noisebeam.transforms.shards.writer import ShardInfo, write_shard
 
 TOKENS_PER_SHARD = 2**26
 _DEAD_BYTES_PER_PART = 2**26
@@ -33,17 +38,20 @@ _TOLD_BYTES = 64  # the names of what is told of a dead letter, and its position
 class WriteShards(beam.PTransform):  # type: ignore[misc]
     """Write samples to shards in the folder `output`, and last of all the manifest.
 
-    Input are samples, or a tuple of samples and then any number of collections of dead letters, which are written too.
-    Output is one element: the Manifest, or the Failure if more than `max_bad_fraction` of all records are bad or a file
-    could not be read to its end; then there is no manifest, and `failure.json` says why.
+    Input are samples, or a tuple of samples and then any number of collections of dead letters,
+    which are written too. Output is one element: the Manifest, or the Failure if more than
+    `max_bad_fraction` of all records are bad or a file could not be read to its end; then there is
+    no manifest, and `failure.json` says why.
 
-    `counts` is a collection of pairs of a name and a number, such as CleanDocuments gives, for the manifest.
+    `counts` is a collection of pairs of a name and a number, such as CleanDocuments gives, for the
+    manifest.
 
-    `header` is the manifest without counts and shards. `num_shards` is worked out from the number of tokens where it
-    is not given. A sample's shard and place are hashes of the header's seed and its key: every attempt of every runner
-    writes the same files. Where the header's settings have a share `held_out`, so many documents go to shards of their
-    own, the last ones. The shards of `begun` are not written again; where it has an identity, those that are written
-    leave a record of it.
+    `header` is the manifest without counts and shards. `num_shards` is worked out from the number
+    of tokens where it is not given. A sample's shard and place are hashes of the header's seed and
+    its key: every attempt of every runner writes the same files. Where the header's settings have a
+    share `held_out`, so many documents go to shards of their own, the last ones. The shards of
+    `begun` are not written again; where it has an identity, those that are written leave a record
+    of it.
     """
 
     def __init__(
@@ -82,14 +90,14 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
         shards = (
             tables
             | "AssignShards"
-            >> beam.FlatMap(_assign, self.header.seed, num_shards, held_out, self.begun.numbers).with_output_types(
-                tuple[int, SampleTable]
-            )
+            >> beam.FlatMap(
+                _assign, self.header.seed, num_shards, held_out, self.begun.numbers
+            ).with_output_types(tuple[int, SampleTable])
             | "GroupShards" >> beam.GroupByKey()
             | "WriteShards"
-            >> beam.Map(_write_shard, num_shards, self.output, self.header, self.begun.identity).with_output_types(
-                ShardInfo
-            )
+            >> beam.Map(
+                _write_shard, num_shards, self.output, self.header, self.begun.identity
+            ).with_output_types(ShardInfo)
         )
         parts = dead_letters and (dead_letters | beam.Flatten() | _WriteDeadLetters(self.output))
         pipeline = samples.pipeline
@@ -109,7 +117,11 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
         )
 
     def display_data(self) -> dict[str, Any]:
-        return {"output": self.output, "num_shards": self.num_shards or "by tokens", "seed": self.header.seed}
+        return {
+            "output": self.output,
+            "num_shards": self.num_shards or "by tokens",
+            "seed": self.header.seed,
+        }
 
 
 class _WriteDeadLetters(beam.PTransform):  # type: ignore[misc]
@@ -126,9 +138,11 @@ class _WriteDeadLetters(beam.PTransform):  # type: ignore[misc]
         )
         return (
             letters
-            | "AssignParts" >> beam.Map(_assign_part, parts).with_output_types(tuple[int, DeadLetter])
+            | "AssignParts"
+            >> beam.Map(_assign_part, parts).with_output_types(tuple[int, DeadLetter])
             | "GroupParts" >> beam.GroupByKey()
-            | "WriteParts" >> beam.Map(_write_part, parts, self.output).with_output_types(DeadLetterPart)
+            | "WriteParts"
+            >> beam.Map(_write_part, parts, self.output).with_output_types(DeadLetterPart)
         )
 
 
@@ -161,13 +175,17 @@ def _globally(value: Any) -> WindowedValue:
 def _assign(
     table: SampleTable, seed: int, num_shards: int, held_out: float, finished: frozenset[int]
 ) -> Iterator[tuple[int, SampleTable]]:
-    for shard, samples in table.split(shards_of(table.keys, table.documents, seed, num_shards, held_out)):
+    for shard, samples in table.split(
+        shards_of(table.keys, table.documents, seed, num_shards, held_out)
+    ):
         if shard not in finished:
             yield shard, samples
 
 
 def _line_bytes(letter: DeadLetter) -> int:
-    """About how many bytes a dead letter is in its file; a record may be far shorter than what is told of it."""
+    """About how many bytes a dead letter is in its file; a record may be far shorter than what is
+    told of it.
+    """
     return _TOLD_BYTES + len(letter.source) + len(letter.reason) + len(letter.record or b"")
 
 
@@ -181,7 +199,11 @@ def _write_part(keyed: tuple[int, Iterable[DeadLetter]], parts: int, output: str
 
 
 def _write_shard(
-    keyed: tuple[int, Iterable[SampleTable]], num_shards: int, output: str, header: Manifest, identity: str | None
+    keyed: tuple[int, Iterable[SampleTable]],
+    num_shards: int,
+    output: str,
+    header: Manifest,
+    identity: str | None,
 ) -> ShardInfo:
     index, tables = keyed
     with timed("write"):

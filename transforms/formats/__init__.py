@@ -1,7 +1,7 @@
 """Files to documents: JSON Lines, plain text, paragraphs, parquet and web archives.
 
-A format has a function that reads a part of a file and, where files can be divided, one that divides them. No record
-vanishes: each comes out as a `Document` or a `DeadLetter`.
+A format has a function that reads a part of a file and, where files can be divided, one that
+divides them. No record vanishes: each comes out as a `Document` or a `DeadLetter`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from noisebeam.transforms.compression import DamagedFileError
-from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, make_document
-from noisebeam.transforms.files import FilePart, file_size, for_each, read_range
+from noisebeam.transforms.data.documents import BadRecordError, DeadLetter, Document, make_document
 from noisebeam.transforms.formats.json_lines import read_json_lines
 from noisebeam.transforms.formats.lines import split_lines
 from noisebeam.transforms.formats.options import ReadOptions
 from noisebeam.transforms.formats.parquet import read_parquet, split_parquet
 from noisebeam.transforms.formats.text import read_paragraphs, read_text
 from noisebeam.transforms.formats.warc import read_warc
+from noisebeam.transforms.io.compression import DamagedFileError
+from noisebeam.transforms.io.input_files import FilePart, file_size, for_each, read_range
 from noisebeam.transforms.plugins import FORMATS as FORMAT_PLUGINS
 from noisebeam.transforms.plugins import PluginError, load_plugin, plugin_origin
 
@@ -49,16 +49,25 @@ FORMATS: Mapping[str, Format] = {
 }
 
 
-def split_inputs(urls: Sequence[str], options: ReadOptions, part_bytes: int | None = None) -> list[FilePart]:
+def split_inputs(
+    urls: Sequence[str], options: ReadOptions, part_bytes: int | None = None
+) -> list[FilePart]:
     """Parts to read independently: of parquet and of uncompressed lines; other files whole.
 
-    Parts have about `part_bytes`, or if that is None so many that there are about a thousand: 1 to 64 MiB.
+    Parts have about `part_bytes`, or if that is None so many that there are about a thousand: 1 to
+    64 MiB.
     """
     forms = {url: _format(options.format_of(url)) for url in urls}
     if part_bytes is None:
-        part_bytes = min(_MOST_PART_BYTES, max(_LEAST_PART_BYTES, sum(for_each(urls, file_size)) // _PARTS))
+        part_bytes = min(
+            _MOST_PART_BYTES, max(_LEAST_PART_BYTES, sum(for_each(urls, file_size)) // _PARTS)
+        )
     size = part_bytes
-    return [part for parts in for_each(urls, lambda url: forms[url].split(url, options, size)) for part in parts]
+    return [
+        part
+        for parts in for_each(urls, lambda url: forms[url].split(url, options, size))
+        for part in parts
+    ]
 
 
 def read_documents(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
@@ -69,7 +78,9 @@ def read_documents(part: FilePart, options: ReadOptions) -> Iterator[Document | 
     try:
         yield from _format(options.format_of(part.url)).read(part, options)
     except DamagedFileError as error:
-        yield DeadLetter(part.url, None, f"{error}; records before that are read, those after it are lost", None)
+        yield DeadLetter(
+            part.url, None, f"{error}; records before that are read, those after it are lost", None
+        )
 
 
 def _format(name: str) -> Format:
@@ -78,10 +89,14 @@ def _format(name: str) -> Format:
         return FORMATS[name]
     found = load_plugin(FORMAT_PLUGINS, name)
     added = found if isinstance(found, Format) else Format(found)
-    return added._replace(read=lambda part, options: _checked(name, part, added.read(part, options)))
+    return added._replace(
+        read=lambda part, options: _checked(name, part, added.read(part, options))
+    )
 
 
-def _checked(name: str, part: FilePart, records: Iterable[Document | DeadLetter]) -> Iterator[Document | DeadLetter]:
+def _checked(
+    name: str, part: FilePart, records: Iterable[Document | DeadLetter]
+) -> Iterator[Document | DeadLetter]:
     """What the reader of another package gives, kept to the rules for documents."""
     for found in records:
         if isinstance(found, DeadLetter):
@@ -95,11 +110,15 @@ def _checked(name: str, part: FilePart, records: Iterable[Document | DeadLetter]
                 yield DeadLetter(part.url, found.position, str(error), record)
         else:
             origin = plugin_origin(FORMAT_PLUGINS, name)
-            raise PluginError(f"format {name!r} of {origin}: expected a Document or a DeadLetter, got {found!r:.80}")
+            raise PluginError(
+                f"format {name!r} of {origin}: expected a Document or a DeadLetter, got {found!r:.80}"
+            )
 
 
 def record_of(document: Document) -> bytes:
-    """The record of a document, read once more from its file; its id and text as JSON where there is no such place."""
+    """The record of a document, read once more from its file; its id and text as JSON where there
+    is no such place.
+    """
     if document.position is not None and document.size is not None:
         return read_range(document.source, document.position, document.position + document.size)
     return json.dumps({"id": document.id, "text": document.text}, ensure_ascii=False).encode()

@@ -1,14 +1,22 @@
-"""JSON Lines: an object with a text on each line. Wikipedia extracts (of WikiExtractor with `--json`) are that too."""
+"""JSON Lines: an object with a text on each line. Wikipedia extracts (of WikiExtractor with
+`--json`) are that too.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 
-from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, document_of_fields, kind_of
-from noisebeam.transforms.files import FilePart
+from noisebeam.transforms.data.documents import (
+    BadRecordError,
+    DeadLetter,
+    Document,
+    document_of_fields,
+    kind_of,
+)
 from noisebeam.transforms.formats.lines import Record, lines, parse_each
 from noisebeam.transforms.formats.options import ReadOptions
+from noisebeam.transforms.io.input_files import FilePart
 
 
 def read_json_lines(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
@@ -29,7 +37,9 @@ def _parse(content: str, options: ReadOptions) -> Document:
     try:
         value = json.loads(content)
     except json.JSONDecodeError as error:
-        raise BadRecordError(f"expected JSON, got something else: {error.msg} (character {error.pos})") from error
+        raise BadRecordError(
+            f"expected JSON, got something else: {error.msg} (character {error.pos})"
+        ) from error
     except RecursionError as error:
         raise BadRecordError("expected JSON, got too many nested brackets") from error
     except ValueError as error:

@@ -1,6 +1,7 @@
 """Records in files of lines: a line each, runs of lines between blank ones, or the file as a whole.
 
-Blank lines between records are no records. A record that a damaged file cuts off comes, marked, before the error.
+Blank lines between records are no records. A record that a damaged file cuts off comes, marked,
+before the error.
 """
 
 from __future__ import annotations
@@ -12,10 +13,16 @@ from dataclasses import replace
 from itertools import chain, takewhile
 from typing import NamedTuple
 
-from noisebeam.transforms.compression import DamagedFileError
-from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, decode
-from noisebeam.transforms.files import FilePart, name_endings, read_blocks, read_range, split_file
+from noisebeam.transforms.data.documents import BadRecordError, DeadLetter, Document, decode
 from noisebeam.transforms.formats.options import ReadOptions, is_wide, longer_than
+from noisebeam.transforms.io.compression import DamagedFileError
+from noisebeam.transforms.io.input_files import (
+    FilePart,
+    name_endings,
+    read_blocks,
+    read_range,
+    split_file,
+)
 
 BEGINNING_BYTES = 2**16  # kept of a record that is too long
 
@@ -29,20 +36,31 @@ Parse = Callable[[str, ReadOptions], Document]
 
 
 class Record(NamedTuple):
-    """`position` is a byte offset in the decompressed file; where `problem` is not empty, `content` is cut off."""
+    """`position` is a byte offset in the decompressed file; where `problem` is not empty, `content`
+    is cut off.
+    """
 
     position: int
     content: bytes
     problem: str = ""
 
     def parse(self, url: str, options: ReadOptions, parse: Parse) -> Document | DeadLetter:
-        """The document that `parse` makes of the record's text, or the dead letter that it becomes."""
+        """The document that `parse` makes of the record's text, or the dead letter that it
+        becomes.
+        """
         try:
             if self.problem:
                 raise BadRecordError(self.problem)
             is_kept = not is_wide(options.encoding)  # whether the bytes are those of the file
-            document = parse(decode(self.content, options.encoding if is_kept else "utf-8"), options)
-            return replace(document, source=url, position=self.position, size=len(self.content) if is_kept else None)
+            document = parse(
+                decode(self.content, options.encoding if is_kept else "utf-8"), options
+            )
+            return replace(
+                document,
+                source=url,
+                position=self.position,
+                size=len(self.content) if is_kept else None,
+            )
         except BadRecordError as error:
             return DeadLetter(url, self.position, str(error), self.content)
 
@@ -50,7 +68,9 @@ class Record(NamedTuple):
 def parse_each(
     records: Iterable[Record], part: FilePart, options: ReadOptions, parse: Parse
 ) -> Iterator[Document | DeadLetter]:
-    """What `parse` makes of each record. No record, it may be a gigabyte, is held while one works on its document."""
+    """What `parse` makes of each record. No record, it may be a gigabyte, is held while one works
+    on its document.
+    """
 
     def parsed(record: Record) -> Document | DeadLetter:
         return record.parse(part.url, options, parse)
@@ -59,24 +79,34 @@ def parse_each(
 
 
 def split_lines(url: str, options: ReadOptions, part_bytes: int) -> list[FilePart]:
-    """Parts of `part_bytes` bytes, where the file can be entered anywhere: uncompressed, of single bytes."""
+    """Parts of `part_bytes` bytes, where the file can be entered anywhere: uncompressed, of single
+    bytes.
+    """
     is_divisible = not name_endings(url)[1] and not is_wide(options.encoding)
     return split_file(url, part_bytes) if is_divisible else [FilePart(url)]
 
 
 def lines(part: FilePart, options: ReadOptions) -> Iterator[Record]:
-    """The lines that start in the part, blank ones too; the one that runs into it from the part before belongs there.
+    """The lines that start in the part, blank ones too; the one that runs into it from the part
+    before belongs there.
 
     Lines end in "\\n", which is dropped. Files of 16- or 32-bit units are converted to UTF-8 first.
     """
-    start, blocks = _next_line(part, part.start - 1, options) if part.start else (0, _blocks(part.url, 0, options))
+    start, blocks = (
+        _next_line(part, part.start - 1, options)
+        if part.start
+        else (0, _blocks(part.url, 0, options))
+    )
     end = math.inf if part.end is None else part.end
-    own = takewhile(lambda line: line.position < end, _split(blocks, start, options.max_record_bytes))
+    own = takewhile(
+        lambda line: line.position < end, _split(blocks, start, options.max_record_bytes)
+    )
     return map(_without_mark, own)
 
 
 def _next_line(part: FilePart, start: int, options: ReadOptions) -> tuple[int, Iterator[bytes]]:
-    """Where the first line after byte `start` begins, and the file from there; nothing if that is behind the part.
+    """Where the first line after byte `start` begins, and the file from there; nothing if that is
+    behind the part.
 
     So a line that runs through many parts is read by its own alone.
     """
@@ -92,7 +122,9 @@ def _next_line(part: FilePart, start: int, options: ReadOptions) -> tuple[int, I
 
 
 def paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Record]:
-    """Runs of lines between blank lines; one that runs into the part from the part before belongs there."""
+    """Runs of lines between blank lines; one that runs into the part from the part before belongs
+    there.
+    """
     position, run = 0, bytearray()
     try:
         for line in _lines_of_paragraphs(part, options):
@@ -102,7 +134,11 @@ def paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Record]:
                 run += line.content + b"\n"
             is_long = len(run) > options.max_record_bytes
             if run and (is_blank or is_long or line.problem):
-                yield _paragraph(position, run, longer_than(options.max_record_bytes) if is_long else line.problem)
+                yield _paragraph(
+                    position,
+                    run,
+                    longer_than(options.max_record_bytes) if is_long else line.problem,
+                )
     except DamagedFileError:
         if run:
             yield _paragraph(position, run, _CUT_OFF)
@@ -117,8 +153,13 @@ def _lines_of_paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Recor
     end = math.inf if part.end is None else part.end
     if start and _next_line(part, start, options)[0] >= end:
         return  # the line before goes on behind the part
-    is_others, is_fresh = start > 0, start == 0  # in a paragraph of the part before; after a blank line
-    for line in map(_without_mark, _split(_blocks(part.url, start, options), start, options.max_record_bytes)):
+    is_others, is_fresh = (
+        start > 0,
+        start == 0,
+    )  # in a paragraph of the part before; after a blank line
+    for line in map(
+        _without_mark, _split(_blocks(part.url, start, options), start, options.max_record_bytes)
+    ):
         is_blank = not (line.content.strip() or line.problem)
         if line.position >= end and (is_blank or is_fresh or is_others):
             return
@@ -130,7 +171,9 @@ def _lines_of_paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Recor
 
 
 def _line_before(part: FilePart) -> int:
-    """Where reading may begin so as to see whether the line before the part is blank: in that line, or at 0."""
+    """Where reading may begin so as to see whether the line before the part is blank: in that line,
+    or at 0.
+    """
     end = part.start - 1
     while end > 0:
         start = max(0, end - _LOOK_BACK_BYTES)
@@ -154,7 +197,9 @@ def whole_file(part: FilePart, options: ReadOptions) -> Iterator[Record]:
                 break
     except DamagedFileError:
         if content:
-            yield _without_mark(_line(0, content, size, options.max_record_bytes)._replace(problem=_CUT_OFF))
+            yield _without_mark(
+                _line(0, content, size, options.max_record_bytes)._replace(problem=_CUT_OFF)
+            )
         raise
     yield _without_mark(_line(0, content, size, options.max_record_bytes))
 
@@ -165,7 +210,9 @@ def _blocks(url: str, start: int, options: ReadOptions) -> Iterator[bytes]:
 
 
 def _to_utf8(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """A lone surrogate becomes bytes that are no UTF-8, so that its record is found to be bad, and no other."""
+    """A lone surrogate becomes bytes that are no UTF-8, so that its record is found to be bad, and
+    no other.
+    """
     decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
     try:
         for block in blocks:
@@ -173,11 +220,15 @@ def _to_utf8(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
         decoder.decode(b"", final=True)
     except UnicodeError as error:  # one without a reason where a byte order mark is missing
         reason = getattr(error, "reason", str(error))
-        raise DamagedFileError(f"expected {encoding.upper()}, got something else: {reason}") from error
+        raise DamagedFileError(
+            f"expected {encoding.upper()}, got something else: {reason}"
+        ) from error
 
 
 def _split(blocks: Iterable[bytes], position: int, longest: int) -> Iterator[Record]:
-    """Lines without their "\\n". Before the error of a damaged file comes the line that it cuts off."""
+    """Lines without their "\\n". Before the error of a damaged file comes the line that it cuts
+    off.
+    """
     pieces: list[bytes] = []  # of the line that goes on in the next block
     size = 0
     try:
@@ -218,7 +269,9 @@ def _line(position: int, pieces: list[bytes], size: int, longest: int) -> Record
 def _without_mark(record: Record) -> Record:
     if record.position or not record.content.startswith(_BYTE_ORDER_MARK):
         return record
-    return record._replace(position=len(_BYTE_ORDER_MARK), content=record.content[len(_BYTE_ORDER_MARK) :])
+    return record._replace(
+        position=len(_BYTE_ORDER_MARK), content=record.content[len(_BYTE_ORDER_MARK) :]
+    )
 
 
 def _paragraph(position: int, run: bytearray, problem: str = "") -> Record:

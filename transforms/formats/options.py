@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from dataclasses import dataclass
 
-from noisebeam.transforms.files import InputError, name_endings
+from noisebeam.transforms.io.input_files import InputError, name_endings
 from noisebeam.transforms.plugins import FORMATS, plugin_names
 
 ENDINGS = {
@@ -27,17 +27,18 @@ MAX_RECORD_BYTES = 2**30
 class ReadOptions:
     """How records are read.
 
-    `format` is "jsonl", "text" (a file a document), "paragraphs" (documents separated by blank lines), "parquet",
-    "warc" (web archives, and the WET files made of them), the name of a format that another package adds (`plugins`),
-    or "auto": by the file's name, which ends in `.NAME` for the format NAME of another package. `text_field` and
-    `id_field` name the fields of a JSON record or the columns of a parquet file; the id may be absent or null.
-    `lang_field` names the one with a language's code, such as "en", "zh-Hans" or "deu_Latn", if there is one; of web
-    archives it names a header of a record.
-    `encoding` is that of JSON and text, by Python's name for it; a byte order mark is dropped. A record of more than
-    `max_record_bytes` is not read whole: it becomes a dead letter with its first 64 KiB, which bounds the memory. A
-    worker takes about four times the size of its longest record to read it and find its sentences where that is ASCII;
-    six times where it is not, and ten where some characters are outside Unicode's basic plane, as Python then keeps all
-    of them in two or four bytes.
+    `format` is "jsonl", "text" (a file a document), "paragraphs" (documents separated by blank
+    lines), "parquet", "warc" (web archives, and the WET files made of them), the name of a format
+    that another package adds (`plugins`), or "auto": by the file's name, which ends in `.NAME` for
+    the format NAME of another package. `text_field` and `id_field` name the fields of a JSON record
+    or the columns of a parquet file; the id may be absent or null. `lang_field` names the one with
+    a language's code, such as "en", "zh-Hans" or "deu_Latn", if there is one; of web archives it
+    names a header of a record. `encoding` is that of JSON and text, by Python's name for it; a byte
+    order mark is dropped. A record of more than `max_record_bytes` is not read whole: it becomes a
+    dead letter with its first 64 KiB, which bounds the memory. A worker takes about four times the
+    size of its longest record to read it and find its sentences where that is ASCII; six times
+    where it is not, and ten where some characters are outside Unicode's basic plane, as Python then
+    keeps all of them in two or four bytes.
     """
 
     format: str = "auto"
@@ -53,12 +54,18 @@ class ReadOptions:
             raise ValueError(f"format: expected one of {known}, got {self.format!r}")
         for name in ("text_field", "id_field", "lang_field"):
             value = getattr(self, name)
-            if value == "" or not (isinstance(value, str) or (name == "lang_field" and value is None)):
+            if value == "" or not (
+                isinstance(value, str) or (name == "lang_field" and value is None)
+            ):
                 raise ValueError(f"{name}: expected the name of a field, got {value!r}")
         if self.text_field == self.id_field:
-            raise ValueError(f"id_field: expected another field than text_field, got {self.id_field!r} for both")
+            raise ValueError(
+                f"id_field: expected another field than text_field, got {self.id_field!r} for both"
+            )
         if self.lang_field is not None and self.format in _WITHOUT_FIELDS:
-            raise ValueError(f"lang_field: expected only where records have fields, got it with {self.format!r}")
+            raise ValueError(
+                f"lang_field: expected only where records have fields, got it with {self.format!r}"
+            )
         _check_encoding(self.encoding)
         if self.max_record_bytes < 1:
             raise ValueError(f"max_record_bytes: expected at least 1, got {self.max_record_bytes}")
@@ -85,8 +92,12 @@ class ReadOptions:
 
 
 def longer_than(longest: int) -> str:
-    """The reason of a dead letter that is the beginning of a record of more than `longest` bytes."""
-    return f"expected a record of at most {longest} bytes, got a longer one, whose beginning this is"
+    """The reason of a dead letter that is the beginning of a record of more than `longest`
+    bytes.
+    """
+    return (
+        f"expected a record of at most {longest} bytes, got a longer one, whose beginning this is"
+    )
 
 
 def _check_encoding(name: str) -> None:

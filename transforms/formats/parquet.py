@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from noisebeam.transforms.compression import DamagedFileError
-from noisebeam.transforms.documents import (
+from noisebeam.transforms.data.documents import (
     BadRecordError,
     DeadLetter,
     Document,
@@ -17,8 +16,9 @@ from noisebeam.transforms.documents import (
     document_of_fields,
 )
 from noisebeam.transforms.errors import one_line
-from noisebeam.transforms.files import FilePart, open_file
 from noisebeam.transforms.formats.options import ReadOptions
+from noisebeam.transforms.io.compression import DamagedFileError
+from noisebeam.transforms.io.input_files import FilePart, open_file
 
 _ROWS = 16  # held at a time: a value that is large may be stored once and stand in every row
 _UNFIT = (ValueError, OverflowError)  # of Arrow, for values that Python's types do not hold
@@ -33,7 +33,11 @@ def read_parquet(part: FilePart, options: ReadOptions) -> Iterator[Document | De
     """
     with _open(part.url) as file:
         names = file.schema_arrow.names
-        columns = [name for name in (options.text_field, options.id_field, options.lang_field) if name in names]
+        columns = [
+            name
+            for name in (options.text_field, options.id_field, options.lang_field)
+            if name in names
+        ]
         for name in (options.text_field, options.lang_field):
             if name is not None and name not in names:
                 raise DamagedFileError(f"expected a column {name!r}, got {', '.join(names)}")
@@ -49,7 +53,10 @@ def split_parquet(url: str, options: ReadOptions, part_bytes: int) -> list[FileP
     """Parts of row groups, about `part_bytes` bytes of content each."""
     try:
         with _open(url) as file:
-            sizes = [file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups)]
+            sizes = [
+                file.metadata.row_group(group).total_byte_size
+                for group in range(file.num_row_groups)
+            ]
     except DamagedFileError:  # the reader says what is wrong
         return [FilePart(url)]
     starts, size = [0], 0
@@ -63,8 +70,9 @@ def split_parquet(url: str, options: ReadOptions, part_bytes: int) -> list[FileP
 
 
 def _rows(batch: Any) -> Iterator[Fields | BadRecordError]:
-    """The rows of a batch; in the place of one whose values are none of Python's, such as strings that are no UTF-8,
-    what is wrong with it."""
+    """The rows of a batch; in the place of one whose values are none of Python's, such as strings
+    that are no UTF-8, what is wrong with it.
+    """
     try:
         yield from batch.to_pylist()
     except _UNFIT:
@@ -88,7 +96,9 @@ def _read_row(
     try:
         if isinstance(fields, BadRecordError):
             raise fields
-        document = document_of_fields(fields, options.text_field, options.id_field, options.lang_field)
+        document = document_of_fields(
+            fields, options.text_field, options.id_field, options.lang_field
+        )
         return replace(document, source=url, position=number)
     except BadRecordError as error:
         return DeadLetter(url, number, str(error), _whole_row(file, number))
@@ -100,12 +110,16 @@ def _whole_row(file: Any, number: int) -> bytes:
     while number >= (rows := file.metadata.row_group(group).num_rows):
         number, group = number - rows, group + 1
     row = file.read_row_group(group).slice(number, 1)
-    fields = {name: _plain(column) for name, column in zip(row.column_names, row.columns, strict=True)}
+    fields = {
+        name: _plain(column) for name, column in zip(row.column_names, row.columns, strict=True)
+    }
     return json.dumps(fields, default=repr).encode("utf-8", "surrogatepass")
 
 
 def _plain(column: Any) -> object:
-    """The one value of a column; where that is none of Python's, its bytes, or what Arrow writes for it."""
+    """The one value of a column; where that is none of Python's, its bytes, or what Arrow writes
+    for it.
+    """
     import pyarrow
 
     for kind in (column.type, pyarrow.binary(), pyarrow.string()):
@@ -118,7 +132,9 @@ def _plain(column: Any) -> object:
 
 @contextmanager
 def _open(url: str) -> Iterator[Any]:
-    """The file; `DamagedFileError` where its content is at fault. An error of access stays what it is."""
+    """The file; `DamagedFileError` where its content is at fault. An error of access stays what it
+    is.
+    """
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
@@ -126,7 +142,10 @@ def _open(url: str) -> Iterator[Any]:
         try:
             with ParquetFile(source, page_checksum_verification=True) as file:
                 yield file
-        except (pyarrow.ArrowException, UnicodeDecodeError) as error:  # the latter: a name that is no UTF-8
+        except (
+            pyarrow.ArrowException,
+            UnicodeDecodeError,
+        ) as error:  # the latter: a name that is no UTF-8
             raise DamagedFileError(f"the parquet file is corrupt: {one_line(error)}") from error
         except OSError as error:  # pyarrow's own have no errno
             if type(error) is not OSError or error.errno is not None:

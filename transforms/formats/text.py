@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from noisebeam.transforms.documents import DeadLetter, Document, make_document
-from noisebeam.transforms.files import FilePart
+from noisebeam.transforms.data.documents import DeadLetter, Document, make_document
 from noisebeam.transforms.formats.lines import paragraphs, parse_each, whole_file
 from noisebeam.transforms.formats.options import ReadOptions
+from noisebeam.transforms.io.input_files import FilePart
 
 
 def read_text(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:

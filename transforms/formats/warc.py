@@ -1,9 +1,11 @@
-"""Web archives: WARC files of pages, and the WET files of their texts, as Common Crawl publishes them.
+"""Web archives: WARC files of pages, and the WET files of their texts, as Common Crawl publishes
+them.
 
-Documents are the `conversion` records (texts) and the `response` records of status 200 that hold HTML, of which the
-main content is taken, or plain text. Records of other kinds, such as requests, are no documents, and nothing is said
-of them. A document's id is that of its record. The field of the language is a header of the record, such as Common
-Crawl's WARC-Identified-Content-Language, of whose languages the first counts.
+Documents are the `conversion` records (texts) and the `response` records of status 200 that hold
+HTML, of which the main content is taken, or plain text. Records of other kinds, such as requests,
+are no documents, and nothing is said of them. A document's id is that of its record. The field of
+the language is a header of the record, such as Common Crawl's WARC-Identified-Content-Language, of
+whose languages the first counts.
 """
 
 from __future__ import annotations
@@ -16,17 +18,27 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from noisebeam.transforms.compression import DamagedFileError
-from noisebeam.transforms.documents import BadRecordError, DeadLetter, Document, decode, make_document
+from noisebeam.transforms.data.documents import (
+    BadRecordError,
+    DeadLetter,
+    Document,
+    decode,
+    make_document,
+)
+from noisebeam.transforms.data.languages import language_code
 from noisebeam.transforms.errors import one_line
-from noisebeam.transforms.files import FilePart, read_blocks, read_range
 from noisebeam.transforms.formats.lines import BEGINNING_BYTES
 from noisebeam.transforms.formats.options import ReadOptions, longer_than
-from noisebeam.transforms.languages import language_code
+from noisebeam.transforms.io.compression import DamagedFileError
+from noisebeam.transforms.io.input_files import FilePart, read_blocks, read_range
 
 _PIECE_BYTES = 2**16
 _CODE_PAGE = re.compile(r"(cp|ms)\d+|uhc", re.ASCII)
-_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
 _LARGEST = {"gbk": "gb18030", "euc_kr": "cp949", "shift_jis": "cp932", "big5": "big5hkscs"}
 _TEXT, _HTML = ("text/plain",), ("text/html", "application/xhtml+xml")
 
@@ -48,7 +60,9 @@ def read_warc(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadL
         except BadRecordError as error:
             is_long = page.end - page.start > options.max_record_bytes
             end = page.start + BEGINNING_BYTES if is_long else page.end
-            yield DeadLetter(part.url, page.start, str(error), read_range(part.url, page.start, end))
+            yield DeadLetter(
+                part.url, page.start, str(error), read_range(part.url, page.start, end)
+            )
 
 
 class _Page(NamedTuple):
@@ -75,10 +89,11 @@ class _Page(NamedTuple):
 def decode_html(content: bytes, charset: str = "") -> str:
     """A page as browsers read it, of which the header may name an encoding.
 
-    Its mark counts before its header, and these before its meta element. Names are those of the WHATWG's Encoding
-    Standard and of code pages; each of the East Asian ones means the largest of its family. Unlike in browsers, a page
-    without a known header that is UTF-8 is that, whatever its meta element says; where that says nothing either, the
-    bytes are guessed at. What cannot be decoded is left out.
+    Its mark counts before its header, and these before its meta element. Names are those of the
+    WHATWG's Encoding Standard and of code pages; each of the East Asian ones means the largest of
+    its family. Unlike in browsers, a page without a known header that is UTF-8 is that, whatever
+    its meta element says; where that says nothing either, the bytes are guessed at. What cannot be
+    decoded is left out.
 
     >>> decode_html("<meta charset=gb2312>€".encode("gb18030")), decode_html("é".encode(), "utf8mb4")
     ('<meta charset=gb2312>€', 'é')
@@ -106,7 +121,9 @@ def _codec(charset: str) -> str | None:
 
 
 def _is_utf8(content: bytes) -> bool:
-    if b"\0" in content or b"\x1b" in content:  # of UTF-16, and of ISO-2022-JP, whose bytes are all ASCII
+    if (
+        b"\0" in content or b"\x1b" in content
+    ):  # of UTF-16, and of ISO-2022-JP, whose bytes are all ASCII
         return False
     try:
         content.decode()
@@ -130,21 +147,27 @@ def _pages(url: str, options: ReadOptions) -> Iterator[_Page]:
             start = archive.get_record_offset()  # reads to the record's end
         if page is not None:
             stray = archive.err_count > errors
-            problem = "expected a blank line after the record, got more: its Content-Length is wrong"
+            problem = (
+                "expected a blank line after the record, got more: its Content-Length is wrong"
+            )
             page = page._replace(problem=problem if stray else page.problem)
             yield page._replace(start=start, end=start + archive.get_record_length())
 
 
 @contextmanager
 def _telling_damage() -> Iterator[None]:
-    """`DamagedFileError` for whatever warcio raises where an archive is damaged, and nothing printed."""
+    """`DamagedFileError` for whatever warcio raises where an archive is damaged, and nothing
+    printed.
+    """
     try:
         with redirect_stderr(io.StringIO()):
             yield
     except (DamagedFileError, OSError, ImportError, MemoryError):
         raise
     except Exception as error:
-        raise DamagedFileError(f"expected a WARC record, got something else: {one_line(error)}") from error
+        raise DamagedFileError(
+            f"expected a WARC record, got something else: {one_line(error)}"
+        ) from error
 
 
 def _page(record: Any, options: ReadOptions) -> _Page | None:

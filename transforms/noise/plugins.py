@@ -7,18 +7,20 @@ from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 
-from noisebeam.transforms.keys import text_key
+from noisebeam.transforms.data.keys import text_key
+from noisebeam.transforms.data.samples import FlatBatch
+from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.plugins import CORRUPTIONS, PluginError, load_plugin, plugin_origin
-from noisebeam.transforms.samples import FlatBatch
-from noisebeam.transforms.vocabulary import Vocabulary
 
 
 class CorruptionPlugin(Protocol):
-    """A frozen dataclass, whose fields are the settings of the corruption in recipes: plain values with defaults.
+    """A frozen dataclass, whose fields are the settings of the corruption in recipes: plain values
+    with defaults.
 
-    It goes with the objective `denoising`. Its random numbers have to come from `draws`, with streams of
-    `stream_keys(seed, epoch, batch.keys, purpose_of("my-package: what for"))`, and the result of a sample must not
-    depend on the other samples of the batch. Then it is the same in Beam and in the data set.
+    It goes with the objective `denoising`. Its random numbers have to come from `draws`, with
+    streams of `stream_keys(seed, epoch, batch.keys, purpose_of("my-package: what for"))`, and the
+    result of a sample must not depend on the other samples of the batch. Then it is the same in
+    Beam and in the data set.
     """
 
     name: ClassVar[str]  # that of the entry point
@@ -27,8 +29,12 @@ class CorruptionPlugin(Protocol):
         """ValueError if the vocabulary lacks what these settings need."""
         ...
 
-    def apply(self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int) -> FlatBatch:
-        """The batch after the corruption: the same samples in the same order, and special tokens untouched."""
+    def apply(
+        self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
+    ) -> FlatBatch:
+        """The batch after the corruption: the same samples in the same order, and special tokens
+        untouched.
+        """
         ...
 
 
@@ -49,7 +55,9 @@ def load_corruption(name: str) -> type[Any]:
         problem = f"expected a dataclass, got {kind!r:.80}"
     elif getattr(kind, "name", None) != name:
         problem = f"expected its name to be {name!r}, got {getattr(kind, 'name', None)!r}"
-    elif missing := [method for method in ("check", "apply") if not callable(getattr(kind, method, None))]:
+    elif missing := [
+        method for method in ("check", "apply") if not callable(getattr(kind, method, None))
+    ]:
         problem = f"expected a method {missing[0]}"
     if problem:
         raise PluginError(f"corruption {name!r} of {plugin_origin(CORRUPTIONS, name)}: {problem}")
@@ -59,7 +67,9 @@ def load_corruption(name: str) -> type[Any]:
 def apply_plugin(
     corruption: CorruptionPlugin, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
 ) -> FlatBatch:
-    """The batch after a corruption of another package; PluginError if what it gives is no such batch."""
+    """The batch after a corruption of another package; PluginError if what it gives is no such
+    batch.
+    """
     after = corruption.apply(batch, vocabulary, seed=seed, epoch=epoch)
     problem = _find_problem(batch, after, vocabulary)
     if problem:
@@ -74,7 +84,12 @@ def _find_problem(before: FlatBatch, after: FlatBatch, vocabulary: Vocabulary) -
     if not np.array_equal(before.keys, after.keys):
         return f"expected the same {len(before)} samples, got {len(after)} or in another order"
     offsets, size = after.offsets, len(after.ids)
-    if len(offsets) != len(after) + 1 or offsets[0] != 0 or offsets[-1] != size or (offsets[1:] < offsets[:-1]).any():
+    if (
+        len(offsets) != len(after) + 1
+        or offsets[0] != 0
+        or offsets[-1] != size
+        or (offsets[1:] < offsets[:-1]).any()
+    ):
         return f"expected offsets of {len(after)} samples, from 0 up to {size} ids"
     if size and not 0 <= after.ids.min() <= after.ids.max() < vocabulary.size:
         return f"expected ids from 0 to {vocabulary.size - 1}, got {after.ids.min()} to {after.ids.max()}"

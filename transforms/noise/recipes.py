@@ -20,10 +20,11 @@ A recipe is a preset's name, a YAML file or a mapping:
 | `prefix-split` | `smallest`, `largest` |
 | `blank-infilling` | `share`, `lengths`, `mask`, `start`, `end` |
 
-Settings that are left out have the defaults of the corruption's class, such as `TokenMasking`. No corruption comes
-twice. Some objectives go with one corruption alone: `mlm` with token masking, `spans` with span corruption, `prefix`
-with prefix split, `glm` with blank infilling; `causal` with none; `denoising` with any that is in none of these pairs
-but the first. `causal` and `prefix` want documents that end in an end of text: shards built with `append_eos`.
+Settings that are left out have the defaults of the corruption's class, such as `TokenMasking`. No
+corruption comes twice. Some objectives go with one corruption alone: `mlm` with token masking,
+`spans` with span corruption, `prefix` with prefix split, `glm` with blank infilling; `causal` with
+none; `denoising` with any that is in none of these pairs but the first. `causal` and `prefix` want
+documents that end in an end of text: shards built with `append_eos`.
 """
 
 from __future__ import annotations
@@ -36,21 +37,21 @@ from typing import Any
 
 import yaml
 
-from noisebeam.transforms.noise.blanks import BlankInfilling
-from noisebeam.transforms.noise.deletion import TokenDeletion
-from noisebeam.transforms.noise.infilling import TextInfilling
-from noisebeam.transforms.noise.insertion import TokenInsertion
-from noisebeam.transforms.noise.lengths import SpanLengths
-from noisebeam.transforms.noise.masking import TokenMasking
-from noisebeam.transforms.noise.permutation import SentencePermutation
+from noisebeam.transforms.data.vocabulary import Vocabulary
+from noisebeam.transforms.io.safe_yaml import load_yaml
+from noisebeam.transforms.noise.corruptions.blank_infilling import BlankInfilling
+from noisebeam.transforms.noise.corruptions.deletion import TokenDeletion
+from noisebeam.transforms.noise.corruptions.insertion import TokenInsertion
+from noisebeam.transforms.noise.corruptions.masking import TokenMasking
+from noisebeam.transforms.noise.corruptions.permutation import SentencePermutation
+from noisebeam.transforms.noise.corruptions.prefix_split import PrefixSplit
+from noisebeam.transforms.noise.corruptions.rotation import DocumentRotation
+from noisebeam.transforms.noise.corruptions.span_corruption import Denoiser, SpanCorruption
+from noisebeam.transforms.noise.corruptions.text_infilling import TextInfilling
 from noisebeam.transforms.noise.plugins import load_corruption
-from noisebeam.transforms.noise.prefixes import PrefixSplit
-from noisebeam.transforms.noise.rotation import DocumentRotation
-from noisebeam.transforms.noise.span_corruption import Denoiser, SpanCorruption
+from noisebeam.transforms.noise.span_lengths import SpanLengths
 from noisebeam.transforms.plugins import CORRUPTIONS as CORRUPTION_PLUGINS
 from noisebeam.transforms.plugins import plugin_names
-from noisebeam.transforms.vocabulary import Vocabulary
-from noisebeam.transforms.yaml_text import load_yaml
 
 Corruption = (
     TokenMasking
@@ -106,12 +107,20 @@ class Recipe:
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(f"recipe: name is {self.name!r}; expected some text")
         if self.objective not in OBJECTIVES:
-            raise ValueError(self._error(f"objective is {self.objective!r}; expected one of {', '.join(OBJECTIVES)}"))
+            raise ValueError(
+                self._error(
+                    f"objective is {self.objective!r}; expected one of {', '.join(OBJECTIVES)}"
+                )
+            )
         if len(set(names)) < len(names):
-            raise ValueError(self._error(f"corruptions are {', '.join(names)}; expected each at most once"))
+            raise ValueError(
+                self._error(f"corruptions are {', '.join(names)}; expected each at most once")
+            )
         if SentencePermutation.name in names[1:]:
             raise ValueError(
-                self._error(f"corruptions are {', '.join(names)}; expected {SentencePermutation.name} to come first")
+                self._error(
+                    f"corruptions are {', '.join(names)}; expected {SentencePermutation.name} to come first"
+                )
             )
         self._check_objective(names)
 
@@ -120,17 +129,23 @@ class Recipe:
         if alone is not None and names != [*alone]:
             wanted = f"{alone[0]} alone" if alone else "no corruption"
             raise ValueError(
-                self._error(f"objective {self.objective} goes with {wanted}; corruptions are {names or 'none'}")
+                self._error(
+                    f"objective {self.objective} goes with {wanted}; corruptions are {names or 'none'}"
+                )
             )
         for objective in () if alone is not None else ("spans", "prefix", "glm"):
             if _ALONE[objective][0] in names:
                 raise ValueError(
-                    self._error(f"{_ALONE[objective][0]} needs objective {objective}; it is {self.objective!r}")
+                    self._error(
+                        f"{_ALONE[objective][0]} needs objective {objective}; it is {self.objective!r}"
+                    )
                 )
 
     @property
     def closes_documents(self) -> bool:
-        """Whether documents are to end in an end of text, as the build setting `append_eos` gives it."""
+        """Whether documents are to end in an end of text, as the build setting `append_eos` gives
+        it.
+        """
         return self.objective in _CLOSED
 
     @property
@@ -165,7 +180,9 @@ def load_recipe(recipe: str | Path | Mapping[str, Any] | Recipe) -> Recipe:
     if isinstance(recipe, Mapping):
         return _from_mapping(recipe, str(recipe.get("name") or "unnamed"))
     if not isinstance(recipe, str | Path):
-        raise ValueError(f"recipe {recipe!r}: expected a preset's name, a YAML file, a mapping or a Recipe")
+        raise ValueError(
+            f"recipe {recipe!r}: expected a preset's name, a YAML file, a mapping or a Recipe"
+        )
     if recipe in PRESETS:
         return _from_file(_PRESET_FOLDER / f"{recipe}.yaml")
     path = Path(recipe)
@@ -207,7 +224,9 @@ def _from_file(path: Path) -> Recipe:
     except ValueError as error:
         raise ValueError(f"recipe {str(path)!r} is not YAML: {error}") from error
     if not isinstance(values, Mapping):
-        raise ValueError(f"recipe {str(path)!r}: expected a mapping with the key corruptions, not {values!r:.60}")
+        raise ValueError(
+            f"recipe {str(path)!r}: expected a mapping with the key corruptions, not {values!r:.60}"
+        )
     return _from_mapping(values, path.stem)
 
 
@@ -217,7 +236,9 @@ def _from_mapping(values: Mapping[str, Any], name: str) -> Recipe:
     objective = values.get("objective", "denoising")
     listed = values.get("corruptions", [] if objective == "causal" else None)
     if not _is_list(listed):
-        raise ValueError(f"{where}: corruptions is {listed!r}; expected a list, as in [token-deletion: {{share: 0.1}}]")
+        raise ValueError(
+            f"{where}: corruptions is {listed!r}; expected a list, as in [token-deletion: {{share: 0.1}}]"
+        )
     try:
         corruptions = tuple(_corruption(entry) for entry in listed or ())
     except ValueError as error:
@@ -234,7 +255,9 @@ def _corruption(entry: Any) -> Corruption:
     kind = _kind(name)
     settings = {} if settings is None else settings
     if not isinstance(settings, Mapping):
-        raise ValueError(f"{name}: settings are {settings!r}; expected a mapping, as in {{probability: 1}}")
+        raise ValueError(
+            f"{name}: settings are {settings!r}; expected a mapping, as in {{probability: 1}}"
+        )
     _check_keys(name, settings, tuple(field.name for field in fields(kind)))
     return kind(**{key: _value(name, key, value) for key, value in settings.items()})
 
@@ -254,7 +277,9 @@ def _kind(name: Any) -> type[Corruption]:
 def _value(corruption: str, key: str, value: Any) -> Any:
     if key == "lengths":
         if not isinstance(value, Mapping):
-            raise ValueError(f"{corruption}: lengths is {value!r}; expected a mapping, as in {{poisson: 3}}")
+            raise ValueError(
+                f"{corruption}: lengths is {value!r}; expected a mapping, as in {{poisson: 3}}"
+            )
         try:
             return SpanLengths.from_mapping(value)
         except ValueError as error:
@@ -265,7 +290,9 @@ def _value(corruption: str, key: str, value: Any) -> Any:
                 f"{corruption}: denoisers is {value!r}; expected a list of mappings, as in [{{share: 0.15}}]"
             )
         for entry in value:
-            _check_keys(f"{corruption}: denoisers", entry, tuple(field.name for field in fields(Denoiser)))
+            _check_keys(
+                f"{corruption}: denoisers", entry, tuple(field.name for field in fields(Denoiser))
+            )
         return tuple(Denoiser(**entry) for entry in value)
     return value
 

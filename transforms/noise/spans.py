@@ -6,15 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from noisebeam.transforms.noise.draws import counting
-from noisebeam.transforms.noise.ordinary import Ordinary
-from noisebeam.transforms.noise.ragged import dtype_for, largest_of, ranges, without_sentences
+from noisebeam.transforms.data.samples import Array, FlatBatch, IntArray, offsets_of
+from noisebeam.transforms.noise.batch_ops import dtype_for, largest_of, ranges, without_sentences
+from noisebeam.transforms.noise.ordinary_tokens import Ordinary
+from noisebeam.transforms.noise.rng import counting
 from noisebeam.transforms.noise.subsets import BoolArray
-from noisebeam.transforms.samples import Array, FlatBatch, IntArray, offsets_of
 
 
 class Spans(NamedTuple):
-    """Spans of many samples, in ascending order. Those of length 0 lie before the token at their start."""
+    """Spans of many samples, in ascending order. Those of length 0 lie before the token at their
+    start.
+    """
 
     starts: IntArray  # (spans,), positions in `ids`
     lengths: IntArray  # (spans,), 0 or more
@@ -22,11 +24,12 @@ class Spans(NamedTuple):
 
 
 def replace_spans(batch: FlatBatch, spans: Spans, ids: Array | None) -> FlatBatch:
-    """The batch with the token `ids[j]` in place of span j, or nothing where `ids` is None; without sentences.
+    """The batch with the token `ids[j]` in place of span j, or nothing where `ids` is None; without
+    sentences.
 
     `ids` of shape () is the same token for all.
 
-    >>> from noisebeam.transforms.samples import Sample, batch_samples
+    >>> from noisebeam.transforms.data.samples import Sample, batch_samples
     >>> sample = Sample(1, "d", 0, {"ids": np.array([0, 7, 8, 9, 2]), "sentence_lengths": np.array([3])})
     >>> spans = Spans(np.array([1, 4]), np.array([2, 0]), np.array([2]))
     >>> replace_spans(batch_samples([sample], prefix_length=1), spans, np.array([50, 51])).ids.tolist()
@@ -47,7 +50,9 @@ def replace_spans(batch: FlatBatch, spans: Spans, ids: Array | None) -> FlatBatc
 
 
 def _gather(ids: Array, bounds: IntArray, shifts: IntArray, total: int) -> Array:
-    """(total,): entry o is `ids[o + shifts[j]]`, where j is the number of `bounds` that are at most o."""
+    """(total,): entry o is `ids[o + shifts[j]]`, where j is the number of `bounds` that are at most
+    o.
+    """
     lengths = np.empty(len(shifts), dtype=np.int64)
     lengths[:-1], lengths[-1] = bounds, total
     lengths[1:] -= bounds
@@ -56,11 +61,14 @@ def _gather(ids: Array, bounds: IntArray, shifts: IntArray, total: int) -> Array
     return ids.take(sources, mode="clip")
 
 
-def spans_of_ordinary(ordinary: Ordinary, starts: IntArray, lengths: IntArray, counts: IntArray) -> Spans:
-    """Spans given by numbers of ordinary tokens, as spans of positions; a span with special tokens inside is divided.
+def spans_of_ordinary(
+    ordinary: Ordinary, starts: IntArray, lengths: IntArray, counts: IntArray
+) -> Spans:
+    """Spans given by numbers of ordinary tokens, as spans of positions; a span with special tokens
+    inside is divided.
 
-    `starts` and `lengths` are ascending and do not touch; a span of length 0 may lie after the last ordinary token of
-    its sample. Spans of length 0 may be at one place.
+    `starts` and `lengths` are ascending and do not touch; a span of length 0 may lie after the last
+    ordinary token of its sample. Spans of length 0 may be at one place.
     """
     if not ordinary.scattered:
         return Spans(starts + ordinary.leads.repeat(counts), lengths, counts)
@@ -68,7 +76,9 @@ def spans_of_ordinary(ordinary: Ordinary, starts: IntArray, lengths: IntArray, c
     return _divide(ordinary, starts, lengths, counts, after)
 
 
-def _divide(ordinary: Ordinary, starts: IntArray, lengths: IntArray, counts: IntArray, after: BoolArray) -> Spans:
+def _divide(
+    ordinary: Ordinary, starts: IntArray, lengths: IntArray, counts: IntArray, after: BoolArray
+) -> Spans:
     sizes = np.maximum(lengths, 1)
     positions = ordinary.positions(ranges(starts - after, sizes)) + np.repeat(after, sizes)
     begins = np.ones(len(positions), dtype=np.bool_)

@@ -1,7 +1,8 @@
 """Uniformly random subsets of an exact size, for all samples of a batch at once.
 
-Numbers are drawn from the range of each sample, and the first so many different ones are taken. Where more than half
-are wanted, those to leave out are drawn instead. So every subset of the size is equally likely.
+Numbers are drawn from the range of each sample, and the first so many different ones are taken.
+Where more than half are wanted, those to leave out are drawn instead. So every subset of the size
+is equally likely.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from noisebeam.transforms.noise.draws import UIntArray, counting, draw_halves
-from noisebeam.transforms.samples import IntArray
+from noisebeam.transforms.data.samples import IntArray
+from noisebeam.transforms.noise.rng import UIntArray, counting, draw_halves
 
 BoolArray = npt.NDArray[np.bool_]
 
 
-def choose_subsets(streams: UIntArray, sizes: IntArray, counts: IntArray, bases: IntArray) -> IntArray:
-    """`counts[i]` of the `sizes[i]` numbers from `bases[i]` on, ascending, for each sample i, end to end.
+def choose_subsets(
+    streams: UIntArray, sizes: IntArray, counts: IntArray, bases: IntArray
+) -> IntArray:
+    """`counts[i]` of the `sizes[i]` numbers from `bases[i]` on, ascending, for each sample i, end
+    to end.
 
     Counts are 0 up to and including the size.
 
@@ -44,7 +48,8 @@ def take_places(
     excluded: IntArray | None = None,
     allowed: IntArray | None = None,
 ) -> BoolArray:
-    """(total,): True at `counts[i]` of the `sizes[i]` places from `starts[i]` on, for each sample i.
+    """(total,): True at `counts[i]` of the `sizes[i]` places from `starts[i]` on, for each sample
+    i.
 
     `excluded` are places not to take, and `allowed` (samples,) is the number of the others.
     """
@@ -74,13 +79,17 @@ def draw_places(
     """The same places in any order, but slow where more than half are wanted."""
     allowed = sizes if allowed is None else allowed
     parts = [
-        _first_different(streams[rows], starts[rows], sizes[rows], counts[rows], width, total, excluded)
+        _first_different(
+            streams[rows], starts[rows], sizes[rows], counts[rows], width, total, excluded
+        )
         for width, rows in _tables(sizes, allowed, counts)
     ]
     return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, dtype=np.int64), *parts])
 
 
-def _tables(sizes: IntArray, allowed: IntArray, counts: IntArray) -> Iterator[tuple[int, slice | IntArray]]:
+def _tables(
+    sizes: IntArray, allowed: IntArray, counts: IntArray
+) -> Iterator[tuple[int, slice | IntArray]]:
     """Rows that need about as many draws, to be worked on as one table, and its width."""
     if not len(counts):
         return
@@ -98,7 +107,9 @@ def _tables(sizes: IntArray, allowed: IntArray, counts: IntArray) -> Iterator[tu
 
 
 def _width(count: int, share: float, loss: float) -> int:
-    """About how many draws give `count` different ones, with a good margin. It decides the speed alone."""
+    """About how many draws give `count` different ones, with a good margin. It decides the speed
+    alone.
+    """
     repeated = count * share * (0.5 + 0.6 * share)
     return int((count + repeated + 5 * math.sqrt(repeated) + 2) * loss) if count else 1
 
@@ -112,7 +123,9 @@ def _first_different(
     total: int,
     excluded: IntArray | None,
 ) -> IntArray:
-    """The first `counts[i]` different places that are drawn for row i. About `width` draws are tried at first."""
+    """The first `counts[i]` different places that are drawn for row i. About `width` draws are
+    tried at first.
+    """
     seen = np.empty(total + 1, dtype=np.int32)  # a row of size 0 draws the place after it
     while True:
         places = draw_halves(streams, width, sizes)  # (rows, draws), the first draw last

@@ -1,4 +1,6 @@
-"""What can be said of the image without a container runtime: its files are there, its versions are the project's."""
+"""What can be said of the image without a container runtime: its files are there, its versions are
+the project's.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ DOCKERFILE = (PROJECT / "deploy/dataflow/Dockerfile").read_text(encoding="utf-8"
 
 
 def test_its_beam_is_the_pinned_one() -> None:
-    pinned = re.search(r"^apache-beam==(.+)$", (PROJECT / "deploy/constraints.txt").read_text(), re.MULTILINE)
+    pinned = re.search(
+        r"^apache-beam==(.+)$", (PROJECT / "deploy/constraints.txt").read_text(), re.MULTILINE
+    )
     assert pinned is not None
     assert re.findall(r"^ARG BEAM=(.+)$", DOCKERFILE, re.MULTILINE) == [pinned[1]]
     assert pinned[1] == apache_beam.__version__
@@ -33,12 +37,16 @@ def test_tokenizers_are_loaded(tmp_path: Path, capsys: pytest.CaptureFixture[str
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
 
-    Tokenizer(WordLevel({"x": 0, "<unk>": 1}, unk_token="<unk>")).save(str(tmp_path / "tokenizer.json"))
+    Tokenizer(WordLevel({"x": 0, "<unk>": 1}, unk_token="<unk>")).save(
+        str(tmp_path / "tokenizer.json")
+    )
     assert bake.main(["--tokenizers", str(tmp_path), "--stanza"]) == 0
     assert capsys.readouterr().out == f"tokenizer {tmp_path}: 2 tokens\n"
 
 
-def test_a_tokenizer_that_is_not_there_ends_the_build_of_the_image(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_tokenizer_that_is_not_there_ends_the_build_of_the_image(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert bake.main(["--tokenizers", "./absent"]) == 1
     assert capsys.readouterr().err == "noisebeam: tokenizer './absent': no such file or folder\n"
 

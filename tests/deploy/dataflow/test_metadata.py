@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from noisebeam.deploy.dataflow.metadata import template_metadata
-from noisebeam.pipeline.options import BuildOptions
+from noisebeam.pipeline.builder.options import BuildOptions
 
 COMMITTED = Path(__file__).parents[3] / "deploy/dataflow/metadata.json"
 PARAMETERS = {parameter["name"]: parameter for parameter in template_metadata()["parameters"]}
@@ -18,7 +18,9 @@ PARAMETERS = {parameter["name"]: parameter for parameter in template_metadata()[
 
 def test_the_committed_file_is_what_the_code_gives() -> None:
     command = "python -m noisebeam.deploy.dataflow.metadata > deploy/dataflow/metadata.json"
-    assert json.loads(COMMITTED.read_text(encoding="utf-8")) == template_metadata(), f"run {command}"
+    assert json.loads(COMMITTED.read_text(encoding="utf-8")) == template_metadata(), (
+        f"run {command}"
+    )
 
 
 def test_every_setting_is_a_parameter_with_the_help_of_its_flag() -> None:
@@ -32,7 +34,9 @@ def test_every_setting_is_a_parameter_with_the_help_of_its_flag() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", [name for name, parameter in PARAMETERS.items() if "defaultValue" in parameter])
+@pytest.mark.parametrize(
+    "name", [name for name, parameter in PARAMETERS.items() if "defaultValue" in parameter]
+)
 def test_a_default_fits_its_pattern(name: str) -> None:
     assert matches(name, PARAMETERS[name]["defaultValue"])
 
@@ -40,7 +44,11 @@ def test_a_default_fits_its_pattern(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "right", "wrong"),
     [
-        ("input", ["gs://a/*.jsonl.gz", "gs://a/x s3://b/[0-9].txt"], ["corpus/*.jsonl", "gs://a b", ""]),
+        (
+            "input",
+            ["gs://a/*.jsonl.gz", "gs://a/x s3://b/[0-9].txt"],
+            ["corpus/*.jsonl", "gs://a b", ""],
+        ),
         ("output", ["gs://bucket/shards"], ["/tmp/shards", "gs://a gs://b", ""]),
         ("tokenizer", ["facebook/bart-base", "gs://a/tokenizer"], ["", "a b"]),
         ("segmenter", ["sentencex", "my.package:factory"], ["", "sentence x"]),

@@ -1,4 +1,6 @@
-"""What would be submitted, and what is missing for it; the real submission is in tests/runners/test_dataflow.py."""
+"""What would be submitted, and what is missing for it; the real submission is in
+tests/runners/test_dataflow.py.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,14 @@ from tokenizers.models import WordLevel
 from noisebeam.deploy.dataflow import submit
 from noisebeam.pipeline.cli import main
 
-PLACE = ("--project", "my-project", "--region", "europe-west4", "--temp-location", "gs://bucket/tmp")
+PLACE = (
+    "--project",
+    "my-project",
+    "--region",
+    "europe-west4",
+    "--temp-location",
+    "gs://bucket/tmp",
+)
 IMAGE = "europe-west4-docker.pkg.dev/my-project/images/noisebeam:1"
 
 
@@ -23,7 +32,9 @@ def _client() -> None:
 
 @pytest.fixture
 def tokenizer(tmp_path: Path) -> str:
-    Tokenizer(WordLevel({"x": 0, "<unk>": 1}, unk_token="<unk>")).save(str(tmp_path / "tokenizer.json"))
+    Tokenizer(WordLevel({"x": 0, "<unk>": 1}, unk_token="<unk>")).save(
+        str(tmp_path / "tokenizer.json")
+    )
     return str(tmp_path)
 
 
@@ -31,18 +42,38 @@ def dry_run(*flags: str) -> int:
     return submit.main([*PLACE, "--image", IMAGE, "--dry-run", "--", *flags])
 
 
-def test_a_dry_run_shows_the_job_without_an_account(tokenizer: str, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ("--input", "gs://bucket/in/*.jsonl", "--output", "gs://bucket/out", "--tokenizer", tokenizer)
-    assert dry_run(*flags, "--seed", "17", "--machine_type=n2-highmem-8", "--max_num_workers=20") == 0
+def test_a_dry_run_shows_the_job_without_an_account(
+    tokenizer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = (
+        "--input",
+        "gs://bucket/in/*.jsonl",
+        "--output",
+        "gs://bucket/out",
+        "--tokenizer",
+        tokenizer,
+    )
+    assert (
+        dry_run(*flags, "--seed", "17", "--machine_type=n2-highmem-8", "--max_num_workers=20") == 0
+    )
     shown = json.loads(capsys.readouterr().out)
     (pool,) = shown["job"]["environment"]["workerPools"]
     assert (shown["project"], shown["region"]) == ("my-project", "europe-west4")
     assert shown["job"]["type"] == "JOB_TYPE_BATCH"
     assert pool["workerHarnessContainerImage"] == IMAGE
-    assert (pool["machineType"], pool["autoscalingSettings"]["maxNumWorkers"]) == ("n2-highmem-8", 20)
+    assert (pool["machineType"], pool["autoscalingSettings"]["maxNumWorkers"]) == (
+        "n2-highmem-8",
+        20,
+    )
     assert pool["numThreadsPerWorker"] == 1
     assert shown["build"]["seed"] == 17
-    assert list(shown["steps"]) == ["ReadDocuments", "SegmentSentences", "BuildWindows", "EncodeWindows", "WriteShards"]
+    assert list(shown["steps"]) == [
+        "ReadDocuments",
+        "SegmentSentences",
+        "BuildWindows",
+        "EncodeWindows",
+        "WriteShards",
+    ]
     assert shown["steps"]["ReadDocuments"]["patterns"] == "gs://bucket/in/*.jsonl"
 
 
@@ -53,7 +84,10 @@ def test_a_dry_run_shows_the_job_without_an_account(tokenizer: str, capsys: pyte
             ("--input", "/data/x.jsonl", "--output", "gs://b/out"),
             "/data/x.jsonl: expected a URL such as gs://BUCKET/FOLDER",
         ),
-        (("--input", "gs://b/x", "--output", "out"), "out: expected a URL such as gs://BUCKET/FOLDER"),
+        (
+            ("--input", "gs://b/x", "--output", "out"),
+            "out: expected a URL such as gs://BUCKET/FOLDER",
+        ),
         (
             ("--input", "gs://b/x", "--output", "gs://b/out", "--machin_type=n2"),
             "unknown flag --machin_type: did you mean",
@@ -75,7 +109,10 @@ def test_what_workers_could_not_use_is_refused_in_one_line(
     [
         ((), "--project: missing"),
         (("--project=p",), "--temp_location: missing"),
-        (("--project=p", "--temp_location=gs://b/tmp"), "--sdk_container_image: missing; workers need an image"),
+        (
+            ("--project=p", "--temp_location=gs://b/tmp"),
+            "--sdk_container_image: missing; workers need an image",
+        ),
     ],
 )
 def test_a_build_on_dataflow_says_what_is_missing(

@@ -5,7 +5,7 @@ import json
 import fsspec
 import pytest
 
-from noisebeam.transforms.documents import DeadLetter, Document
+from noisebeam.transforms.data.documents import DeadLetter, Document
 from noisebeam.transforms.formats import ReadOptions, read_documents, record_of, split_inputs
 
 URL = "memory:///encodings/file"
@@ -24,7 +24,9 @@ TEXTS = {
 }
 
 
-def read(content: bytes, options: ReadOptions, ending: str = ".jsonl") -> list[Document | DeadLetter]:
+def read(
+    content: bytes, options: ReadOptions, ending: str = ".jsonl"
+) -> list[Document | DeadLetter]:
     fsspec.filesystem("memory").pipe(URL + ending, content)
     parts = split_inputs([URL + ending], options, part_bytes=20)
     return [record for part in parts for record in read_documents(part, options)]
@@ -33,7 +35,9 @@ def read(content: bytes, options: ReadOptions, ending: str = ".jsonl") -> list[D
 @pytest.mark.parametrize("encoding", TEXTS)
 def test_lines_and_files_in_any_encoding_are_read(encoding: str) -> None:
     text, options = TEXTS[encoding], ReadOptions(encoding=encoding)
-    lines = "".join(json.dumps({"id": i, "text": text}, ensure_ascii=False) + "\n" for i in range(5))
+    lines = "".join(
+        json.dumps({"id": i, "text": text}, ensure_ascii=False) + "\n" for i in range(5)
+    )
     assert read(lines.encode(encoding), options) == [Document(str(i), text) for i in range(5)]
     (document,) = read(text.encode(encoding), options, ".txt")
     assert isinstance(document, Document)
@@ -42,7 +46,9 @@ def test_lines_and_files_in_any_encoding_are_read(encoding: str) -> None:
 
 def test_a_record_in_another_encoding_is_a_dead_letter_between_good_ones() -> None:
     good = '{"id": "a", "text": "Grüße."}\n'.encode("shift_jis", "replace")
-    first, letter, last = read(good + b'{"text": "\x81"}\n' + good, ReadOptions(encoding="shift_jis"))
+    first, letter, last = read(
+        good + b'{"text": "\x81"}\n' + good, ReadOptions(encoding="shift_jis")
+    )
     assert first == last == Document("a", "Gr??e.")
     assert isinstance(letter, DeadLetter)
     assert letter.reason.startswith("expected SHIFT_JIS, got 0x81 at byte 10 ")
@@ -50,7 +56,9 @@ def test_a_record_in_another_encoding_is_a_dead_letter_between_good_ones() -> No
 
 
 def test_a_lone_surrogate_spoils_its_record_alone() -> None:
-    content = '{"text": "One."}\n{"text": "\ud800"}\n{"text": "Two."}'.encode("utf-16-le", "surrogatepass")
+    content = '{"text": "One."}\n{"text": "\ud800"}\n{"text": "Two."}'.encode(
+        "utf-16-le", "surrogatepass"
+    )
     kinds = [type(record).__name__ for record in read(content, ReadOptions(encoding="utf-16-le"))]
     assert kinds == ["Document", "DeadLetter", "Document"]
 
@@ -63,7 +71,9 @@ def test_a_file_that_ends_within_a_character_is_damaged() -> None:
     assert whole.reason.startswith("expected UTF-16-LE, got something else: truncated data; ")
 
 
-@pytest.mark.parametrize(("encoding", "kept"), [("utf-8", True), ("cp1252", True), ("utf-16", False)])
+@pytest.mark.parametrize(
+    ("encoding", "kept"), [("utf-8", True), ("cp1252", True), ("utf-16", False)]
+)
 def test_the_record_of_a_document_is_its_bytes_in_the_file(encoding: str, kept: bool) -> None:
     line = '{"id": "a", "text": "Grüße.", "more": [1]}'
     (document,) = read(f"\n{line}\r\n".encode(encoding), ReadOptions(encoding=encoding))
@@ -97,4 +107,6 @@ def test_a_record_over_the_limit_is_not_held_and_the_next_is_read() -> None:
 def test_a_file_of_wide_characters_without_its_mark_is_damaged() -> None:
     (letter,) = read("a".encode("utf-16-le"), ReadOptions(encoding="utf-16"))
     assert isinstance(letter, DeadLetter)
-    assert letter.reason.startswith("expected UTF-16, got something else: UTF-16 stream does not start with BOM; ")
+    assert letter.reason.startswith(
+        "expected UTF-16, got something else: UTF-16 stream does not start with BOM; "
+    )

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from noisebeam.transforms.documents import DeadLetter, Document
-from noisebeam.transforms.files import FilePart, expand_inputs
+from noisebeam.transforms.data.documents import DeadLetter, Document
 from noisebeam.transforms.formats import ReadOptions, read_documents, record_of, split_inputs
+from noisebeam.transforms.io.input_files import FilePart, expand_inputs
 
 COLUMNS: dict[str, list[Any]] = {
     "id": [1, None, 3, 4, 5],
@@ -29,7 +29,9 @@ def read(url: str, options: ReadOptions | None = None) -> list[Document | DeadLe
 
 
 @pytest.mark.parametrize("compression", ["none", "snappy", "gzip", "zstd"])
-def test_rows_become_documents_and_bad_rows_dead_letters_whole(tmp_path: Path, compression: str) -> None:
+def test_rows_become_documents_and_bad_rows_dead_letters_whole(
+    tmp_path: Path, compression: str
+) -> None:
     url = write(tmp_path / "a.parquet", COLUMNS, compression=compression)
     first, second, third, fourth, fifth = read(url)
     assert first == Document("1", "One.")
@@ -59,7 +61,10 @@ def test_columns_are_selectable_and_of_any_type_of_string(tmp_path: Path) -> Non
 def test_a_column_names_the_language(tmp_path: Path) -> None:
     columns = {"id": ["1", "2"], "text": ["One.", "Zwei."], "lang": ["eng", None]}
     url = write(tmp_path / "a.parquet", columns)
-    assert read(url, ReadOptions(lang_field="lang")) == [Document("1", "One.", "en"), Document("2", "Zwei.")]
+    assert read(url, ReadOptions(lang_field="lang")) == [
+        Document("1", "One.", "en"),
+        Document("2", "Zwei."),
+    ]
     (letter,) = read(url, ReadOptions(lang_field="language"))
     assert isinstance(letter, DeadLetter)
     assert letter.reason.startswith("expected a column 'language', got id, text, lang; ")
@@ -67,7 +72,9 @@ def test_a_column_names_the_language(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("part_bytes", [1, 300, 10**9])
 def test_parts_of_row_groups_hold_every_row_once(tmp_path: Path, part_bytes: int) -> None:
-    url = write(tmp_path / "a.parquet", {"text": [f"Text {i}." for i in range(1000)]}, row_group_size=70)
+    url = write(
+        tmp_path / "a.parquet", {"text": [f"Text {i}." for i in range(1000)]}, row_group_size=70
+    )
     parts = split_inputs([url], ReadOptions(), part_bytes)
     found = [document for part in parts for document in read_documents(part, ReadOptions())]
     assert found == read(url)
@@ -79,7 +86,9 @@ def test_parts_of_row_groups_hold_every_row_once(tmp_path: Path, part_bytes: int
 def test_an_empty_file_has_no_documents(tmp_path: Path) -> None:
     url = write(tmp_path / "a.parquet", {"text": pa.array([], pa.string())})
     assert read(url) == []
-    assert [list(read_documents(part, ReadOptions())) for part in split_inputs([url], ReadOptions())] == [[]]
+    assert [
+        list(read_documents(part, ReadOptions())) for part in split_inputs([url], ReadOptions())
+    ] == [[]]
 
 
 def test_a_file_without_the_column_says_which_it_has(tmp_path: Path) -> None:
@@ -91,7 +100,13 @@ def test_a_file_without_the_column_says_which_it_has(tmp_path: Path) -> None:
 
 
 def test_damage_is_named_wherever_it_is(tmp_path: Path) -> None:
-    good = Path(write(tmp_path / "a.parquet", {"text": [f"Text {i} " * 50 for i in range(200)]}, compression="gzip"))
+    good = Path(
+        write(
+            tmp_path / "a.parquet",
+            {"text": [f"Text {i} " * 50 for i in range(200)]},
+            compression="gzip",
+        )
+    )
     content = good.read_bytes()
     for damaged in (
         content[: len(content) // 2],
@@ -139,7 +154,10 @@ def test_values_that_python_cannot_hold_are_dead_letters_among_good_rows(tmp_pat
     found = read(write(tmp_path / "a.parquet", columns, row_group_size=5))
     assert [record.id for record in found if isinstance(record, Document)] == ["1", "3", "4"]
     bad, empty = (record for record in found if isinstance(record, DeadLetter))
-    assert (bad.position, bad.reason) == (1, "expected UTF-8, got 0xff at byte 1 (invalid start byte)")
+    assert (bad.position, bad.reason) == (
+        1,
+        "expected UTF-8, got 0xff at byte 1 (invalid start byte)",
+    )
     assert json.loads(bad.record or b"")["text"] == "b'b\\xff'"
     assert empty.position == 4
     assert json.loads(empty.record or b"")["id"] == "5"
@@ -157,5 +175,7 @@ def test_a_column_whose_name_is_no_utf_8_is_damage(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"column", b"colum\xff"))
     (letter,) = read(str(path))
     assert isinstance(letter, DeadLetter)
-    assert letter.reason.startswith("the parquet file is corrupt: 'utf-8' codec can't decode byte 0xff")
+    assert letter.reason.startswith(
+        "the parquet file is corrupt: 'utf-8' codec can't decode byte 0xff"
+    )
     assert split_inputs([str(path)], ReadOptions()) == [FilePart(str(path))]

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisebeam.transforms import files
-from noisebeam.transforms.documents import DeadLetter, Document
-from noisebeam.transforms.files import FilePart, InputError
+from noisebeam.transforms.data.documents import DeadLetter, Document
 from noisebeam.transforms.formats import ReadOptions, lines, read_documents, split_inputs
+from noisebeam.transforms.io import input_files as files
+from noisebeam.transforms.io.input_files import FilePart, InputError
 
 URL = "memory:///documents/file"
 Records = list[Document | DeadLetter]
@@ -40,12 +40,21 @@ def test_lines_of_json_become_documents() -> None:
 
 def test_fields_are_selectable() -> None:
     options = ReadOptions(text_field="body", id_field="name")
-    assert read(b'{"name": "x", "body": "One.", "text": 3}', options=options) == [Document("x", "One.")]
+    assert read(b'{"name": "x", "body": "One.", "text": 3}', options=options) == [
+        Document("x", "One.")
+    ]
 
 
 @pytest.mark.parametrize(
     ("value", "lang"),
-    [('"zho_Hans"', "zh"), ('"de"', "de"), ('"tlh"', "tlh"), ('"Deutsch"', None), ("null", None), ("7", None)],
+    [
+        ('"zho_Hans"', "zh"),
+        ('"de"', "de"),
+        ('"tlh"', "tlh"),
+        ('"Deutsch"', None),
+        ("null", None),
+        ("7", None),
+    ],
 )
 def test_a_field_names_the_language(value: str, lang: str | None) -> None:
     record = f'{{"id": 1, "text": "One.", "language": {value}}}'.encode()
@@ -66,9 +75,9 @@ def test_a_byte_order_mark_is_dropped_and_positions_count_it() -> None:
 
 
 def test_a_text_file_is_one_document() -> None:
-    assert [d.text for d in read(b"\xef\xbb\xbfOne.\r\n\r\nTwo.\n", ".txt") if isinstance(d, Document)] == [
-        "One.\r\n\r\nTwo.\n"
-    ]
+    assert [
+        d.text for d in read(b"\xef\xbb\xbfOne.\r\n\r\nTwo.\n", ".txt") if isinstance(d, Document)
+    ] == ["One.\r\n\r\nTwo.\n"]
 
 
 def test_paragraphs_are_separated_by_blank_lines() -> None:
@@ -86,8 +95,14 @@ BAD_RECORDS = [
         b"{'text': 1}",
         "expected JSON, got something else: Expecting property name enclosed in double quotes (character 1)",
     ),
-    (b'{"text": "cut', "expected JSON, got something else: Unterminated string starting at (character 9)"),
-    (b'{"text": "a\0b"}', "expected JSON, got something else: Invalid control character at (character 11)"),
+    (
+        b'{"text": "cut',
+        "expected JSON, got something else: Unterminated string starting at (character 9)",
+    ),
+    (
+        b'{"text": "a\0b"}',
+        "expected JSON, got something else: Invalid control character at (character 11)",
+    ),
     (b"[" * 200_000, "expected JSON, got too many nested brackets"),
     (b"1" * 5000, "expected JSON, got something else: Exceeds the limit"),
     (b"[1]", "expected a JSON object, got an array"),
@@ -103,9 +118,15 @@ BAD_RECORDS = [
     (b'{"text": " \\n\\t\\u00a0\\u3000"}', "expected a text, got white space only"),
     (b'{"text": "a\xff"}', "expected UTF-8, got 0xff at byte 11 (invalid start byte)"),
     (b'{"text": "\xe4\xbd', "expected UTF-8, got 0xe4 at byte 10 (unexpected end of data)"),
-    (b'{"text": "\xed\xa0\x80"}', "expected UTF-8, got 0xed at byte 10 (invalid continuation byte)"),
+    (
+        b'{"text": "\xed\xa0\x80"}',
+        "expected UTF-8, got 0xed at byte 10 (invalid continuation byte)",
+    ),
     (b'{"text": "a\\ud800b"}', "expected text without lone surrogates, got U+D800 at character 1"),
-    (b'{"text": "a", "id": "\\udfff"}', "expected id without lone surrogates, got U+DFFF at character 0"),
+    (
+        b'{"text": "a", "id": "\\udfff"}',
+        "expected id without lone surrogates, got U+DFFF at character 0",
+    ),
     (b'{"text": "a\\u0000b"}', "expected text without NUL, got one at character 1"),
     (b'{"text": "a", "id": "b\\u0000"}', "expected id without NUL, got one at character 1"),
     (b'{"text": "a", "id": 1.5}', "expected a string or an integer in field 'id', got a number"),
@@ -182,7 +203,9 @@ def test_a_truncated_gzip_gives_its_records_the_cut_one_and_the_file() -> None:
 def test_a_truncated_gzip_of_text_gives_no_document_that_is_cut(form: str, records: int) -> None:
     file = gzip.compress(b"One.\n\nTwo, which is whole.", compresslevel=0)
     got = read(file[:-9], ".txt.gz", ReadOptions(format=form))
-    assert [type(record).__name__ for record in got] == ["Document"] * (records - 2) + ["DeadLetter"] * 2
+    assert [type(record).__name__ for record in got] == ["Document"] * (records - 2) + [
+        "DeadLetter"
+    ] * 2
     assert isinstance(got[-2], DeadLetter)
     assert got[-2].record is not None
     assert got[-2].record.endswith(b"Two, which is whole")
@@ -194,8 +217,12 @@ def test_a_missing_file_stays_an_error() -> None:
 
 
 line_ends = st.sampled_from([b"\n", b"\r\n", b"\n\n", b"\n \r\n"])
-texts = st.text(min_size=1, max_size=12).map(lambda text: json.dumps({"text": "x" + text}, ensure_ascii=False))
-raw_lines = st.one_of(texts.map(lambda text: text.encode("utf-8", "surrogatepass")), st.binary(max_size=8))
+texts = st.text(min_size=1, max_size=12).map(
+    lambda text: json.dumps({"text": "x" + text}, ensure_ascii=False)
+)
+raw_lines = st.one_of(
+    texts.map(lambda text: text.encode("utf-8", "surrogatepass")), st.binary(max_size=8)
+)
 
 
 @given(
@@ -217,7 +244,10 @@ def test_parts_and_blocks_of_any_size_hold_every_record_once(
 
 
 @given(
-    st.lists(st.sampled_from([b"", b" ", b"\t \r", b"one", b"two words", b" x", b"\xef\xbb\xbf"]), max_size=12),
+    st.lists(
+        st.sampled_from([b"", b" ", b"\t \r", b"one", b"two words", b" x", b"\xef\xbb\xbf"]),
+        max_size=12,
+    ),
     st.booleans(),
     st.integers(1, 12),
     st.integers(1, 5),
@@ -239,20 +269,31 @@ def test_a_line_that_runs_through_many_parts_is_read_by_its_own(
     tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the parts of a file of one line would read it as often as there are parts."""
-    path, options = tmp_path / f"a{ending}", ReadOptions(format="jsonl" if ending == ".jsonl" else "paragraphs")
+    path, options = (
+        tmp_path / f"a{ending}",
+        ReadOptions(format="jsonl" if ending == ".jsonl" else "paragraphs"),
+    )
     texts = ["first", "long " * 20_000, "last"]
-    written = [json.dumps({"id": text[:5], "text": text}) for text in texts] if ending == ".jsonl" else texts
+    written = (
+        [json.dumps({"id": text[:5], "text": text}) for text in texts]
+        if ending == ".jsonl"
+        else texts
+    )
     path.write_text("\n\n".join(written))
     monkeypatch.setattr(files, "_BLOCK_BYTES", 100)
     read = []
     monkeypatch.setattr(
-        lines, "read_blocks", lambda *where: (read.append(len(b)) or b for b in files.read_blocks(*where))
+        lines,
+        "read_blocks",
+        lambda *where: (read.append(len(b)) or b for b in files.read_blocks(*where)),
     )
     parts = split_inputs([str(path)], options, part_bytes=1000)
     documents = [document for part in parts for document in read_documents(part, options)]
     assert [document.text.split()[0] for document in documents] == ["first", "long", "last"]
     assert len(parts) > 100
-    assert sum(read) < 3.5 * path.stat().st_size  # its own, one part before it, and every part a look at itself
+    assert (
+        sum(read) < 3.5 * path.stat().st_size
+    )  # its own, one part before it, and every part a look at itself
 
 
 @given(st.lists(raw_lines, max_size=8))
@@ -267,7 +308,12 @@ def test_compressed_files_and_text_files_stay_whole(tmp_path: Path) -> None:
     for url in urls:
         Path(url).write_bytes(b"x" * 20)
     parts = split_inputs(urls, ReadOptions(), part_bytes=10)
-    assert parts == [FilePart(urls[0]), FilePart(urls[1]), FilePart(urls[2], 0, 10), FilePart(urls[2], 10, None)]
+    assert parts == [
+        FilePart(urls[0]),
+        FilePart(urls[1]),
+        FilePart(urls[2], 0, 10),
+        FilePart(urls[2], 10, None),
+    ]
 
 
 def test_a_small_corpus_has_parts_for_many_workers_too(tmp_path: Path) -> None:
@@ -298,18 +344,29 @@ def test_the_format_follows_the_name(name: str, form: str) -> None:
 
 @pytest.mark.parametrize("name", ["corpus", "a.gz", "a.csv", "folder.jsonl/a"])
 def test_a_name_that_tells_no_format_is_an_error(name: str) -> None:
-    with pytest.raises(InputError, match=rf"^format: expected a name ending in .*, got '{name}'; .* with --format$"):
+    with pytest.raises(
+        InputError, match=rf"^format: expected a name ending in .*, got '{name}'; .* with --format$"
+    ):
         split_inputs([name], ReadOptions())
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"format": "csv"}, "^format: expected one of auto, jsonl, text, paragraphs, parquet, warc, got 'csv'$"),
+        (
+            {"format": "csv"},
+            "^format: expected one of auto, jsonl, text, paragraphs, parquet, warc, got 'csv'$",
+        ),
         ({"text_field": ""}, "^text_field: expected the name of a field, got ''$"),
         ({"lang_field": ""}, "^lang_field: expected the name of a field, got ''$"),
-        ({"lang_field": "l", "format": "text"}, "^lang_field: expected only where records have fields, got it with 't"),
-        ({"id_field": "text"}, "^id_field: expected another field than text_field, got 'text' for both$"),
+        (
+            {"lang_field": "l", "format": "text"},
+            "^lang_field: expected only where records have fields, got it with 't",
+        ),
+        (
+            {"id_field": "text"},
+            "^id_field: expected another field than text_field, got 'text' for both$",
+        ),
     ],
 )
 def test_nonsensical_options_are_refused(settings: dict[str, str], message: str) -> None:

@@ -8,12 +8,12 @@ import re
 import pytest
 import yaml
 
+from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise import PRESETS, Recipe, check_recipe, load_recipe
-from noisebeam.transforms.noise.infilling import TextInfilling
-from noisebeam.transforms.noise.lengths import SpanLengths
-from noisebeam.transforms.noise.masking import TokenMasking
-from noisebeam.transforms.noise.permutation import SentencePermutation
-from noisebeam.transforms.vocabulary import Vocabulary
+from noisebeam.transforms.noise.corruptions.masking import TokenMasking
+from noisebeam.transforms.noise.corruptions.permutation import SentencePermutation
+from noisebeam.transforms.noise.corruptions.text_infilling import TextInfilling
+from noisebeam.transforms.noise.span_lengths import SpanLengths
 
 
 def test_the_presets_are_these() -> None:
@@ -54,11 +54,19 @@ def test_every_preset_loads_and_comes_back_from_its_text(name) -> None:
 
 
 def test_bart_is_30_percent_infilling_with_permuted_sentences() -> None:
-    assert load_recipe("bart") == Recipe("bart", (SentencePermutation(), TextInfilling(0.3, SpanLengths("poisson", 3))))
+    assert load_recipe("bart") == Recipe(
+        "bart", (SentencePermutation(), TextInfilling(0.3, SpanLengths("poisson", 3)))
+    )
 
 
 def test_a_single_corruption_preset_holds_that_corruption_alone() -> None:
-    for name in ("token-masking", "token-deletion", "text-infilling", "sentence-permutation", "document-rotation"):
+    for name in (
+        "token-masking",
+        "token-deletion",
+        "text-infilling",
+        "sentence-permutation",
+        "document-rotation",
+    ):
         assert [corruption.name for corruption in load_recipe(name).corruptions] == [name]
         assert load_recipe(name).objective == "denoising"
 
@@ -86,7 +94,9 @@ def test_a_recipe_comes_back_as_it_is() -> None:
 
 def test_a_yaml_file_is_named_by_its_file(tmp_path) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text("objective: mlm\ncorruptions:\n  - token-masking: {share: 0.4, mask: 0.5, random: 0.5}\n")
+    path.write_text(
+        "objective: mlm\ncorruptions:\n  - token-masking: {share: 0.4, mask: 0.5, random: 0.5}\n"
+    )
     for recipe in (load_recipe(path), load_recipe(str(path))):
         assert recipe == Recipe("mine", (TokenMasking(0.4, 0.5, 0.5),), "mlm")
 
@@ -101,13 +111,22 @@ ERRORS = [
     (3, "recipe 3: expected a preset's name, a YAML file, a mapping or a Recipe"),
     ("brat", "recipe 'brat': expected a YAML file or one of bart, bart-paper-document-rotation,"),
     ("none.yaml", "recipe 'none.yaml' cannot be read: [Errno 2] No such file or directory"),
-    ({}, "recipe 'unnamed': corruptions is None; expected a list, as in [token-deletion: {share: 0.1}]"),
-    ({"corruption": []}, "recipe 'unnamed': unknown key 'corruption'; expected name, objective, corruptions"),
+    (
+        {},
+        "recipe 'unnamed': corruptions is None; expected a list, as in [token-deletion: {share: 0.1}]",
+    ),
+    (
+        {"corruption": []},
+        "recipe 'unnamed': unknown key 'corruption'; expected name, objective, corruptions",
+    ),
     (
         {"corruptions": ["noise"]},
         "recipe 'unnamed': corruption 'noise': expected one of token-masking, token-deletion,",
     ),
-    ({"corruptions": [3]}, "recipe 'unnamed': corruption 3: expected a name, or one name with its settings"),
+    (
+        {"corruptions": [3]},
+        "recipe 'unnamed': corruption 3: expected a name, or one name with its settings",
+    ),
     (
         {"name": "a", "corruptions": [{"token-deletion": 0.1}]},
         "recipe 'a': token-deletion: settings are 0.1; expected a mapping",
@@ -133,7 +152,11 @@ ERRORS = [
         "recipe 'a': span-corruption: denoisers is 3; expected a list of mappings",
     ),
     (
-        {"name": "a", "objective": "spans", "corruptions": [{"span-corruption": {"denoisers": [{"mean": 3}]}}]},
+        {
+            "name": "a",
+            "objective": "spans",
+            "corruptions": [{"span-corruption": {"denoisers": [{"mean": 3}]}}],
+        },
         "recipe 'a': span-corruption: denoisers: unknown key 'mean'; expected share, mean_length, weight, mode",
     ),
     (
@@ -183,7 +206,9 @@ def test_errors_name_key_value_and_what_is_allowed(recipe, message) -> None:
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("text", "message"), [("a: [", "is not YAML: "), ("- 3", "expected a mapping with the key")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("a: [", "is not YAML: "), ("- 3", "expected a mapping with the key")]
+)
 def test_a_file_that_is_not_a_recipe(tmp_path, text, message) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(text)
@@ -195,22 +220,26 @@ def test_a_file_that_is_not_a_recipe(tmp_path, text, message) -> None:
 def test_check_names_recipe_and_what_to_do() -> None:
     lacking = Vocabulary(size=10)
     with pytest.raises(
-        ValueError, match=r"recipe 'bart': text-infilling: needs a mask token, .*; add one to the tokenizer"
+        ValueError,
+        match=r"recipe 'bart': text-infilling: needs a mask token, .*; add one to the tokenizer",
     ):
         check_recipe(load_recipe("bart"), lacking)
     with pytest.raises(ValueError, match="recipe 't5': span-corruption: needs sentinels"):
         check_recipe(load_recipe("t5"), lacking)
     with pytest.raises(
-        ValueError, match="recipe 'causal': objective causal needs an end-of-text token, and the tokenizer has"
+        ValueError,
+        match="recipe 'causal': objective causal needs an end-of-text token, and the tokenizer has",
     ):
         check_recipe(load_recipe("causal"), lacking)
     with pytest.raises(
-        ValueError, match="recipe 'glm': blank-infilling: mask is 'mask', and the tokenizer has no such"
+        ValueError,
+        match="recipe 'glm': blank-infilling: mask is 'mask', and the tokenizer has no such",
     ):
         check_recipe(load_recipe("glm"), lacking)
     ends = Vocabulary(size=10, eos_id=1, sentinel_ids=(8, 9))
     with pytest.raises(
-        ValueError, match=r"recipe 'ul2': span-corruption: mode is '\[R\]', and the tokenizer has no such"
+        ValueError,
+        match=r"recipe 'ul2': span-corruption: mode is '\[R\]', and the tokenizer has no such",
     ):
         check_recipe(load_recipe("ul2"), ends)
     check_recipe(load_recipe("prefix-lm"), ends)

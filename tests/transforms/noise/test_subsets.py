@@ -8,10 +8,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noisebeam.transforms.noise.draws import Purpose, stream_keys
+from noisebeam.transforms.noise.rng import Purpose, stream_keys
 from noisebeam.transforms.noise.subsets import choose_subsets, take_places
 
-rows = st.lists(st.integers(0, 60).flatmap(lambda size: st.tuples(st.just(size), st.integers(0, size))), max_size=12)
+rows = st.lists(
+    st.integers(0, 60).flatmap(lambda size: st.tuples(st.just(size), st.integers(0, size))),
+    max_size=12,
+)
 
 
 def streams_of(count: int) -> np.ndarray:
@@ -27,7 +30,9 @@ def test_every_row_gets_exactly_its_count(sizes_and_counts: list[tuple[int, int]
     sizes, counts = np.array(sizes_and_counts, dtype=np.int64).reshape(-1, 2).T
     chosen = choose(sizes, counts)
     assert (np.diff(chosen) > 0).all()
-    assert np.diff(np.searchsorted(chosen, np.append(0, np.cumsum(sizes)))).tolist() == counts.tolist()
+    assert (
+        np.diff(np.searchsorted(chosen, np.append(0, np.cumsum(sizes)))).tolist() == counts.tolist()
+    )
 
 
 @given(rows.filter(bool))
@@ -45,7 +50,9 @@ def test_rows_of_very_different_sizes() -> None:
     sizes = np.array([3, 100_000, 1, 700, 2])
     counts = np.array([2, 15_000, 1, 350, 0])
     chosen = choose(sizes, counts)
-    assert np.diff(np.searchsorted(chosen, np.append(0, np.cumsum(sizes)))).tolist() == counts.tolist()
+    assert (
+        np.diff(np.searchsorted(chosen, np.append(0, np.cumsum(sizes)))).tolist() == counts.tolist()
+    )
 
 
 def test_all_subsets_are_equally_likely() -> None:
@@ -58,7 +65,9 @@ def test_all_subsets_are_equally_likely() -> None:
         seen = np.array([np.count_nonzero(codes == code) for code in subsets])
         expected = trials / len(subsets)
         assert seen.sum() == trials
-        assert ((seen - expected) ** 2 / expected).sum() < len(subsets) + 6 * np.sqrt(2 * len(subsets))
+        assert ((seen - expected) ** 2 / expected).sum() < len(subsets) + 6 * np.sqrt(
+            2 * len(subsets)
+        )
 
 
 def test_every_place_of_long_rows_is_equally_likely() -> None:
@@ -77,7 +86,13 @@ def test_excluded_places_are_never_taken(excluded: list[bool], count: int) -> No
     count = min(count, allowed)
     size = np.array([len(barred)])
     taken = take_places(
-        streams_of(1), np.array([0]), size, np.array([count]), len(barred), barred.nonzero()[0], np.array([allowed])
+        streams_of(1),
+        np.array([0]),
+        size,
+        np.array([count]),
+        len(barred),
+        barred.nonzero()[0],
+        np.array([allowed]),
     )
     assert not (taken & barred).any()
     assert np.count_nonzero(taken) == count

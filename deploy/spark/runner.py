@@ -1,0 +1,137 @@
+"""What a build on Spark needs on the machine that starts it."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import re
+import shlex
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from apache_beam.options.pipeline_options import (
+    DebugOptions,
+    JobServerOptions,
+    PipelineOptions,
+    PortableOptions,
+    SparkRunnerOptions,
+)
+
+from noisebeam.deploy.spark.job_server import find_java, find_job_server_jar
+from noisebeam.deploy.spark.worker_pool import local_worker_pool
+
+_LOCAL_MASTER = re.compile(r"local(\[(\d+|\*)(,\d+)?\])?")
+_LOCAL_PROPERTIES = (
+    "spark.driver.host=127.0.0.1",
+    "spark.driver.bindAddress=127.0.0.1",
+    "spark.ui.enabled=false",
+)
+_KEEP_WORKERS_MILLIS = 60_000  # without it each stage starts workers of its own, seconds each
+
+
+def is_local_master(url: str) -> bool:
+    """Whether Spark runs in the job server's own process, as with `local`, `local[2]`, `local[*]`,
+    `local[2,4]`.
+    """
+    return _LOCAL_MASTER.fullmatch(url) is not None
+
+
+def local_threads(url: str) -> int:
+    """Tasks that a local master runs at a time.
+
+    >>> local_threads("local"), local_threads("local[3]"), local_threads("local[2,4]")
+    (1, 3, 2)
+    """
+    match = _LOCAL_MASTER.fullmatch(url)
+    count = match.group(2) if match else None
+    return os.cpu_count() or 1 if count == "*" else int(count or 1)
+
+
+@contextmanager
+def spark_ready(options: PipelineOptions) -> Iterator[None]:
+    """Set what `options` leave open so that SparkRunner works here, and stop what was started for
+    it.
+
+    The job server's jar is built if need be. A local master gets a pool of as many worker processes
+    as it runs tasks. Raises JobServerError if Java or Maven is missing.
+    """
+    spark, portable = options.view_as(SparkRunnerOptions), options.view_as(PortableOptions)
+    with ExitStack() as stack:
+        stack.enter_context(_terminated_as_by_exit())
+        if portable.job_endpoint is None and not spark.spark_submit_uber_jar:
+            launcher = stack.enter_context(tethered(find_java()))
+            options.view_as(JobServerOptions).job_server_java_launcher = str(launcher)
+            spark.spark_job_server_jar = spark.spark_job_server_jar or str(find_job_server_jar())
+            if is_local_master(spark.spark_master_url):
+                _keep_to_loopback(options.view_as(JobServerOptions))
+                if portable.environment_type is None and portable.output_executable_path is None:
+                    quiet = logging.getLogger().getEffectiveLevel() > logging.INFO
+                    portable.environment_type = "EXTERNAL"
+                    portable.environment_config = stack.enter_context(
+                        local_worker_pool(quiet=quiet)
+                    )
+                    portable.sdk_worker_parallelism = local_threads(spark.spark_master_url)
+        options.view_as(DebugOptions).add_experiment(
+            "disable_logging_submission_environment"
+        )  # it needs pip
+        portable.environment_cache_millis = (
+            portable.environment_cache_millis or _KEEP_WORKERS_MILLIS
+        )
+        yield
+
+
+@contextmanager
+def tethered(program: str) -> Iterator[Path]:
+    """A file that runs `program`, which ends with this block or with this process, however that
+    ends.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="noisebeam-java-") as folder,
+        Path(folder, "lock").open("wb") as lock,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run = shlex.join(
+            [
+                sys.executable,
+                "-IS",
+                str(Path(__file__).with_name("watchdog.py")),
+                lock.name,
+                program,
+            ]
+        )
+        launcher = Path(folder, Path(program).name)
+        launcher.write_text(f'#!/bin/sh\nexec {run} "$@"\n')
+        launcher.chmod(0o755)
+        yield launcher
+
+
+def _keep_to_loopback(options: Any) -> None:
+    given = " ".join(options.job_server_jvm_properties)
+    missing = [
+        f"-D{setting}"
+        for setting in _LOCAL_PROPERTIES
+        if f"-D{setting.split('=')[0]}=" not in given
+    ]
+    options.job_server_jvm_properties = [*options.job_server_jvm_properties, *missing]
+
+
+@contextmanager
+def _terminated_as_by_exit() -> Iterator[None]:
+    """Let SIGTERM end this process the way sys.exit does, so that the job server and the workers
+    are stopped.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,154 @@
+"""Rows of an objective -> batches that its models take as they are: padding side, masks, positions,
+decoder inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from noisebeam.pipeline.batching.collate import IGNORED, Batch, collate
+from noisebeam.pipeline.batching.masks import padding_mask, positions_of, prefix_mask, to_additive
+from noisebeam.transforms.data.samples import Ragged
+
+Side = Literal["left", "right"]
+
+_LEFT = ("causal", "clean")
+_DECODED = ("denoising", "spans", "clean")
+_GIVEN = ("prefix", "glm")  # a first part is seen from everywhere: the prefix, part A
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How the rows of an objective (`clean` without noise) become a batch; ValueError for what does
+    not go together.
+
+    | objective | batch |
+    |---|---|
+    | any | `input_ids`, `attention_mask`, `labels` |
+    | denoising, spans, clean | with `decoder_start_token_id` also `decoder_input_ids` |
+    | causal, clean | padded on the `padding_side`; `position_ids` if asked for |
+    | prefix | `attention_mask` (rows, 1, width, width) |
+    | glm | `attention_mask` as for prefix, and `position_ids` (rows, 2, width): place in part A,
+      place in the span |
+
+    Four-dimensional masks are boolean, True where a query sees a key, or additive in another
+    `mask_dtype`.
+    """
+
+    pad_id: int
+    objective: str = "clean"
+    padding_side: Side = "right"
+    position_ids: bool = False
+    decoder_start_token_id: int | None = None
+    multiple: int = 1  # of widths
+    mask_dtype: torch.dtype = torch.bool
+
+    def __post_init__(self) -> None:
+        if self.padding_side not in get_args(Side):
+            raise ValueError(f"expected padding_side left or right, got {self.padding_side!r}")
+        for name, wanted, objectives in (
+            ("padding_side left", self.padding_side == "left", _LEFT),
+            ("position_ids", self.position_ids, _LEFT),
+            ("decoder_start_token_id", self.decoder_start_token_id is not None, _DECODED),
+        ):
+            if wanted and self.objective not in objectives:
+                raise ValueError(
+                    f"{name}: expected an objective of {', '.join(objectives)}, got {self.objective}"
+                )
+
+    @property
+    def extended(self) -> bool:
+        """Whether anything was asked for that the objective does not bring by itself."""
+        return (
+            self.padding_side == "left"
+            or self.position_ids
+            or self.decoder_start_token_id is not None
+        )
+
+    @property
+    def flat(self) -> bool:
+        """Whether batches have a mask of two dimensions, and take some tens of microseconds to
+        make.
+        """
+        return self.objective not in _GIVEN
+
+    @property
+    def form(self) -> Layout:
+        """Equal for layouts whose batches may follow one another in training."""
+        return replace(self, objective=self.objective if self.objective in _GIVEN else "clean")
+
+    def __call__(self, fields: Mapping[str, Ragged], multiple: int | None = None) -> Batch:
+        """The batch of these rows: int64 tensors, but for masks."""
+        batch = collate(fields, pad_id=self.pad_id, multiple=multiple or self.multiple)
+        if self.padding_side == "left":
+            batch = padded_left(batch)
+        if self.position_ids:
+            batch["position_ids"] = positions_of(batch["attention_mask"])
+        if self.decoder_start_token_id is not None:
+            batch["decoder_input_ids"] = shifted_right(
+                batch["labels"], self.decoder_start_token_id, self.pad_id
+            )
+        if "block_position_ids" in batch:
+            batch["position_ids"] = torch.stack(
+                [batch["position_ids"], batch.pop("block_position_ids")], 1
+            )
+        if self.objective in _GIVEN:
+            batch["attention_mask"] = self._given_mask(batch)
+        return batch
+
+    def _given_mask(self, batch: Batch) -> Tensor:
+        shown = batch["attention_mask"]
+        mask = prefix_mask(given_lengths(batch["labels"], shown), shown.shape[1]) & padding_mask(
+            shown
+        )
+        return (mask if self.mask_dtype is torch.bool else to_additive(mask, self.mask_dtype))[
+            :, None
+        ]
+
+
+def given_lengths(labels: Tensor, attention_mask: Tensor) -> Tensor:
+    """(rows,): how many tokens of each row come before its first label: the prefix, or part A.
+
+    >>> labels = torch.tensor([[-100, -100, 7], [-100, -100, -100]])
+    >>> given_lengths(labels, torch.tensor([[1, 1, 1], [1, 1, 0]])).tolist()
+    [2, 2]
+    """
+    predicted = labels != IGNORED
+    return torch.where(predicted.any(1), predicted.long().argmax(1), attention_mask.sum(1))
+
+
+def padded_left(batch: Batch) -> Batch:
+    """A batch that is padded on the right, padded on the left. Its labels are those of a causal
+    model.
+
+    The first token after padding has the label -100: a model would predict it from padding.
+
+    >>> ids = torch.tensor([[5, 6], [7, 0]])
+    >>> batch = {"input_ids": ids, "labels": ids, "attention_mask": torch.tensor([[1, 1], [1, 0]])}
+    >>> left = padded_left(batch)
+    >>> left["input_ids"].tolist(), left["labels"].tolist()
+    ([[5, 6], [0, 7]], [[5, 6], [0, -100]])
+    """
+    lengths = batch["attention_mask"].sum(1, keepdim=True)
+    width = batch["attention_mask"].shape[1]
+    places = torch.arange(width)
+    batch = {name: values.gather(1, (places + lengths) % width) for name, values in batch.items()}
+    first = (places == width - lengths) & (lengths < width)
+    return {**batch, "labels": batch["labels"].masked_fill(first, IGNORED)}
+
+
+def shifted_right(labels: Tensor, start_id: int, pad_id: int) -> Tensor:
+    """(rows, width): what a decoder is given to predict the labels: `start_id`, and the labels but
+    the last.
+
+    >>> shifted_right(torch.tensor([[7, 8, 2], [9, 2, -100]]), start_id=2, pad_id=1).tolist()
+    [[2, 7, 8], [2, 9, 2]]
+    """
+    shifted = labels.roll(1, dims=1)
+    shifted[:, 0] = start_id
+    return shifted.masked_fill(shifted == IGNORED, pad_id)

@@ -1,0 +1,236 @@
+"""How far a build on this machine has come, while it runs.
+
+The workers send their counts as datagrams to the command line's process, which adds them up and
+shows them: a live line in a terminal, now and then a plain line elsewhere. A datagram holds all
+counts of its sender so far, so that a lost one costs nothing. Nothing of it reaches the output, and
+nothing stays behind however a build ends.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import apache_beam as beam
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+from noisebeam.transforms.beam.common import text_bytes
+from noisebeam.transforms.data.documents import Document
+from noisebeam.transforms.data.samples import Sample
+
+_WORKER_SECONDS, _SCREEN_SECONDS, _LINE_SECONDS = 0.5, 0.25, 10.0
+
+Counts = Mapping[str, int]
+
+
+class TrackProgress(beam.PTransform):  # type: ignore[misc]
+    """Pass elements on unchanged, and send what `count` makes of them to the UDP port `port` of
+    this machine.
+    """
+
+    def __init__(self, port: int, count: Callable[[Any], Counts]) -> None:
+        super().__init__()
+        self.port = port
+        self.count = count
+
+    def expand(self, elements: Any) -> Any:
+        return elements | "Count" >> beam.ParDo(_Count(self.port, self.count)).with_output_types(
+            elements.element_type
+        )
+
+
+def count_read(document: Document) -> Counts:
+    """What has been read."""
+    return {"documents_read": 1, "bytes_read": text_bytes(document)}
+
+
+def count_segmented(segmented: tuple[Document, Any]) -> Counts:
+    """What has been segmented; encoding follows at once."""
+    return {"documents": 1, "bytes": text_bytes(segmented[0])}
+
+
+def count_samples(sample: Sample) -> Counts:
+    """What has been encoded."""
+    return {"samples": 1, "tokens": len(sample.fields["ids"])}
+
+
+def count_dead_letters(_: Any) -> Counts:
+    """What was bad."""
+    return {"dead_letters": 1}
+
+
+class _Count(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, port: int, count: Callable[[Any], Counts]) -> None:
+        self._port, self._count = port, count
+
+    def setup(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._sender = uuid4().hex
+        self._counts: dict[str, int] = {}
+        self._sent = 0.0
+
+    def process(self, element: Any) -> Iterator[Any]:
+        for name, more in self._count(element).items():
+            self._counts[name] = self._counts.get(name, 0) + more
+        if time.monotonic() - self._sent > _WORKER_SECONDS:
+            self._send()
+        yield element
+
+    def finish_bundle(self) -> None:
+        self._send()
+
+    def teardown(self) -> None:
+        self._socket.close()
+
+    def _send(self) -> None:
+        self._sent = time.monotonic()
+        with suppress(OSError):  # progress is not worth a build
+            self._socket.sendto(
+                json.dumps([self._sender, self._counts]).encode(), ("127.0.0.1", self._port)
+            )
+
+
+@dataclass
+class Tally:
+    """The latest counts of each sender, and when there was first something to count."""
+
+    senders: dict[str, Counts] = field(default_factory=dict)
+    began: float | None = None  # seconds; when the first document was segmented
+
+    def receive(self, datagram: bytes, now: float) -> None:
+        """Take in a datagram; others than ours are left out."""
+        with suppress(ValueError, TypeError):
+            sender, counts = json.loads(datagram)
+            self.senders[str(sender)] = {
+                str(name): int(count) for name, count in dict(counts).items()
+            }
+            if self.began is None and "documents" in counts:
+                self.began = now
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The counts of all senders together."""
+        names = sorted({name for counts in self.senders.values() for name in counts})
+        return {
+            name: sum(counts.get(name, 0) for counts in self.senders.values()) for name in names
+        }
+
+
+def fraction_done(counts: Counts, read_first: bool) -> float | None:
+    """How much of the text is encoded (0 to 1); None if that is not known: only where all is read
+    before the rest.
+    """
+    read, done = counts.get("bytes_read", 0), counts.get("bytes", 0)
+    return done / read if read_first and read and done else None
+
+
+def describe(counts: Counts, seconds: float, done: float | None) -> str:
+    """The counts in one line, after so many seconds of encoding.
+
+    >>> describe({"documents": 1200, "bytes": 30_000_000, "tokens": 7_000_000, "dead_letters": 2}, 10, done=0.25)
+    '1,200 documents, 3.0 MB/s, 7,000,000 tokens, 2 dead letters, 0:30 left'
+    >>> describe({}, 0, done=None)
+    'starting'
+    >>> describe({"documents_read": 1200, "bytes_read": 30_000_000}, 0, done=None)
+    '1,200 documents read, 30.0 MB'
+    """
+    if not counts:
+        return "starting"
+    if not counts.get("documents"):
+        read = f"{counts.get('documents_read', 0):,} documents read, {counts.get('bytes_read', 0) / 1e6:,.1f} MB"
+        return read + _dead(counts)
+    rate = counts.get("bytes", 0) / 1e6 / max(seconds, 1e-3)
+    line = f"{counts['documents']:,} documents, {rate:,.1f} MB/s, {counts.get('tokens', 0):,} tokens{_dead(counts)}"
+    if done is None:
+        return line
+    return (
+        f"{line}, writing shards"
+        if done == 1
+        else f"{line}, {_clock(seconds * (1 - done) / done)} left"
+    )
+
+
+def _dead(counts: Counts) -> str:
+    return f", {counts['dead_letters']:,} dead letters" if counts.get("dead_letters") else ""
+
+
+def _clock(seconds: float) -> str:
+    """
+    >>> _clock(59.4), _clock(3725)
+    ('0:59', '1:02:05')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+@contextmanager
+def show_progress(read_first: bool, quiet: bool = False) -> Iterator[int]:
+    """Show on standard error how far the build has come; gives the port to which TrackProgress is
+    to send.
+
+    `read_first`: all documents are read before the first is segmented, so that the time left can be
+    told.
+    """
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.bind(("127.0.0.1", 0))
+    receiver.settimeout(_SCREEN_SECONDS)
+    console = Console(file=sys.stderr)
+    stop = threading.Event()
+    show = _show_nothing if quiet else _show_live if console.is_terminal else _show_lines
+    states = _states(receiver, stop, read_first)
+    thread = threading.Thread(target=show, args=(states, console), daemon=True)
+    thread.start()
+    try:
+        yield receiver.getsockname()[1]
+    finally:
+        stop.set()
+        thread.join()
+        receiver.close()
+
+
+def _states(
+    receiver: socket.socket, stop: threading.Event, read_first: bool
+) -> Iterator[tuple[float, str, float | None]]:
+    """The time, the line to show, and how much is done: several times a second."""
+    tally, shown = Tally(), 0.0
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            tally.receive(receiver.recv(65536), time.monotonic())
+        now = time.monotonic()
+        if now - shown >= _SCREEN_SECONDS:
+            shown, counts = now, tally.counts
+            done = fraction_done(counts, read_first)
+            yield now, describe(counts, now - (tally.began or now), done), done
+
+
+def _show_live(states: Iterator[tuple[float, str, float | None]], console: Console) -> None:
+    columns = (SpinnerColumn(), BarColumn(24), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=None)
+        for _, line, done in states:
+            progress.update(
+                task, description=line, total=None if done is None else 1, completed=done or 0
+            )
+
+
+def _show_lines(states: Iterator[tuple[float, str, float | None]], console: Console) -> None:
+    last = time.monotonic()
+    for now, line, _ in states:
+        if now - last >= _LINE_SECONDS:
+            last = now
+            console.print(f"building: {line}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _show_nothing(states: Iterator[tuple[float, str, float | None]], _: Console) -> None:
+    for _state in states:
+        pass

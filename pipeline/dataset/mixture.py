@@ -1,0 +1,207 @@
+"""Several data sets as one, each with its share of the samples all along."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from noisebeam.pipeline.dataset.base import BatchedDataset, Epoch
+from noisebeam.pipeline.dataset.interleaving import Deal, shares
+from noisebeam.pipeline.dataset.settings import check_number
+from noisebeam.pipeline.dataset.shard_dataset import ShardDataset
+from noisebeam.pipeline.epoch.block_buffer import RowMatrix, matrix_of
+from noisebeam.pipeline.epoch.shard_source import RecentlyUsed
+from noisebeam.pipeline.skipped import SkippedCount
+from noisebeam.transforms.data.samples import IntArray, Ragged
+
+
+class Mixture(BatchedDataset):
+    """Samples of several `ShardDataset`s in turn, as batches like those of each. Give one of:
+
+    - `weights`: the share of each set, in any unit; one that is no multiple of 1/63000 is rounded
+      to the next.
+    - `temperature`: shares in proportion to samples ** (1 / temperature): 1 is as the sets are,
+      higher is more even.
+    - `epochs`: how often each set is seen in an epoch of the mixture, 0.5 or 3 say; exactly so.
+
+    Among the first n samples, n up to 65,536, a set has come less than one time more or less than n
+    times its share; with weights or a temperature that holds for every n. An epoch has `samples`
+    samples: by default as many as all sets together, or what `epochs` says.
+
+    A set goes on where the epoch before left it, and begins anew, in new order and with new noise,
+    when all of its samples have been seen: none comes twice before each has come. So the place in a
+    mixture is one number as well.
+
+    Batches, ranks and warm-up are as the sets have them, which must agree in that and in their
+    vocabulary; each has its own recipe, seed and filter. Their own epochs and places do not count.
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[ShardDataset],
+        weights: Sequence[float] | None = None,
+        *,
+        temperature: float | None = None,
+        epochs: Sequence[float] | None = None,
+        samples: int | None = None,
+        epoch: int = 0,
+    ) -> None:
+        self.sets = tuple(sets)
+        _check_sets(self.sets)
+        super().__init__(self.sets[0].settings, seed=self.sets[0].seed, epoch=epoch)
+        sizes = [each.samples for each in self.sets]
+        self.deal = Deal(_counts(sizes, weights, temperature, epochs))
+        default = len(self.deal) if epochs is not None else sum(sizes)
+        self._samples = default if samples is None else check_number("samples", samples, 1)
+        self.layout = self.sets[0].layout
+        self.max_tokens = max(each.max_tokens for each in self.sets)
+        self.chunk = min(each.chunk for each in self.sets)
+
+    @property
+    def samples(self) -> int:
+        """The number of samples of an epoch, over all ranks."""
+        return self._samples
+
+    @property
+    def weights(self) -> list[float]:
+        """The share of each set, as it is dealt."""
+        return [int(count) / len(self.deal) for count in self.deal.counts]
+
+    def open_epoch(self, epoch: int, skipped: SkippedCount | None = None) -> Epoch:
+        """The samples of an epoch, by position; those that cannot be read are counted by `skipped`,
+        or here.
+        """
+        return MixedEpoch(self.sets, self.deal, epoch * self.samples, skipped or self._skipped)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must be as it was for a position to mean the same sample, as plain values."""
+        parts = {
+            f"{name} of set {i}": value
+            for i, each in enumerate(self.sets)
+            for name, value in each.identity.items()
+        }
+        return {"samples": self.samples, "counts": self.deal.counts.tolist(), **parts}
+
+
+class MixedEpoch:
+    """The samples of an epoch of a `Mixture`, by position; the epoch begins after `first` samples
+    of all epochs.
+    """
+
+    def __init__(
+        self, sets: Sequence[ShardDataset], deal: Deal, first: int, skipped: SkippedCount
+    ) -> None:
+        self._skipped = skipped
+        self._sets = sets
+        self._deal = deal
+        self._first = first
+        self._opened: RecentlyUsed[tuple[int, int], Epoch] = RecentlyUsed(2 * len(sets))
+
+    def lengths(self, positions: IntArray) -> IntArray:
+        """Their tokens, from indexes alone."""
+        lengths = np.empty_like(positions)
+        for samples, here, places in self._parts(positions):
+            lengths[here] = samples.lengths(places)
+        return lengths
+
+    def fields(self, positions: IntArray, most: IntArray | None) -> Mapping[str, Ragged]:
+        """Their inputs and labels, a row a sample, each cut to so many tokens if `most` is
+        given.
+        """
+        parts = [
+            (here, samples.fields(places, None if most is None else most[here]))
+            for samples, here, places in self._parts(positions)
+        ]
+        merged: dict[tuple[int, ...], RowMatrix] = {}  # labels may be the very inputs
+        fields = {}
+        for name in parts[0][1]:
+            rows = [(here, values[name]) for here, values in parts]
+            key = tuple(id(values) for _, values in rows)
+            if key not in merged:
+                merged[key] = _merged(rows, len(positions))
+            fields[name] = merged[key]
+        return fields
+
+    def _parts(self, positions: IntArray) -> Iterator[tuple[Epoch, IntArray, IntArray]]:
+        """Epochs of sets, which of `positions` are theirs, and at what position of that epoch."""
+        part, place = self._deal.at(self._first + positions)
+        epoch, at = np.divmod(place, np.array([each.samples for each in self._sets])[part])
+        for number, one in sorted(set(zip(part.tolist(), epoch.tolist(), strict=True))):
+            here = np.flatnonzero((part == number) & (epoch == one))
+            yield self._epoch(number, one), here, at[here]
+
+    def _epoch(self, number: int, epoch: int) -> Epoch:
+        opened = self._opened.get((number, epoch))
+        if opened is None:
+            opened = self._sets[number].open_epoch(epoch, self._skipped)
+            self._opened.put((number, epoch), opened)
+        return opened
+
+
+def _merged(parts: Sequence[tuple[IntArray, Ragged]], count: int) -> RowMatrix:
+    """`count` rows: those of each part at the places that stand with it."""
+    matrices = [matrix_of(rows) for _, rows in parts]
+    width = max(matrix.shape[1] for matrix in matrices)
+    merged = np.empty((count, width), np.result_type(*matrices))
+    lengths = np.empty(count, np.int64)
+    for (here, rows), matrix in zip(parts, matrices, strict=True):
+        merged[:, : matrix.shape[1]][here] = matrix
+        lengths[here] = rows.lengths
+    return RowMatrix(merged, lengths)
+
+
+def _counts(
+    sizes: Sequence[int],
+    weights: Sequence[float] | None,
+    temperature: float | None,
+    epochs: Sequence[float] | None,
+) -> list[int]:
+    """How often each set comes in a round of the deal."""
+    given = {"weights": weights, "temperature": temperature, "epochs": epochs}
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) != 1:
+        raise ValueError(
+            f"Mixture: expected one of weights, temperature and epochs, got {' and '.join(named) or 'none'}"
+        )
+    if temperature is not None:
+        if not (math.isfinite(temperature) and temperature > 0):
+            raise ValueError(f"Mixture: expected a temperature above 0, got {temperature}")
+        largest = max(sizes)
+        return shares([(size / largest) ** (1 / temperature) for size in sizes])
+    numbers = list(weights if weights is not None else epochs or ())
+    right = all(math.isfinite(number) and number >= 0 for number in numbers) and sum(numbers) > 0
+    if len(numbers) != len(sizes) or not right:
+        raise ValueError(
+            f"Mixture: expected {named[0]} of at least 0, one for each of the {len(sizes)} sets, and one above 0, "
+            f"got {numbers}"
+        )
+    if weights is not None:
+        return shares(numbers)
+    return [round(size * number) for size, number in zip(sizes, numbers, strict=True)]
+
+
+def _check_sets(sets: Sequence[ShardDataset]) -> None:
+    if not sets or min(each.samples for each in sets) == 0:
+        raise ValueError(
+            f"Mixture: expected sets with samples, got {[each.samples for each in sets]}"
+        )
+    for i, each in enumerate(sets[1:], start=1):
+        if each.settings != sets[0].settings:
+            raise ValueError(
+                f"Mixture: expected set {i} to make batches as set 0 does, with {sets[0].settings}, "
+                f"got {each.settings}; give all sets the same batch settings"
+            )
+        if each.layout.form != sets[0].layout.form:
+            raise ValueError(
+                f"Mixture: expected set {i} to give batches of the form of set 0, {sets[0].layout}, got {each.layout}; "
+                "prefix and glm go with themselves alone, and padding side and decoder inputs must be the same"
+            )
+        if each.vocabulary != sets[0].vocabulary:
+            raise ValueError(
+                f"Mixture: expected the vocabulary of set 0 ({sets[0].url}), got another one in set {i} ({each.url}); "
+                "build all sets with one tokenizer"
+            )

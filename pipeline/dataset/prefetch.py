@@ -1,0 +1,77 @@
+"""Work a few items ahead in a thread, so that the consumer finds them ready."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from queue import Empty, Full, Queue
+from threading import Event, Thread
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_WAIT = 0.1  # seconds between looks at whether the consumer has gone
+_LEAVE = 2.0  # seconds in which the thread may end, which may be waiting for a store
+
+
+@dataclass(frozen=True)
+class _Item(Generic[T]):
+    value: T
+
+
+def read_ahead(items: Iterable[T], depth: int) -> Iterator[T]:
+    """The same items, up to `depth` of them made ahead in a thread; 0 makes each when it is asked
+    for.
+
+    An error comes up where its item would have come. When the iterator is closed, the thread ends:
+    at once, or when the item that it is making has come.
+
+    >>> list(read_ahead(range(5), depth=2))
+    [0, 1, 2, 3, 4]
+    """
+    if depth == 0:
+        yield from items
+        return
+    queue: Queue[_Item[T] | BaseException | None] = Queue(depth)
+    stop = Event()
+    thread = Thread(
+        target=_fill, args=(items, queue, stop), name="noisebeam-read-ahead", daemon=True
+    )
+    thread.start()
+    try:
+        while (entry := queue.get()) is not None:
+            if isinstance(entry, BaseException):
+                raise entry
+            yield entry.value
+    finally:
+        stop.set()
+        until = time.monotonic() + _LEAVE
+        while thread.is_alive() and time.monotonic() < until:
+            _take(queue)
+
+
+def _fill(items: Iterable[T], queue: Queue[_Item[T] | BaseException | None], stop: Event) -> None:
+    try:
+        for item in items:
+            _put(queue, _Item(item), stop)
+            if stop.is_set():
+                return
+        _put(queue, None, stop)
+    except BaseException as error:  # carried over to the consumer
+        _put(queue, error, stop)
+
+
+def _put(queue: Queue[T], entry: T, stop: Event) -> None:
+    while not stop.is_set():
+        try:
+            return queue.put(entry, timeout=_WAIT)
+        except Full:
+            continue
+
+
+def _take(queue: Queue[T]) -> None:
+    try:
+        queue.get(timeout=_WAIT)
+    except Empty:
+        return

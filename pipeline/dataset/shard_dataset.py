@@ -1,0 +1,314 @@
+"""Shards -> ready batches for training: shuffled, shared out over ranks, noised, padded, and
+resumable at any batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from itertools import chain
+from typing import Any, Literal
+
+import numpy as np
+
+from noisebeam.pipeline.batching.layout import Layout, Side
+from noisebeam.pipeline.batching.plan import ONE_BY_ONE, Batching, Tail
+from noisebeam.pipeline.dataset.base import BatchedDataset
+from noisebeam.pipeline.dataset.map_style import SampleView
+from noisebeam.pipeline.dataset.settings import BatchSettings
+from noisebeam.pipeline.epoch.block_buffer import RowTable, RowViews, Views
+from noisebeam.pipeline.epoch.length_filter import FilteredOrder, LengthFilter
+from noisebeam.pipeline.epoch.length_warmup import LengthWarmup, cut
+from noisebeam.pipeline.epoch.model_inputs import InputMaker
+from noisebeam.pipeline.epoch.order import EpochOrder
+from noisebeam.pipeline.epoch.row_reader import RowReader, Skip
+from noisebeam.pipeline.epoch.shard_cache import ShardCache
+from noisebeam.pipeline.epoch.shard_source import ShardSource
+from noisebeam.pipeline.skipped import SkippedCount
+from noisebeam.transforms.data.samples import Array, IntArray, Ragged, Sample
+from noisebeam.transforms.data.vocabulary import Vocabulary
+from noisebeam.transforms.io.safe_yaml import load_yaml
+from noisebeam.transforms.noise import Recipe, check_recipe, load_recipe
+from noisebeam.transforms.output.manifest import Manifest, read_manifest
+
+_CHUNK = 2**21  # tokens that are read and noised together
+
+
+class ShardDataset(BatchedDataset):
+    """The samples of a finished build, as batches of int64 tensors `input_ids`, `attention_mask`
+    and `labels`.
+
+    `url`: the folder of the build, a path or anything fsspec knows. `recipe`: noise to apply on the
+    fly, fresh in every epoch (a preset, a YAML file, a mapping or a `Recipe`); None gives the noise
+    that was baked into the shards, and with clean shards the token ids, as inputs and as labels.
+    The same seed and epoch give the same noise on the fly and baked.
+
+    `batch_size` is that of one rank, in rows. `batching` makes rows of samples: `OneByOne`,
+    `GroupByLength` or `Pack`. `rank` and `world_size` come from `torch.distributed` where it is
+    initialised, else there is one rank. Every rank has the same number of batches; the `tail` of an
+    epoch is dropped, or padded with rows from its beginning. Batches are padded to their longest
+    row, or to a multiple of `pad_to_multiple`.
+
+    A build with `--held-out` has documents that are kept from training: `held_out` gives these
+    instead of the others.
+
+    The objective decides what a batch has (see `Layout`): for prefix and glm a four-dimensional
+    mask, for glm two rows of positions. `decoder_start_token_id` adds `decoder_input_ids` for
+    models that do not make them of the labels; `padding_side` is for causal models, and so are
+    `position_ids`, without which GPT-2 counts padding on the left.
+
+    Samples of less than `min_tokens` or more than `max_tokens` are left out, for which every index
+    is read once. `length_warmup` cuts samples at the start of training.
+
+    A shard that is missing or damaged is an error that names it. With `on_error="skip"` other
+    samples of the same or a near batch come in the place of those that cannot be read, so that all
+    ranks stay in step: `skipped` counts them, in worker processes too, a warning names each block
+    and one at the end of the epoch tells their number. What batches are planned from, the manifest,
+    and with filters and `GroupByLength` the indexes, must be whole.
+
+    Give it to a `DataLoader` with `batch_size=None`. Samples are read and noised ahead in a thread
+    of this process, and packed batches and those with four-dimensional masks are made there,
+    `read_ahead` of them; so worker processes are not needed. With them the batches are the same, in
+    the same order. Call `set_epoch` before each epoch. Without `shuffle` the samples come as they
+    lie in the shards.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        recipe: str | Mapping[str, Any] | Recipe | None = None,
+        *,
+        batch_size: int,
+        seed: int = 0,
+        epoch: int = 0,
+        rank: int | None = None,
+        world_size: int | None = None,
+        shuffle: bool = True,
+        batching: Batching = ONE_BY_ONE,
+        tail: Tail = "drop",
+        held_out: bool = False,
+        min_tokens: int | None = None,
+        max_tokens: int | None = None,
+        length_warmup: LengthWarmup | None = None,
+        pad_to_multiple: int = 1,
+        padding_side: Side = "right",
+        position_ids: bool = False,
+        decoder_start_token_id: int | None = None,
+        read_ahead: int = 8,
+        cache: ShardCache | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
+    ) -> None:
+        settings = BatchSettings(
+            batch_size=batch_size,
+            batching=batching,
+            tail=tail,
+            pad_to_multiple=pad_to_multiple,
+            read_ahead=read_ahead,
+            length_warmup=length_warmup,
+            rank=rank,
+            world_size=world_size,
+        )
+        super().__init__(settings, seed=seed, epoch=epoch)
+        self.url = str(url)
+        self.manifest = _part(
+            read_manifest(self.url, (cache or ShardCache()).read), self.url, held_out
+        )
+        self.vocabulary = Vocabulary.from_json(self.manifest.vocabulary)
+        self.recipe = None if recipe is None else load_recipe(recipe)
+        if self.recipe is not None:
+            check_recipe(self.recipe, self.vocabulary)
+            _check_ends(self.recipe, self.manifest, self.url)
+        self.shuffle = shuffle
+        self.length_filter = LengthFilter(min_tokens, max_tokens)
+        self.max_tokens = min(self.manifest.max_tokens, max_tokens or self.manifest.max_tokens)
+        self.chunk = max(1, _CHUNK // self.manifest.max_tokens)
+        self.on_error = on_error
+        self._source = ShardSource(self.url, self.manifest, cache)
+        self._inputs = InputMaker(self.vocabulary, self.recipe, self.manifest.baked, self.seed)
+        self.layout = Layout(
+            pad_id=self._inputs.pad_id,
+            objective=_objective(self.recipe, self.manifest),
+            padding_side=padding_side,
+            position_ids=position_ids,
+            decoder_start_token_id=decoder_start_token_id,
+            multiple=pad_to_multiple,
+        )
+        self._check()
+
+    @cached_property
+    def samples(self) -> int:
+        """The number of samples of an epoch, over all ranks."""
+        return sum(self._kept)
+
+    def sample(self, i: int) -> Sample:
+        """Sample `i` as it lies in the shards, numbered through all of them: filters do not
+        count.
+        """
+        return self._source.sample(i)
+
+    def view(self) -> SampleView:
+        """The data set as a sequence of all its samples, noised as in the current epoch."""
+        return SampleView(self._source, self._inputs, self.epoch)
+
+    def _check(self) -> None:
+        layout = self.layout
+        batching = self.settings.batching.checked(layout.objective, self.max_tokens)
+        if layout.extended and not batching.sample_rows:
+            raise ValueError(
+                "expected Pack, or padding_side, position_ids and decoder_start_token_id, got both"
+            )
+        self.settings = replace(self.settings, batching=batching)
+        if self.on_error not in ("raise", "skip"):
+            raise ValueError(f"expected on_error to be 'raise' or 'skip', got {self.on_error!r}")
+        if self.on_error == "skip" and not batching.sample_rows:
+            raise ValueError(
+                "expected on_error='raise' with Pack, got 'skip'; packed rows are planned from all samples"
+            )
+        if self.settings.length_warmup and self.recipe is None and self.manifest.baked:
+            raise ValueError(
+                "expected clean samples or a recipe for length_warmup, got the noise that was baked in; "
+                "samples are cut before noise is drawn, so give the recipe here"
+            )
+
+    @cached_property
+    def _kept(self) -> list[int]:
+        """The samples of each shard that the filter keeps."""
+        sizes = [shard.samples for shard in self.manifest.shards]
+        return (
+            self.length_filter.count(self._source.lengths, len(sizes))
+            if self.length_filter
+            else sizes
+        )
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must be as it was for a position to mean the same sample, as plain values."""
+        return {
+            "seed": self.seed,
+            "shuffle": self.shuffle,
+            "samples": self.samples,
+            "build": self.manifest.digest,
+            "min_tokens": self.length_filter.least,
+            "max_tokens": self.length_filter.most,
+            "batching": repr(self.settings.batching),
+        }
+
+    def rows(self, start: int = 0) -> Iterator[dict[str, Array]]:
+        """The samples of this rank one by one, as arrays that are not padded, for those who make
+        batches by themselves.
+
+        They come as they are stored, or with the recipe's noise, from position `start` of the
+        current epoch on. Arrays may be views of many samples: copy what is to stay.
+        """
+        epoch = self.open_epoch(self.epoch)
+        rank, world_size = self.settings.here()
+        step = self.chunk * world_size
+        firsts = range(start + rank, self.samples, step)
+        chunks = (np.arange(first, min(first + step, self.samples), world_size) for first in firsts)
+        return chain.from_iterable(map(epoch.rows, chunks))
+
+    def open_epoch(self, epoch: int, skipped: SkippedCount | None = None) -> ShardEpoch:
+        """The samples of an epoch, by position; those that cannot be read are counted by `skipped`,
+        or here.
+        """
+        skip = (skipped or self._skipped).add if self.on_error == "skip" else None
+        return ShardEpoch(self._source, self._order(epoch), self._inputs, epoch, skip)
+
+    def _order(self, epoch: int) -> EpochOrder:
+        sizes = [shard.samples for shard in self.manifest.shards]
+        words: dict[str, Any] = {"seed": self.seed, "epoch": epoch, "shuffle": self.shuffle}
+        if not self.length_filter:
+            return EpochOrder(sizes, self.manifest.samples_per_member, **words)
+        return FilteredOrder(
+            sizes,
+            self.manifest.samples_per_member,
+            length_filter=self.length_filter,
+            lengths=self._source.lengths,
+            kept=self._kept,
+            **words,
+        )
+
+
+class ShardEpoch:
+    """The samples of an epoch of a `ShardDataset`, by position."""
+
+    def __init__(
+        self,
+        source: ShardSource,
+        order: EpochOrder,
+        inputs: InputMaker,
+        epoch: int,
+        skip: Skip | None,
+    ) -> None:
+        self._source = source
+        self._order = order
+        self._inputs = inputs
+        self._epoch = epoch
+        self._matrices = RowReader(source, order, inputs.needs, RowTable, skip)
+        self._views = RowReader(source, order, inputs.needs, RowViews, skip)
+
+    def lengths(self, positions: IntArray) -> IntArray:
+        """Their tokens, from indexes alone."""
+        shards, numbers = self._order.stored(positions)
+        lengths = np.empty_like(numbers)
+        for shard in np.unique(shards).tolist():
+            here = shards == shard
+            lengths[here] = self._source.lengths(shard)[numbers[here]]
+        return lengths
+
+    def fields(self, positions: IntArray, most: IntArray | None) -> Mapping[str, Ragged]:
+        """Their inputs and labels, a row a sample, each cut to so many tokens if `most` is
+        given.
+        """
+        columns: Mapping[str, Ragged] = self._matrices.columns(positions)
+        if most is not None:
+            vocabulary = self._inputs.vocabulary
+            columns = cut(columns, most, len(vocabulary.prefix), len(vocabulary.suffix))
+        return self._inputs.make(columns, self._epoch)
+
+    def rows(self, positions: IntArray) -> Iterator[dict[str, Array]]:
+        """The same, sample by sample."""
+        fields: Mapping[str, Views | Ragged]
+        if self._inputs.recipe is None:
+            fields = views = self._inputs.take(self._views.columns(positions))
+            if len(views) == 2:  # as nearly all have: in half the time
+                (first, one), (second, other) = views.items()
+                if one is other:
+                    return ({first: row, second: row} for row in one.rows())
+                rows = zip(*one, *other, strict=True)
+                return (
+                    {first: a[start:end], second: b[begin:stop]}
+                    for a, start, end, b, begin, stop in rows
+                )
+        else:
+            fields = self.fields(positions, None)
+        columns = zip(*(rows.rows() for rows in fields.values()), strict=True)
+        return (dict(zip(fields, row, strict=True)) for row in columns)
+
+
+def _check_ends(recipe: Recipe, manifest: Manifest, url: str) -> None:
+    if recipe.closes_documents and not manifest.settings.get("append_eos"):
+        raise ValueError(
+            f"recipe {recipe.name!r}: expected documents that end in an end of text, and those of {url} do not; "
+            "build them with --append-eos, or take recipe=None for the ids as they are"
+        )
+
+
+def _part(manifest: Manifest, url: str, held_out: bool) -> Manifest:
+    """The manifest with the held-out shards alone, or without them."""
+    shards = tuple(shard for shard in manifest.shards if shard.held_out == held_out)
+    if held_out and not shards:
+        raise ValueError(
+            f"expected a build with held-out documents, got none in {url}; build with --held-out 0.01"
+        )
+    return replace(manifest, shards=shards)
+
+
+def _objective(recipe: Recipe | None, manifest: Manifest) -> str:
+    """The objective of the inputs that the data set makes; `clean` without noise."""
+    if recipe is not None:
+        return recipe.objective
+    if manifest.baked and manifest.recipe is not None:
+        return str(load_yaml(manifest.recipe)["objective"])
+    return "clean"

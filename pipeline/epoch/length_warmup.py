@@ -1,0 +1,104 @@
+"""Short samples first: the warm-up of the sequence length."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from noisebeam.transforms.data.samples import Array, IntArray, Ragged, offsets_of
+
+_SENTENCE_FIELDS = (
+    "sentence_lengths",
+    "head_lengths",
+    "alternative_lengths",
+)  # a number for each sentence
+
+
+@dataclass(frozen=True)
+class LengthWarmup:
+    """Samples are cut to `start` tokens at first, and to more and more until `samples` of them have
+    been trained on.
+
+    The length grows in a straight line, in steps of `multiple`, and is that of the step: the same
+    for all of a global batch. It is counted from the first epoch on, so that a resumed run goes on
+    where it was. Li, Zhang and He, "The stability-efficiency dilemma" (2022), cut batches likewise;
+    what is cut off is not trained on in that epoch. Noise is drawn after the cut, and the special
+    tokens at the end of a sample stay.
+    """
+
+    samples: int
+    start: int = 64
+    multiple: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("samples", "start", "multiple"):
+            if operator.index(getattr(self, name)) < 1:
+                raise ValueError(
+                    f"LengthWarmup: expected {name} of at least 1, got {getattr(self, name)}"
+                )
+
+    def tokens(self, done: int, longest: int) -> int | None:
+        """The most tokens of a sample when so many samples are `done`, and the `longest` has so
+        many; None for all.
+
+        >>> warmup = LengthWarmup(samples=1000, start=64)
+        >>> [warmup.tokens(done, longest=512) for done in (0, 500, 999, 1000)]
+        [64, 288, 504, None]
+        """
+        if done >= self.samples or self.start >= longest:
+            return None
+        grown = self.start + (longest - self.start) * done // self.samples
+        return max(self.start, grown // self.multiple * self.multiple)
+
+
+def cut(
+    columns: Mapping[str, Ragged], most: IntArray, prefix: int, suffix: int
+) -> dict[str, Ragged]:
+    """Clean samples (the fields of `Sample`), each cut to `most` tokens.
+
+    Special ones, `prefix` of them at its start and `suffix` at its end, stay.
+
+    >>> ids, sentences = Ragged.of([np.array([0, 5, 6, 7, 2])]), Ragged.of([np.array([1, 2])])
+    >>> short = cut({"ids": ids, "sentence_lengths": sentences}, np.array([3]), prefix=1, suffix=1)
+    >>> short["ids"].values.tolist(), short["sentence_lengths"].values.tolist()
+    ([0, 5, 2], [1])
+    """
+    ids = columns["ids"]
+    kept = np.minimum(ids.lengths, np.maximum(most, prefix + suffix))
+    removed = ids.lengths - kept
+    place, length = _places(ids), np.repeat(ids.lengths, ids.lengths)
+    stay = (place < np.repeat(kept - suffix, ids.lengths)) | (place >= length - suffix)
+    out = {**columns, "ids": _rows(ids, stay)}
+    if "sentence_lengths" not in columns:
+        return out
+    sentences = columns["sentence_lengths"]
+    ends = np.cumsum(sentences.values, dtype=np.int64)
+    body_ends = (
+        np.append(0, ends)[sentences.offsets[1:]] - removed
+    )  # where text ends now, of all text end to end
+    lengths = np.minimum(
+        sentences.values, np.repeat(body_ends, sentences.lengths) - (ends - sentences.values)
+    )
+    stay = lengths > 0
+    shortened = {"sentence_lengths": lengths}
+    if "alternatives" in columns:
+        shortened["head_lengths"] = np.minimum(columns["head_lengths"].values, lengths)
+        words = np.repeat(stay, columns["alternative_lengths"].values)
+        out["alternatives"] = _rows(columns["alternatives"], words)
+    for name in _SENTENCE_FIELDS:
+        if name in columns:
+            values = shortened.get(name, columns[name].values)
+            out[name] = _rows(Ragged(values, sentences.offsets), stay)
+    return out
+
+
+def _places(rows: Ragged) -> IntArray:
+    return np.arange(rows.offsets[-1]) - np.repeat(rows.offsets[:-1], rows.lengths)
+
+
+def _rows(rows: Ragged, stay: Array) -> Ragged:
+    """The values that stay, in their rows."""
+    return Ragged(rows.values[stay], offsets_of(stay)[rows.offsets])

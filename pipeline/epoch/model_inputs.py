@@ -1,0 +1,67 @@
+"""Stored samples -> model inputs and labels: noised on the fly, with the noise that was baked in,
+or clean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from noisebeam.transforms.data.samples import Ragged, flat_batch
+from noisebeam.transforms.data.vocabulary import Vocabulary
+from noisebeam.transforms.noise import Recipe, apply_recipe
+from noisebeam.transforms.shards.format import KEYS
+
+T = TypeVar("T")
+
+_MADE = (
+    "input_ids",
+    "labels",
+    "position_ids",
+    "block_position_ids",
+)  # what an objective adds to a sample
+
+
+@dataclass(frozen=True)
+class InputMaker:
+    """Makes inputs and labels with `recipe`; without one it takes baked noise, or the token ids of
+    clean shards.
+    """
+
+    vocabulary: Vocabulary
+    recipe: Recipe | None
+    baked: bool
+    seed: int
+
+    @property
+    def pad_id(self) -> int:
+        """What pads inputs; a tokenizer without a padding token has its end of text there, under a
+        mask of 0.
+        """
+        known = (self.vocabulary.pad_id, self.vocabulary.eos_id)
+        return next((token for token in known if token is not None), 0)
+
+    def needs(self, fields: Sequence[str]) -> tuple[str, ...]:
+        """What `make` must be given of samples with these fields."""
+        if self.recipe is not None:
+            return (
+                KEYS,
+                *dict.fromkeys(("ids", "sentence_lengths", *(n for n in fields if n not in _MADE))),
+            )
+        return tuple(name for name in _MADE if name in fields) if self.baked else ("ids",)
+
+    def make(self, columns: Mapping[str, Ragged], epoch: int) -> dict[str, Ragged]:
+        """`input_ids`, `labels` and what else the objective gives, a row a sample, noised as in
+        this epoch.
+        """
+        if self.recipe is not None:
+            batch = flat_batch(columns, columns[KEYS].values, len(self.vocabulary.prefix))
+            return apply_recipe(self.recipe, batch, self.vocabulary, self.seed, epoch)
+        return self.take(columns)
+
+    def take(self, columns: Mapping[str, T]) -> dict[str, T]:
+        """What `make` gives where there is no recipe, of columns in any form."""
+        return (
+            dict(columns) if self.baked else {"input_ids": columns["ids"], "labels": columns["ids"]}
+        )

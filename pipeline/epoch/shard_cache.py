@@ -1,0 +1,226 @@
+"""Local copies of remote shards, in a folder of bounded size that the processes of a machine may
+share.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from uuid import uuid4
+
+from fsspec.core import url_to_fs
+
+from noisebeam.transforms.errors import one_line
+from noisebeam.transforms.io.storage import TooLargeError, local_path, read_bytes
+from noisebeam.transforms.io.timeouts import answer
+from noisebeam.transforms.shards.reader import ShardError
+from noisebeam.transforms.shards.writer import ShardInfo
+
+T = TypeVar("T")
+
+_MISSING = (FileNotFoundError, NotADirectoryError)
+_CHUNK = 2**22  # bytes
+_ABANDONED = 3600  # seconds after which nobody writes to a temporary file any more
+
+
+def _default_folder() -> str:
+    return os.path.join(tempfile.gettempdir(), f"noisebeam-cache-{os.getuid()}")
+
+
+@dataclass(frozen=True)
+class ShardCache:
+    """A folder of shards, named by their sha256. The ones used longest ago leave before it grows
+    beyond `max_bytes`.
+
+    Any number of processes may share it. Downloads under way come on top, and so does a shard that
+    has to leave while it is open: it stays readable, and its bytes on the disk, until it is closed.
+    What a killed process was downloading goes an hour later.
+
+    Downloads are checked against the manifest's sha256 and repeated up to `attempts` times, with a
+    pause that doubles from `pause` seconds. A store that does not answer a request (of 8 MiB at
+    most) in `timeout` seconds, in which its client may repeat it as well, has failed once more: so
+    one that is silent for good is an error after two and a half minutes.
+    """
+
+    folder: str | None = None  # None: a folder of this user among the temporary files
+    max_bytes: int = 64 * 2**30
+    attempts: int = 5
+    pause: float = 0.5
+    timeout: float = 30
+
+    def fetch(self, url: str, info: ShardInfo) -> str:
+        """The path of a local copy of the shard at `url`; ShardError names the shard if there is
+        none to be had.
+        """
+        path = self._path(info)
+        if _size(path) != info.bytes:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._download(url, info, path)
+        with suppress(OSError):
+            os.utime(path)
+        return str(path)
+
+    def drop(self, info: ShardInfo) -> None:
+        """Remove the copy of a shard, if there is one."""
+        self._path(info).unlink(missing_ok=True)
+
+    def read(self, url: str, most: int | None = None) -> bytes:
+        """The content of a small file, asked for as often as a shard.
+
+        FileNotFoundError if there is none, TooLargeError if it has more than `most` bytes,
+        ShardError if the store does not give it.
+        """
+        return self._repeat(
+            lambda: self._answer(url, lambda: read_bytes(url, most, self.timeout)), url, url
+        )
+
+    def read_index(self, url: str, info: ShardInfo) -> bytes:
+        """The index at `url` of a shard; ShardError if it is missing or not the one of the
+        manifest.
+        """
+
+        def read() -> bytes:
+            index = self._answer(url, lambda: read_bytes(url, timeout=self.timeout))
+            if (digest := sha256(index).hexdigest()) != info.index_sha256:
+                raise ShardError(
+                    f"the index {url} is damaged: expected sha256 {info.index_sha256}, got {digest}"
+                )
+            return index
+
+        with _named(f"the index {url}"):
+            return self._repeat(read, url, f"the index {url}")
+
+    def _path(self, info: ShardInfo) -> Path:
+        return Path(self.folder or _default_folder()) / f"{info.sha256}.tar"
+
+    def _download(self, url: str, info: ShardInfo, path: Path) -> None:
+        temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+        try:
+            with _named(f"shard {url}"):
+                self._repeat(lambda: self._copy(url, info, temporary), url, f"shard {url}")
+            with _locked(path.parent):
+                self._make_room(path, info.bytes)
+                os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _copy(self, url: str, info: ShardInfo, path: Path) -> None:
+        found, size = sha256(), 0
+        with closing(answer(lambda: _open(url), self.timeout)) as source, path.open("wb") as target:
+            while chunk := answer(lambda: source.read(_CHUNK), self.timeout):
+                target.write(chunk)
+                found.update(chunk)
+                size += len(chunk)
+        if size != info.bytes or found.hexdigest() != info.sha256:
+            raise ShardError(
+                f"expected {info.bytes} bytes with sha256 {info.sha256}, got {size} with {found.hexdigest()}; "
+                "build or copy it again"
+            )
+
+    def _answer(self, url: str, ask: Callable[[], T]) -> T:
+        """What `ask` gives; there is no limit for a file on this machine."""
+        return answer(ask, self.timeout) if local_path(url) is None else ask()
+
+    def _repeat(self, fetch: Callable[[], T], url: str, what: str) -> T:
+        """What `fetch` gives in the first attempt that succeeds. A file on this machine is asked
+        for once.
+        """
+        attempts = self.attempts if local_path(url) is None else 1
+        for attempt in range(1, attempts + 1):
+            try:
+                return fetch()
+            except Exception as error:  # each store raises errors of its own kind
+                failure = _failure(error)
+                if failure is None:
+                    raise
+                if attempt == attempts:
+                    reason = (
+                        one_line(failure).removeprefix(f"cannot read {url}: ")
+                        or type(failure).__name__
+                    )
+                    raise ShardError(
+                        f"cannot fetch {what} in {attempt} attempts: {reason}"
+                    ) from error
+                time.sleep(self.pause * 2 ** (attempt - 1))
+        raise AssertionError("attempts is at least 1")
+
+    def _make_room(self, new: Path, size: int) -> None:
+        """Remove what a file of this size, which may be there already, leaves no room for, and what
+        was abandoned.
+        """
+        entries = sorted(entry for entry in _entries(new.parent) if entry.path != new)
+        total = size + sum(entry.size for entry in entries if entry.path.suffix == ".tar")
+        for entry in entries:
+            if entry.path.suffix == ".tmp" and entry.used < time.time() - _ABANDONED:
+                entry.path.unlink(missing_ok=True)
+            elif entry.path.suffix == ".tar" and total > self.max_bytes:
+                entry.path.unlink(missing_ok=True)
+                total -= entry.size
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """While this is open no other process is in here, where the file system can tell."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Make a ShardError that names `what` of a file that is not there."""
+    try:
+        yield
+    except _MISSING as error:
+        raise ShardError(f"{what} is missing; build or copy it again") from error
+
+
+def _failure(error: Exception) -> BaseException | None:
+    """Why a store did not answer; None if its answer is that there is no such file, or one too
+    large.
+    """
+    if not isinstance(error, (*_MISSING, TooLargeError)):
+        return error
+    # fsspec's HTTP file system makes a FileNotFoundError of whatever goes wrong when it asks for
+    # the size of a file.
+    cause = error.__cause__
+    of_http = isinstance(cause, TimeoutError) or type(cause).__module__.startswith("aiohttp.")
+    return cause if of_http and getattr(cause, "status", None) not in (404, 410) else None
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file; -1 if there is none, or no more."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1
+
+
+class _Entry(NamedTuple):
+    used: float  # seconds since 1970
+    size: int  # bytes
+    path: Path
+
+
+def _entries(folder: Path) -> Iterator[_Entry]:
+    for path in folder.iterdir():
+        with suppress(OSError):  # another process may have removed it
+            status = path.stat()
+            yield _Entry(status.st_mtime, status.st_size, path)
+
+
+def _open(url: str) -> Any:
+    fs, path = url_to_fs(url)
+    return fs.open(path, "rb", block_size=_CHUNK, cache_type="readahead")

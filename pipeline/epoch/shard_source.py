@@ -1,0 +1,236 @@
+"""The shards of a data set, opened as they are needed, and rows gathered from them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable
+from concurrent.futures import Future
+from functools import partial
+from threading import Lock, Semaphore
+from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from noisebeam.pipeline.epoch.shard_cache import ShardCache
+from noisebeam.transforms.data.samples import Array, Ragged, Sample, offsets_of
+from noisebeam.transforms.io.storage import join, local_path
+from noisebeam.transforms.io.timeouts import later
+from noisebeam.transforms.output.manifest import Manifest
+from noisebeam.transforms.shards.format import ShardIndex
+from noisebeam.transforms.shards.reader import Block, ShardError, ShardReader, parse_index
+from noisebeam.transforms.shards.writer import ShardInfo
+
+_DOWNLOADS = 8  # at a time
+_NOT_PICKLED = ("_open", "_indexes", "_coming", "_downloads", "_mended", "_lock")
+
+_log = logging.getLogger(__name__)
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class RecentlyUsed(Generic[K, V]):
+    """At most `size` values by key; the one that was not used for longest leaves first."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._values: OrderedDict[K, V] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        """The value, or None."""
+        value = self._values.get(key)
+        if value is not None:
+            self._values.move_to_end(key)
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        """Keep a value."""
+        self._values[key] = value
+        if len(self._values) > self._size:
+            self._values.popitem(last=False)
+
+    def drop(self, key: K) -> None:
+        """Keep it no longer."""
+        self._values.pop(key, None)
+
+
+class ShardSource:
+    """The shards of `manifest` in the folder `url`. Files elsewhere are copied to the local cache
+    first.
+
+    Safe to share between threads; pickles without what it has opened. `max_open` is the number of
+    open files.
+    """
+
+    def __init__(
+        self, url: str, manifest: Manifest, cache: ShardCache | None = None, max_open: int = 128
+    ) -> None:
+        self.url = url
+        self.manifest = manifest
+        self._cache = cache or ShardCache()
+        self._max_open = max_open
+        self.remote = local_path(url) is None
+        self._starts = offsets_of(
+            np.array([shard.samples for shard in manifest.shards], dtype=np.int64)
+        )
+        self._reset()
+
+    def reader(self, shard: int) -> ShardReader:
+        """Shard number `shard` of the manifest; ShardError names it if it cannot be read."""
+        self._after_fork()
+        with self._lock:
+            reader = self._open.get(shard)
+            coming = self._begin(shard) if reader is None and self.remote else None
+        if reader is not None:
+            return reader
+        return self._load(shard) if coming is None else coming.result()
+
+    def block(self, shard: int, number: int, memory: Array | None = None) -> Block:
+        """A block of a shard, read into `memory` where that is given, of the size that its reader
+        tells.
+
+        ShardError if it is damaged. A damaged copy in the cache is fetched anew, once.
+        """
+        reader = self.reader(shard)
+        try:
+            return reader.block(number, memory)
+        except ShardError:
+            if not self.remote:
+                raise
+        try:
+            return self._anew(shard, reader).block(number, memory)
+        except ShardError as error:
+            raise ShardError(
+                f"{join(self.url, self.manifest.shards[shard].name)}: {error}"
+            ) from error
+
+    def _anew(self, shard: int, damaged: ShardReader) -> ShardReader:
+        """What the store has in the place of a damaged copy: asked for once, however many threads
+        find it damaged.
+        """
+        with self._lock:
+            if damaged not in self._mended:
+                self._open.drop(shard)
+                self._cache.drop(self.manifest.shards[shard])
+                self._mended[damaged] = self._begin(shard)
+            coming = self._mended[damaged]
+        return coming.result()
+
+    def prefetch(self, shards: Iterable[int]) -> None:
+        """Begin to bring remote shards here, several at a time; an error comes up when its shard is
+        read.
+        """
+        if not self.remote:
+            return
+        self._after_fork()
+        with self._lock:
+            for shard in shards:
+                if self._open.get(shard) is None:
+                    self._begin(shard)
+
+    def _begin(self, shard: int) -> Future[ShardReader]:
+        """A remote shard on its way here; the lock is held."""
+        if shard not in self._coming:
+            self._coming[shard] = later(partial(self._load_ahead, shard))
+        return self._coming[shard]
+
+    def _load_ahead(self, shard: int) -> ShardReader:
+        with self._downloads:
+            return self._load(shard)
+
+    def _load(self, shard: int) -> ShardReader:
+        try:
+            reader = open_shard(
+                self.url, self.manifest.shards[shard], self._cache, self._index(shard)
+            )
+            with self._lock:
+                self._open.put(shard, reader)
+            return reader
+        finally:
+            with self._lock:
+                self._coming.pop(shard, None)
+
+    def lengths(self, shard: int) -> Array:
+        """(samples,): the tokens of each sample of a shard, from its index alone."""
+        self._after_fork()
+        return self._index(shard).lengths
+
+    def _index(self, shard: int) -> ShardIndex:
+        with self._lock:
+            index = self._indexes.get(shard)
+        if index is None:
+            index = read_index(self.url, self.manifest.shards[shard], self._cache)
+            with self._lock:
+                self._indexes.put(shard, index)
+        return index
+
+    def locate(self, i: int) -> tuple[int, int]:
+        """The shard of sample `i`, numbered through all shards, and its place in it; IndexError if
+        there is none.
+        """
+        total = int(self._starts[-1])
+        if not 0 <= i < total:
+            raise IndexError(f"expected a sample from 0 to {total - 1}, got {i}")
+        shard = int(np.searchsorted(self._starts, i, side="right")) - 1
+        return shard, i - int(self._starts[shard])
+
+    def sample(self, i: int) -> Sample:
+        """Sample `i` of the data set, numbered through its shards; IndexError if there is none."""
+        shard, at = self.locate(i)
+        block, row = self.reader(shard).locate(at)
+        return self.block(shard, block).sample(row)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._open: RecentlyUsed[int, ShardReader] = RecentlyUsed(self._max_open)
+        self._indexes: RecentlyUsed[int, ShardIndex] = RecentlyUsed(self._max_open)
+        self._coming: dict[int, Future[ShardReader]] = {}
+        self._downloads = Semaphore(_DOWNLOADS)
+        self._pid = os.getpid()
+        self._mended: WeakKeyDictionary[ShardReader, Future[ShardReader]] = WeakKeyDictionary()
+        self._lock = Lock()
+
+    def _after_fork(self) -> None:
+        """Threads, and locks that they held, do not survive a fork."""
+        if self._pid != os.getpid():
+            self._reset()
+
+
+def open_shard(url: str, info: ShardInfo, cache: ShardCache, index: ShardIndex) -> ShardReader:
+    """A shard of the data set at `url`, held against what its manifest says."""
+    name = join(url, info.name)
+    here = local_path(name)
+    path = here or cache.fetch(name, info)
+    try:
+        return ShardReader(path, index, info)
+    except ShardError:
+        if here or os.path.exists(path):
+            raise
+        return open_shard(
+            url, info, cache, index
+        )  # another reader had made room in the cache meanwhile
+
+
+def read_index(url: str, info: ShardInfo, cache: ShardCache) -> ShardIndex:
+    """The index of a shard; ShardError if it is missing or not the one of the manifest."""
+    name = join(url, info.index_name)
+    return parse_index(cache.read_index(name, info), name)
+
+
+def column_of(block: Block, name: str) -> Ragged:
+    """A field of a block, or the keys; ShardError if the block does not have it."""
+    try:
+        return block.column(name)
+    except KeyError as error:
+        raise ShardError(
+            f"expected shards with the field {name!r}, got {', '.join(block.fields)}; build them again with it"
+        ) from error

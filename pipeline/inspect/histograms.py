@@ -1,0 +1,118 @@
+"""Distributions of whole numbers or shares: counted into even bins, drawn in a terminal and as
+SVG.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+from noisebeam.transforms.data.samples import Array
+
+_BINS = 16
+_ROUNDING = 1e-9  # of a bin: a share that was meant to be its lower end is in it
+_QUANTILES, _NAMES = (0, 0.5, 0.9, 0.99, 1), ("min", "median", "90 %", "99 %", "max")
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_WIDTH, _BAR, _LABEL = 460, 18, 110  # pixels
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Counts by name, with a line that sums them up."""
+
+    title: str
+    summary: str
+    entries: tuple[tuple[str, int], ...]
+
+
+def histogram(title: str, values: Array) -> Bars:
+    """The distribution of whole numbers, or of shares from 0 to 1 (floats).
+
+    >>> histogram("tokens", np.array([1, 2, 2, 40])).entries[:2]
+    (('0 – 4', 3), ('5 – 9', 0))
+    """
+    if not len(values):
+        return Bars(title, "no values", ())
+    is_share = np.issubdtype(values.dtype, np.floating)
+    ordered = np.sort(values)
+    step = even_step(float(ordered[-1] - ordered[0]), is_share)
+    first = int(ordered[0] / step + _ROUNDING)
+    counts = np.bincount((ordered / step + _ROUNDING).astype(np.int64) - first)
+    names = (_range((first + i) * step, step, is_share) for i in range(len(counts)))
+    return Bars(title, summarise(values), tuple(zip(names, counts.tolist(), strict=True)))
+
+
+def summarise(values: Array) -> str:
+    """Mean and quantiles in one line.
+
+    >>> summarise(np.array([1, 2, 3, 4000]))
+    '4 values: mean 1,001.5, min 1, median 2, 90 % 4,000, 99 % 4,000, max 4,000'
+    """
+    is_share = np.issubdtype(values.dtype, np.floating)
+    quantiles = np.quantile(values, _QUANTILES, method="inverted_cdf")
+    shown = (
+        f"{name} {_show(value, is_share)}"
+        for name, value in zip(_NAMES, quantiles.tolist(), strict=True)
+    )
+    mean = _show(float(values.mean()), is_share) if is_share else f"{values.mean():,.1f}"
+    return f"{len(values):,} values: mean {mean}, {', '.join(shown)}"
+
+
+def _range(low: float, step: float, is_share: bool) -> str:
+    last = low + step if is_share else low + step - 1
+    return (
+        _show(low, is_share) if low == last else f"{_show(low, is_share)} – {_show(last, is_share)}"
+    )
+
+
+def _show(value: float, is_share: bool) -> str:
+    return f"{100 * value:.3g} %" if is_share else f"{value:,.0f}"
+
+
+def even_step(spread: float, is_share: bool) -> float:
+    """The smallest of 1, 2 and 5 times a power of ten that covers the spread with `_BINS` bins.
+
+    >>> even_step(511, is_share=False), even_step(3, is_share=False), even_step(0.1, is_share=True)
+    (50.0, 1.0, 0.01)
+    """
+    exponents = range(-2, 1) if is_share else range(0, 18)
+    steps = (float(f"{digit}e{exponent}") for exponent in exponents for digit in (1, 2, 5))
+    return next(step for step in steps if spread < step * _BINS)
+
+
+def text_bars(shown: Bars, width: int = 40) -> list[str]:
+    """The bars in block characters, a line each.
+
+    >>> text_bars(histogram("tokens", np.array([1, 2, 2, 3])), width=4)
+    ['1 ██   1', '2 ████ 2', '3 ██   1']
+    """
+    names = max((len(name) for name, _ in shown.entries), default=0)
+    most = max((1, *(count for _, count in shown.entries)))
+    return [
+        f"{name:>{names}} {_bar(count / most, width)} {count:,}" for name, count in shown.entries
+    ]
+
+
+def _bar(share: float, width: int) -> str:
+    eighths = round(share * width * 8)
+    eighths = max(eighths, 1) if share else 0
+    full, part = divmod(eighths, 8)
+    return ("█" * full + (_EIGHTHS[part] if part else "")).ljust(width)
+
+
+def svg_bars(shown: Bars) -> str:
+    """The bars as inline SVG, in the colours of the page."""
+    most = max((1, *(count for _, count in shown.entries)))
+    room = _WIDTH - _LABEL - 70
+    rows = []
+    for i, (name, count) in enumerate(shown.entries):
+        middle, length = i * _BAR + 13, max(room * count / most, 1.5 if count else 0)
+        rows.append(
+            f'<text class="name" x="{_LABEL - 8}" y="{middle}" text-anchor="end">{escape(name)}</text>'
+            f'<rect x="{_LABEL}" y="{i * _BAR + 2}" width="{length:.1f}" height="{_BAR - 4}" rx="2"/>'
+            f'<text class="count" x="{_LABEL + length + 6:.1f}" y="{middle}">{count:,}</text>'
+        )
+    size = f'viewBox="0 0 {_WIDTH} {len(shown.entries) * _BAR}"'
+    return f'<svg {size} role="img" aria-label="{escape(shown.title)}">{"".join(rows)}</svg>'

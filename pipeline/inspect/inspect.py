@@ -1,0 +1,189 @@
+"""One sample of a build, before and after its noise, with labels and masks: what `noisebeam
+inspect` shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from noisebeam.pipeline.epoch.shard_source import ShardSource
+from noisebeam.pipeline.inspect import mask_pictures as draw
+from noisebeam.pipeline.inspect.html import to_html
+from noisebeam.pipeline.inspect.mask_pictures import MaskPicture
+from noisebeam.pipeline.inspect.terminal import to_terminal
+from noisebeam.pipeline.inspect.token_view import Panel, Speller, label_tokens
+from noisebeam.pipeline.inspect.trace import source_tokens, trace_recipe
+from noisebeam.transforms.data.samples import Array, FlatBatch, batch_samples
+from noisebeam.transforms.data.vocabulary import Vocabulary
+from noisebeam.transforms.io.safe_yaml import load_yaml
+from noisebeam.transforms.io.storage import join
+from noisebeam.transforms.noise import Recipe, apply_recipe, check_recipe, load_recipe
+from noisebeam.transforms.noise.corruptions.masking import IGNORED
+from noisebeam.transforms.output.manifest import Manifest, read_manifest
+from noisebeam.transforms.tokenization.tokenizer import load_tokenizer
+
+
+@dataclass(frozen=True)
+class Noised:
+    """The sample under one recipe: the tokens after each corruption, the labels, the masks."""
+
+    recipe: Recipe
+    panels: tuple[Panel, ...]
+    masks: tuple[MaskPicture, ...]
+
+
+@dataclass(frozen=True)
+class View:
+    """All that there is to see of a sample."""
+
+    title: str
+    facts: dict[str, str]
+    source: Panel
+    noised: tuple[Noised, ...]
+
+
+def inspect(
+    url: str, number: int, recipes: Sequence[str] = (), epoch: int = 0, html: str | None = None
+) -> None:
+    """Show sample `number` of the build at `url` under each of `recipes`, or under that of the
+    build.
+
+    In the terminal, or as one HTML file without outside resources. ValueError if there is no such
+    sample.
+    """
+    view = make_view(url, number, recipes, epoch)
+    if html is not None:
+        Path(html).write_text(to_html(view), encoding="utf-8")
+        print(f"wrote {html}")
+    else:
+        to_terminal(Console(highlight=False), view)
+
+
+def make_view(url: str, number: int, recipes: Sequence[str] = (), epoch: int = 0) -> View:
+    """What `inspect` shows."""
+    manifest = read_manifest(url)
+    source = ShardSource(url, manifest)
+    sample = source.sample(number)
+    vocabulary = Vocabulary.from_json(manifest.vocabulary)
+    batch = batch_samples([sample], len(vocabulary.prefix))
+    speller = Speller(load_tokenizer(join(url, "tokenizer")).tokenizer, batch)
+    neighbours = _lengths_from(source, number)
+    noised = (
+        _noised(recipe, batch, vocabulary, manifest, epoch, speller, neighbours)
+        for recipe in _recipes(manifest, recipes)
+    )
+    return View(
+        title=f"{url}: sample {number} of {manifest.samples}, window {sample.window} of document {sample.document!r}",
+        facts={
+            "tokens": f"{len(batch.ids):,} of {manifest.max_tokens:,} at most",
+            "sentences": f"{len(batch.sentence_ends):,}",
+            "tokenizer": f"{manifest.tokenizer.get('name', '?')}, {vocabulary.size:,} ids",
+            "noise": f"seed {manifest.seed}, epoch {epoch}",
+        },
+        source=speller.panel("source", source_tokens(batch, vocabulary)),
+        noised=tuple(noised),
+    )
+
+
+def _recipes(manifest: Manifest, names: Sequence[str]) -> list[Recipe]:
+    if names:
+        return [load_recipe(name) for name in names]
+    if manifest.recipe is None:
+        return []
+    try:
+        return [load_recipe(load_yaml(manifest.recipe))]
+    except ValueError as error:
+        packages = ", ".join(sorted(set(manifest.plugins.values())))
+        raise ValueError(
+            f"{error}{packages and f'; this build used {packages}: install what is missing'}"
+        ) from error
+
+
+def _lengths_from(source: ShardSource, number: int) -> list[int]:
+    """The lengths of the samples after this one in its shard, as far as they fit into one window
+    together with it.
+    """
+    shard, at = source.locate(number)
+    lengths = (
+        source.reader(shard).index.lengths[at : at + source.manifest.max_tokens].astype(np.int64)
+    )
+    fitting = int(np.searchsorted(lengths.cumsum(), source.manifest.max_tokens, side="right"))
+    return list(map(int, lengths[1:fitting]))
+
+
+def _noised(
+    recipe: Recipe,
+    batch: FlatBatch,
+    vocabulary: Vocabulary,
+    manifest: Manifest,
+    epoch: int,
+    speller: Speller,
+    neighbours: Sequence[int],
+) -> Noised:
+    check_recipe(recipe, vocabulary)
+    rows = apply_recipe(recipe, batch, vocabulary, manifest.seed, epoch)
+    labels = rows["labels"].values
+    panels = [
+        speller.panel(
+            recipe.name if recipe.name == name else f"{recipe.name}: after {name}", tokens
+        )
+        for name, tokens in trace_recipe(recipe, batch, vocabulary, manifest.seed, epoch)
+    ]
+    if np.array_equal(labels, batch.ids):
+        panels.append(
+            Panel(f"{recipe.name}: labels", (), f"the source, all {len(labels):,} tokens of it")
+        )
+    else:
+        shown = label_tokens(labels, len(labels) == len(batch.ids), vocabulary)
+        panels.append(speller.panel(f"{recipe.name}: labels", shown))
+    lengths = len(rows["input_ids"].values), len(labels)
+    masks = mask_pictures(
+        recipe.objective, *lengths, manifest.max_tokens, neighbours, given=_given(labels)
+    )
+    return Noised(recipe, tuple(panels), tuple(masks))
+
+
+def _given(labels: Array) -> int:
+    """How many tokens come before the first one to be predicted."""
+    return int(np.argmax(np.append(labels, 0) != IGNORED))
+
+
+def mask_pictures(
+    objective: str,
+    inputs: int,
+    labels: int,
+    width: int,
+    neighbours: Sequence[int],
+    *,
+    given: int = 0,
+) -> Iterator[MaskPicture]:
+    """The masks of a sample of `inputs` tokens: padded to `width`, and packed with others of these
+    lengths.
+
+    `given` is the length of the prefix, or of GLM's part A.
+    """
+    width = max(inputs, width)
+    if objective in ("prefix", "glm"):
+        title = {"prefix": "prefix, then causal", "glm": "part A, then part B"}[objective]
+        yield MaskPicture(f"{title}, padded", draw.padded(draw.prefix(given, inputs), width, width))
+        return
+    if objective in ("denoising", "spans"):
+        target = max(labels, width)
+        yield MaskPicture("encoder", draw.padded(draw.full(inputs, inputs), width, width))
+        yield MaskPicture("decoder: causal", draw.padded(draw.causal(labels), target, target))
+        yield MaskPicture(
+            "decoder to encoder", draw.padded(draw.full(labels, inputs), target, width)
+        )
+        return
+    title, square = ("causal", draw.causal) if objective == "causal" else ("encoder", draw.square)
+    yield MaskPicture(f"{title}, padded", draw.padded(square(inputs), width, width))
+    if neighbours:
+        whole = [square(length) for length in (inputs, *neighbours)]
+        yield MaskPicture(
+            f"packed with {len(neighbours)} more", draw.padded(draw.packed(whole), width, width)
+        )

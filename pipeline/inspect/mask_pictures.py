@@ -1,0 +1,131 @@
+"""Pictures of attention masks, drawn from lengths alone: what `noisebeam.pipeline.batching.masks`
+makes, without PyTorch.
+
+A picture is a matrix of (queries, keys) in which each place is UNSEEN, SEEN or PADDING.
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+UNSEEN, SEEN, PADDING = range(3)
+_COLOURS = bytes((0, 0, 0, 64, 128, 235, 150, 150, 150))  # red, green and blue of each
+_OPACITIES = bytes((0, 255, 90))
+
+Picture = npt.NDArray[np.uint8]
+
+
+class MaskPicture(NamedTuple):
+    """A mask and what it is called."""
+
+    title: str
+    picture: Picture
+
+
+def full(queries: int, keys: int) -> Picture:
+    """Every query sees every key."""
+    return np.full((queries, keys), SEEN, dtype=np.uint8)
+
+
+def square(size: int) -> Picture:
+    """Every one of `size` sees every one."""
+    return full(size, size)
+
+
+def causal(size: int) -> Picture:
+    """Each sees itself and those before it.
+
+    >>> causal(3).tolist()
+    [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
+    """
+    return np.tri(size, dtype=np.uint8)
+
+
+def prefix(length: int, size: int) -> Picture:
+    """All see the first `length`, the rest is causal; GLM's mask too, with part A as the prefix.
+
+    >>> prefix(2, 3).tolist()
+    [[1, 1, 0], [1, 1, 0], [1, 1, 1]]
+    """
+    mask = causal(size)
+    mask[:, :length] = SEEN
+    return mask
+
+
+def packed(pictures: Sequence[Picture]) -> Picture:
+    """Square masks along the diagonal: none sees another.
+
+    >>> packed([causal(2), full(1, 1)]).tolist()
+    [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+    """
+    size = sum(map(len, pictures))
+    mask, at = np.zeros((size, size), dtype=np.uint8), 0
+    for picture in pictures:
+        mask[at : at + len(picture), at : at + len(picture)] = picture
+        at += len(picture)
+    return mask
+
+
+def padded(picture: Picture, queries: int, keys: int) -> Picture:
+    """The picture with padding up to this size.
+
+    >>> padded(causal(2), 2, 3).tolist()
+    [[1, 0, 2], [1, 1, 2]]
+    """
+    widths = (max(0, queries - picture.shape[0]), max(0, keys - picture.shape[1]))
+    return np.pad(picture, ((0, widths[0]), (0, widths[1])), constant_values=PADDING)
+
+
+def png(picture: Picture) -> bytes:
+    """The picture as a PNG with a pixel a place; what is not seen is transparent."""
+    height, width = picture.shape
+    rows = np.zeros((height, width + 1), dtype=np.uint8)  # each row led by its filter, none
+    rows[:, 1:] = picture
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        _chunk(kind, data)
+        for kind, data in (
+            (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
+            (b"PLTE", _COLOURS),
+            (b"tRNS", _OPACITIES),
+            (b"IDAT", zlib.compress(rows.tobytes(), 9)),
+            (b"IEND", b""),
+        )
+    )
+
+
+def data_uri(picture: Picture) -> str:
+    """The picture as an address that holds the PNG itself."""
+    return f"data:image/png;base64,{base64.b64encode(png(picture)).decode()}"
+
+
+def blocks(picture: Picture, width: int = 32) -> list[str]:
+    """The picture in block characters for a terminal, `width` columns at most; a character shows
+    two rows.
+
+    >>> blocks(causal(4))
+    ['█▄  ', '███▄']
+    """
+    step = -(-picture.shape[1] // width)
+    small = picture[::step, ::step] == SEEN
+    if len(small) % 2:
+        small = np.vstack([small, np.zeros_like(small[:1])])
+    return [
+        "".join(" ▀▄█"[upper + 2 * lower] for upper, lower in zip(*pair, strict=True))
+        for pair in _pairs(small)
+    ]
+
+
+def _pairs(rows: npt.NDArray[np.bool_]) -> list[tuple[list[int], list[int]]]:
+    numbers = rows.astype(int).tolist()
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -1,0 +1,255 @@
+"""What a build holds, in numbers: lengths, sentences, noise, padding, balance. What `noisebeam
+stats` measures.
+
+Totals are exact: the manifest has them. Lengths come from the indexes of shards; sentences and
+noise from some blocks of these. Samples lie in shards in random order, so a few shards and blocks
+stand for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from fsspec.core import url_to_fs
+from isal.isal_zlib import crc32
+
+from noisebeam.pipeline.batching.bin_packing import best_fit
+from noisebeam.pipeline.epoch.shard_cache import ShardCache
+from noisebeam.pipeline.epoch.shard_source import read_index
+from noisebeam.pipeline.inspect.histograms import Bars, histogram, summarise
+from noisebeam.transforms.data.samples import Array, IntArray, Ragged
+from noisebeam.transforms.data.vocabulary import Vocabulary
+from noisebeam.transforms.io.safe_yaml import load_yaml
+from noisebeam.transforms.io.storage import answered, join
+from noisebeam.transforms.noise import Recipe, apply_recipe, check_recipe, load_recipe
+from noisebeam.transforms.noise.corruptions.masking import IGNORED
+from noisebeam.transforms.noise.ordinary_tokens import is_special
+from noisebeam.transforms.output.manifest import Manifest, read_manifest
+from noisebeam.transforms.shards.format import ShardIndex
+from noisebeam.transforms.shards.reader import Block, ShardError, parse_block
+from noisebeam.transforms.shards.writer import ShardInfo
+
+BATCH_SIZES = (8, 32, 128)
+_BLOCKS = 4  # of each shard looked into
+_PACKED = 4096  # samples packed at a time
+_NAMED_SHARDS = 16
+
+
+@dataclass(frozen=True)
+class Stats:
+    """A build in numbers."""
+
+    url: str
+    totals: dict[str, str]
+    basis: str  # what the distributions were measured on
+    distributions: tuple[Bars, ...]
+    padding: dict[str, float]  # share of padding, by how batches are made
+
+
+def measure(url: str, shards: int = 16, recipe: str | None = None) -> Stats:
+    """The numbers of the build at `url`, from at most this many of its shards, evenly spaced.
+
+    Noise is that of the build, or of another recipe. ManifestError if there is no build, ShardError
+    if one of these shards cannot be read.
+    """
+    if shards < 1:
+        raise ValueError(f"--sample: expected 1 shard or more, got {shards}")
+    manifest = read_manifest(url)
+    look = _Look(url, manifest, _recipe(manifest, recipe))
+    chosen = _some_shards(manifest, shards)
+    for info in chosen:
+        look.into(info)
+    lengths = np.concatenate([np.zeros(0, np.int64), *look.lengths])
+    return Stats(
+        url=url,
+        totals=_totals(manifest),
+        basis=f"{len(chosen):,} of {len(manifest.shards):,} shards: lengths of {len(lengths):,} samples, "
+        f"sentences and noise of {look.samples:,}",
+        distributions=tuple(_distributions(manifest, look, lengths)),
+        padding=padding_estimate(lengths, manifest.max_tokens),
+    )
+
+
+def read_lengths(url: str, manifest: Manifest, shards: int) -> IntArray:
+    """The lengths in tokens of all samples of some shards, at most this many, evenly spaced."""
+    indexes = (_index(url, info) for info in _some_shards(manifest, shards))
+    return np.concatenate([np.zeros(0, np.int64), *(index.lengths for index in indexes)])
+
+
+def _some_shards(manifest: Manifest, most: int) -> list[ShardInfo]:
+    return [manifest.shards[i] for i in evenly(len(manifest.shards), most)]
+
+
+def _index(url: str, info: ShardInfo) -> ShardIndex:
+    return read_index(url, info, ShardCache())
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most `most` of the numbers below `count`, evenly spaced.
+
+    >>> evenly(10, 3), evenly(2, 16)
+    ([0, 3, 6], [0, 1])
+    """
+    most = min(count, most)
+    return [i * count // most for i in range(most)]
+
+
+def padding_estimate(lengths: IntArray, max_tokens: int) -> dict[str, float]:
+    """The share of padding in batches of samples as they come, in rows of `max_tokens`, and in
+    packed rows.
+
+    >>> padding_estimate(np.array([2, 4, 4, 2]), max_tokens=8)
+    {'batches of 4': 0.25, 'rows of 8': 0.625, 'packed rows of 8': 0.25}
+    """
+    if not len(lengths):
+        return {}
+    sizes = dict.fromkeys(min(size, len(lengths)) for size in BATCH_SIZES)
+    shares = {f"batches of {size}": _batch_padding(lengths, size) for size in sizes}
+    width = max(max_tokens, int(lengths.max()))
+    shares[f"rows of {width}"] = 1 - float(lengths.mean()) / width
+    parts = [lengths[i : i + _PACKED] for i in range(0, len(lengths), _PACKED)]
+    rows = sum(len(best_fit(part, width).offsets) - 1 for part in parts)
+    return {**shares, f"packed rows of {width}": 1 - float(lengths.sum()) / (rows * width)}
+
+
+def _batch_padding(lengths: IntArray, size: int) -> float:
+    batches = lengths[: len(lengths) // size * size].reshape(-1, size)
+    return 1 - float(batches.sum()) / float(batches.max(axis=1).sum() * size)
+
+
+def noise_shares(
+    source: Ragged, inputs: Ragged, labels: Ragged, objective: str, vocabulary: Vocabulary
+) -> Array:
+    """(samples,): the share of the ordinary tokens of each sample that are to be restored.
+
+    For denoising and spans those of the source that are missing in the input: tokens that only
+    moved are not missing. For other objectives as many as have a label.
+    """
+    counts = _sums(~is_special(source.values, vocabulary), source.offsets)
+    if objective in ("denoising", "spans"):
+        wanted = counts - _common(source, inputs, vocabulary)
+    else:
+        wanted = np.minimum(counts, _sums(labels.values != IGNORED, labels.offsets))
+    return np.asarray(wanted / np.maximum(counts, 1))
+
+
+def _common(one: Ragged, other: Ragged, vocabulary: Vocabulary) -> IntArray:
+    """(samples,): how many ordinary tokens two rows have in common, in any order."""
+    (keys, counts), (other_keys, other_counts) = (
+        _token_counts(rows, vocabulary) for rows in (one, other)
+    )
+    found, here, there = np.intersect1d(keys, other_keys, assume_unique=True, return_indices=True)
+    smaller = np.minimum(counts[here], other_counts[there])
+    sums = np.bincount(found // vocabulary.size, weights=smaller, minlength=len(one.offsets) - 1)
+    return sums.astype(np.int64)
+
+
+def _token_counts(rows: Ragged, vocabulary: Vocabulary) -> tuple[IntArray, IntArray]:
+    samples = np.arange(len(rows.offsets) - 1).repeat(np.diff(rows.offsets))
+    ordinary = ~is_special(rows.values, vocabulary)
+    keys, counts = np.unique(
+        (samples * vocabulary.size + rows.values)[ordinary], return_counts=True
+    )
+    return keys, counts
+
+
+def _sums(flags: Array, offsets: IntArray) -> IntArray:
+    totals = np.concatenate([[0], np.cumsum(flags, dtype=np.int64)])
+    return np.asarray(totals[offsets[1:]] - totals[offsets[:-1]])
+
+
+class _Look:
+    """What was found in the shards looked into so far."""
+
+    def __init__(self, url: str, manifest: Manifest, recipe: Recipe | None) -> None:
+        self._url, self._manifest, self._recipe = url, manifest, recipe
+        self._vocabulary = Vocabulary.from_json(manifest.vocabulary)
+        if recipe is not None:
+            check_recipe(recipe, self._vocabulary)
+        self.lengths: list[IntArray] = []
+        self.sentences: list[IntArray] = []
+        self.sentence_tokens: list[IntArray] = []
+        self.noise: list[Array] = []
+        self.samples = 0
+
+    def into(self, info: ShardInfo) -> None:
+        index = _index(self._url, info)
+        self.lengths.append(index.lengths.astype(np.int64))
+        for block in _blocks(self._url, info, index):
+            self.samples += len(block.keys)
+            self.sentence_tokens.append(block.values("sentence_lengths").astype(np.int64))
+            self.sentences.append(np.diff(block.offsets("sentence_lengths")))
+            if self._recipe is not None:
+                self.noise.append(self._noise(block, self._recipe))
+
+    def _noise(self, block: Block, recipe: Recipe) -> Array:
+        source = block.flat_batch(len(self._vocabulary.prefix))
+        noised = apply_recipe(recipe, source, self._vocabulary, self._manifest.seed, epoch=0)
+        clean = Ragged(source.ids, source.offsets)
+        return noise_shares(
+            clean, noised["input_ids"], noised["labels"], recipe.objective, self._vocabulary
+        )
+
+
+def _blocks(url: str, info: ShardInfo, index: ShardIndex) -> Iterator[Block]:
+    """Some blocks of a shard, with one ranged read each."""
+    fs, path = url_to_fs(join(url, info.name))
+    for number in evenly(len(index.samples), _BLOCKS):
+        start, end = index.extent(number)
+        try:
+            data = bytes(answered(fs, partial(fs.cat_file, path, start=start, end=end)))
+        except FileNotFoundError as error:
+            raise ShardError(
+                f"shard {join(url, info.name)} is missing; build or copy it again"
+            ) from error
+        if crc32(data) != index.checksums[number]:
+            raise ShardError(
+                f"shard {join(url, info.name)} is damaged in block {number}; run noisebeam verify {url}"
+            )
+        yield parse_block(data, start, index, number)
+
+
+def _recipe(manifest: Manifest, name: str | None) -> Recipe | None:
+    if name is not None:
+        return load_recipe(name)
+    return load_recipe(load_yaml(manifest.recipe)) if manifest.recipe is not None else None
+
+
+def _totals(manifest: Manifest) -> dict[str, str]:
+    counts, size = manifest.counts, sum(shard.bytes for shard in manifest.shards)
+    documents = max(1, counts.get("documents", 0))
+    facts = {
+        **{name: f"{counts.get(name, 0):,}" for name in ("documents", "samples", "tokens")},
+        "samples a document": f"{manifest.samples / documents:,.1f}",
+        "shards": f"{len(manifest.shards):,}, {size / 1e6:,.1f} MB",
+        "bytes a token": f"{size / max(1, manifest.tokens):.2f}",
+        "recipe": f"{manifest.recipe_name or 'none'}, seed {manifest.seed}",
+        "tokenizer": str(manifest.tokenizer.get("name", "?")),
+    }
+    rare = {
+        name.replace("_", " "): counts.get(name, 0)
+        for name in ("dead_letters", "duplicate_documents")
+    }
+    return {**facts, **{name: f"{count:,}" for name, count in rare.items() if count}}
+
+
+def _distributions(manifest: Manifest, look: _Look, lengths: IntArray) -> Iterator[Bars]:
+    none = np.zeros(0, np.int64)
+    yield histogram("tokens a sample", lengths)
+    yield histogram("sentences a sample", np.concatenate([none, *look.sentences]))
+    yield histogram("tokens a sentence", np.concatenate([none, *look.sentence_tokens]))
+    if look.noise:
+        yield histogram("noise: share of a sample's tokens to restore", np.concatenate(look.noise))
+    yield _balance(manifest)
+
+
+def _balance(manifest: Manifest) -> Bars:
+    """Tokens of each shard, or their distribution where there are many shards."""
+    tokens = np.array([shard.tokens for shard in manifest.shards], dtype=np.int64)
+    if not 0 < len(tokens) <= _NAMED_SHARDS:
+        return histogram("tokens a shard", tokens)
+    named = ((shard.name.split("-of-")[0], shard.tokens) for shard in manifest.shards)
+    return Bars("tokens a shard", summarise(tokens), tuple(named))

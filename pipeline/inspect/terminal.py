@@ -1,0 +1,86 @@
+"""What `noisebeam inspect` shows, in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rich.columns import Columns
+from rich.console import Console
+from rich.text import Text
+
+from noisebeam.pipeline.inspect.mask_pictures import MaskPicture, blocks
+from noisebeam.pipeline.inspect.token_view import Panel, Row
+from noisebeam.pipeline.inspect.trace import GONE, Kind
+
+if TYPE_CHECKING:
+    from noisebeam.pipeline.inspect.inspect import View
+
+_CHIPS = ("blue", "magenta", "green", "yellow", "cyan", "red")
+_STYLES = {
+    Kind.KEPT: "",
+    Kind.SPECIAL: "dim",
+    Kind.MOVED: "underline",
+    Kind.ROTATED: "underline cyan",
+    Kind.MASKED: "bold black on #ffd33d",
+    Kind.RANDOM: "black on #ffb77c",
+    Kind.CHOSEN: "black on #9ecbff",
+    Kind.SENTINEL: "bold black on #85e89d",
+    Kind.INSERTED: "black on #f5a3d9",
+    Kind.COVERED: "dim red strike",
+    Kind.DELETED: "red strike",
+    Kind.IGNORED: "dim",
+    Kind.LABEL: "black on #9ecbff",
+}
+
+
+def to_terminal(console: Console, view: View) -> None:
+    """Print what there is to see. Where there is no terminal, what is gone is left out."""
+    console.print(view.title, style="bold", soft_wrap=True, markup=False)
+    for name, fact in view.facts.items():
+        console.print(f"{name}: {fact}", style="dim", soft_wrap=True, markup=False)
+    panels = [view.source, *(panel for noised in view.noised for panel in noised.panels)]
+    _print_legend(console, panels)
+    _print_panel(console, view.source)
+    for noised in view.noised:
+        for panel in noised.panels:
+            _print_panel(console, panel)
+        _print_masks(console, noised.recipe.name, noised.masks)
+
+
+def _print_legend(console: Console, panels: Iterable[Panel]) -> None:
+    found = set[Kind]().union(*(panel.kinds for panel in panels)) - {Kind.KEPT}
+    for kind in Kind:
+        if kind in found and (kind not in GONE or console.is_terminal):
+            console.print(
+                Text.assemble("  ", (kind.name.lower(), _STYLES[kind]), f"  {kind.value}"),
+                soft_wrap=True,
+            )
+
+
+def _print_panel(console: Console, panel: Panel) -> None:
+    size = f" ({len(panel.ids)} tokens)" if panel.rows else f": {panel.note}"
+    console.print(f"\n{panel.title}{size}", style="bold", soft_wrap=True, markup=False)
+    for row in panel.rows:
+        console.print(_line(row, with_gone=console.is_terminal), soft_wrap=True)
+    if panel.rows:
+        console.print(
+            f"ids: {' '.join(map(str, panel.ids))}", style="dim", soft_wrap=True, markup=False
+        )
+
+
+def _line(row: Row, with_gone: bool) -> Text:
+    number = "    " if row.sentence < 0 else f"{row.sentence + 1:>3} "
+    line = Text.assemble((number, _CHIPS[row.sentence % len(_CHIPS)]), ("│ ", "dim"))
+    for run in row.runs:
+        if with_gone or run.kind not in GONE:
+            line.append(run.text.replace("\n", "↵"), style=_STYLES[run.kind])
+    return line
+
+
+def _print_masks(console: Console, name: str, masks: Iterable[MaskPicture]) -> None:
+    console.print(
+        f"\n{name}: attention masks (rows: queries; columns: keys)", style="bold", markup=False
+    )
+    pictures = ["\n".join([mask.title, *blocks(mask.picture)]) for mask in masks]
+    console.print(Columns([Text(picture, no_wrap=True) for picture in pictures], padding=(0, 3)))

@@ -1,0 +1,148 @@
+"""Documents, windows, samples and dead letters as rows with schemas, and back."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+
+from noisebeam.transforms.beam.common import dead_letter
+from noisebeam.transforms.beam.read import SegmentedDocument
+from noisebeam.transforms.data.documents import (
+    BadRecordError,
+    DeadLetter,
+    Document,
+    document_of_fields,
+)
+from noisebeam.transforms.data.samples import Array, Sample
+from noisebeam.transforms.io.storage import join
+from noisebeam.transforms.output.finish import Failure
+from noisebeam.transforms.output.manifest import MANIFEST_NAME, Manifest
+from noisebeam.transforms.tokenization.windows import Window
+
+Fields = Mapping[str, Sequence[int]]
+_PLACE = [("source", str), ("position", int | None)]
+_SPANS = [("starts", Sequence[int]), ("ends", Sequence[int])]
+DOCUMENT_FIELDS = [("id", str), ("text", str), ("lang", str | None), *_PLACE]
+SEGMENTED_FIELDS = [*DOCUMENT_FIELDS, *_SPANS]
+WINDOW_FIELDS = [
+    ("document", str),
+    ("document_key", int),
+    ("window", int),
+    ("text", str),
+    *_SPANS,
+    ("fields", Fields | None),
+]
+SAMPLE_FIELDS = [("key", int), ("document", str), ("window", int), ("fields", Fields)]
+LETTER_FIELDS = [*_PLACE, ("reason", str), ("record", bytes | None)]
+COUNT_FIELDS = [("name", str), ("number", int)]
+WRITTEN_FIELDS = [("manifest", str), ("samples", int), ("tokens", int)]
+
+
+class ToDocuments(beam.DoFn):  # type: ignore[misc]
+    def process(self, row: Any) -> Iterator[Any]:
+        source, position, name = (
+            getattr(row, "source", ""),
+            getattr(row, "position", None),
+            getattr(row, "id", None),
+        )
+        try:
+            document = document_of_fields({"id": name, "text": row.text}, "text", "id")
+            yield replace(
+                document, lang=getattr(row, "lang", None), source=source, position=position
+            )
+        except BadRecordError as error:
+            record = json.dumps({"id": name, "text": row.text}, ensure_ascii=False, default=str)
+            yield dead_letter(
+                DeadLetter(source, position, str(error), record.encode("utf-8", "surrogatepass"))
+            )
+
+
+def document_row(document: Document) -> beam.Row:
+    return beam.Row(**{name: getattr(document, name) for name, _ in DOCUMENT_FIELDS})
+
+
+def segmented_row(segmented: Any) -> beam.Row:
+    document, spans = segmented
+    return beam.Row(
+        **document_row(document).as_dict(), starts=spans[:, 0].tolist(), ends=spans[:, 1].tolist()
+    )
+
+
+def segmented_of(row: Any) -> SegmentedDocument:
+    return Document(row.id, row.text, row.lang, row.source, row.position), _spans(row)
+
+
+def window_row(window: Window) -> beam.Row:
+    return beam.Row(
+        document=window.document,
+        document_key=_signed(window.document_key),
+        window=window.index,
+        text=window.text,
+        starts=window.sentences[:, 0].tolist(),
+        ends=window.sentences[:, 1].tolist(),
+        fields=None if window.fields is None else _lists(window.fields),
+    )
+
+
+def window_of(row: Any) -> Window:
+    fields = getattr(row, "fields", None)
+    arrays = None if fields is None else _arrays(fields)
+    return Window(row.document, row.document_key % 2**64, row.window, row.text, _spans(row), arrays)
+
+
+def sample_row(sample: Sample) -> beam.Row:
+    key, fields = _signed(sample.key), _lists(sample.fields)
+    return beam.Row(key=key, document=sample.document, window=sample.window, fields=fields)
+
+
+def sample_of(row: Any) -> Sample:
+    return Sample(row.key % 2**64, row.document, row.window, _arrays(row.fields))
+
+
+def letter_row(letter: DeadLetter) -> beam.Row:
+    return beam.Row(**{name: getattr(letter, name) for name, _ in LETTER_FIELDS})
+
+
+def letter_of(row: Any) -> DeadLetter:
+    return DeadLetter(row.source, row.position, row.reason, row.record)
+
+
+def count_row(counted: tuple[str, int]) -> beam.Row:
+    name, number = counted
+    return beam.Row(name=name, number=number)
+
+
+def count_of(row: Any) -> tuple[str, int]:
+    return row.name, row.number
+
+
+def written_row(outcome: Manifest | Failure, output: str) -> beam.Row:
+    if isinstance(outcome, Failure):
+        raise RuntimeError(outcome.reason)
+    return beam.Row(
+        manifest=join(output, MANIFEST_NAME), samples=outcome.samples, tokens=outcome.tokens
+    )
+
+
+def _spans(row: Any) -> Array:
+    return np.stack([np.asarray(row.starts, np.int64), np.asarray(row.ends, np.int64)], axis=1)
+
+
+def _lists(fields: Mapping[str, Array]) -> dict[str, list[int]]:
+    return {name: values.tolist() for name, values in fields.items()}
+
+
+def _arrays(fields: Fields) -> dict[str, Array]:
+    return {name: np.asarray(values, dtype=np.int64) for name, values in fields.items()}
+
+
+def _signed(key: int) -> int:
+    """Schemas have no unsigned numbers of 64 bits.
+
+    >>> _signed(2**64 - 1) % 2**64 == 2**64 - 1
+    True
+    """
+    return key - 2**64 if key >= 2**63 else key

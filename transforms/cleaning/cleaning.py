@@ -1,0 +1,127 @@
+"""Cleaning of documents, one at a time, each step off unless asked for: what is mended, and what is
+left out.
+
+What a filter leaves out is counted by reason and goes nowhere else: it was read well, and is no
+dead letter.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, replace
+
+from noisebeam.transforms.data.documents import Document
+from noisebeam.transforms.data.languages import language_code
+
+NORMALIZED, WITHOUT_CONTROLS = "normalized_documents", "documents_without_controls"
+TOO_SHORT, TOO_LONG, OTHER_LANGUAGE = "dropped_short", "dropped_long", "dropped_languages"
+DUPLICATES, NEAR_DUPLICATES = "dropped_duplicates", "dropped_near_duplicates"
+
+_CONTROLS = re.compile("[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
+_OTHER_LINE_ENDS = re.compile("[\x0b\x0c\x85]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleaningOptions:
+    """What is done to documents, in this order; nothing by default.
+
+    `normalize`: Unicode's form NFC. `remove_controls`: see the function. `min_chars` and
+    `max_chars`: lengths of the text to keep, both inclusive, in characters. `keep_langs`: the
+    languages to keep; a document that names none has that of the corpus. `drop_duplicates`: of
+    documents with the same text one is kept. `near_duplicates`: of documents whose sets of word
+    5-grams have at least this Jaccard similarity (0.5 to 1) one is kept.
+    """
+
+    normalize: bool = False
+    remove_controls: bool = False
+    min_chars: int | None = None
+    max_chars: int | None = None
+    keep_langs: tuple[str, ...] = ()
+    drop_duplicates: bool = False
+    near_duplicates: float | None = None
+
+    def __post_init__(self) -> None:
+        _check(
+            "min_chars", self.min_chars is None or self.min_chars >= 1, "at least 1", self.min_chars
+        )
+        least = self.min_chars or 1
+        _check(
+            "max_chars",
+            self.max_chars is None or self.max_chars >= least,
+            f"at least {least}",
+            self.max_chars,
+        )
+        near = self.near_duplicates
+        _check(
+            "near_duplicates", near is None or 0.5 <= near <= 1, "a similarity from 0.5 to 1", near
+        )
+        is_right = all(language_code(code) == code for code in self.keep_langs)
+        _check("keep_langs", is_right, "codes of languages such as 'en' or 'zh'", self.keep_langs)
+
+    @property
+    def drops(self) -> bool:
+        """Whether documents may be left out."""
+        return (
+            self.compares
+            or bool(self.keep_langs)
+            or (self.min_chars, self.max_chars) != (None, None)
+        )
+
+    @property
+    def compares(self) -> bool:
+        """Whether documents are compared with each other."""
+        return self.drop_duplicates or self.near_duplicates is not None
+
+
+def _check(name: str, right: bool, expected: str, value: object) -> None:
+    if not right:
+        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+
+
+def remove_controls(text: str) -> str:
+    """The text without C0 and C1 control characters; tabs and line ends stay, and those of other
+    kinds become "\\n".
+
+    Format characters (joiners, marks of direction) are no control characters: scripts need them.
+
+    >>> remove_controls("a\\x00b\\tc\\x0cd\\x85e\\r\\n\\u200d")
+    'ab\\tc\\nd\\ne\\r\\n\\u200d'
+    """
+    return _OTHER_LINE_ENDS.sub("\n", _CONTROLS.sub("", text))
+
+
+def clean_document(
+    document: Document, options: CleaningOptions, lang: str = "en"
+) -> tuple[Document | None, list[str]]:
+    """The document as it is to be used, None if it is left out, and what was done, in the names of
+    the counts.
+
+    `lang` is the language of documents that name none. The id stays.
+
+    >>> clean_document(Document("a", "\\x07Caf" + "e\\u0301"), CleaningOptions(normalize=True, remove_controls=True))
+    (Document(id='a', text='Café', ...), ['normalized_documents', 'documents_without_controls'])
+    >>> clean_document(Document("a", "Hm."), CleaningOptions(min_chars=20))
+    (None, ['dropped_short'])
+    """
+    text, done = document.text, []
+    if options.normalize and not unicodedata.is_normalized("NFC", text):
+        text = unicodedata.normalize("NFC", text)
+        done.append(NORMALIZED)
+    if options.remove_controls and (without := remove_controls(text)) != text:
+        text = without
+        done.append(WITHOUT_CONTROLS)
+    reason = _reason_to_drop(text, language_code(document.lang or lang), options)
+    if reason:
+        return None, [*done, reason]
+    return (replace(document, text=text) if done else document), done
+
+
+def _reason_to_drop(text: str, lang: str | None, options: CleaningOptions) -> str:
+    if len(text) < (options.min_chars or 1) or text.isspace():
+        return TOO_SHORT
+    if options.max_chars is not None and len(text) > options.max_chars:
+        return TOO_LONG
+    if options.keep_langs and lang not in options.keep_langs:
+        return OTHER_LANGUAGE
+    return ""

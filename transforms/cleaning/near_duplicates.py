@@ -1,0 +1,146 @@
+"""Documents with nearly the same text, found with MinHash and locality-sensitive hashing.
+
+A text is the set of its word 5-grams; two texts are as similar as the Jaccard index of their sets.
+MinHash signatures estimate it: Andrei Broder, "On the resemblance and containment of documents"
+(1997), kept as the lowest 8 bits of each value: Ping Li and Christian König, "b-Bit minwise
+hashing" (WWW 2010). Documents meet where a band of their signatures is equal; there each is
+compared with those that come before it.
+
+Which documents are dropped depends on the set of documents alone: not on their order, nor on how
+they are divided.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+
+SIGNATURE_BYTES = 128
+
+Signature = bytes
+Entry = tuple[bytes, Signature]  # a document's place, which names it, and its signature
+
+_SEED = 1
+_WORDS_TOGETHER = 5
+_FOUND = (
+    0.95  # of the pairs that are as similar as the threshold, at least so many meet in some band
+)
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+)
+_WORD = re.compile(rf"[^\W{_UNSPACED}]+|[{_UNSPACED}]")
+_LEADERS = 64  # of a bucket, with which its documents are compared: bounds memory and time
+
+
+def shingles(text: str) -> list[str]:
+    """The word 5-grams of a text, in lower case; a character is a word in scripts without spaces.
+
+    >>> shingles("One, two; THREE four five six.")
+    ['one two three four five', 'two three four five six']
+    >>> shingles("你好 world"), shingles("!?")
+    (['你 好 world'], ['!?'])
+    """
+    words = _WORD.findall(text.lower()) or [text]
+    return [
+        " ".join(words[i : i + _WORDS_TOGETHER])
+        for i in range(max(1, len(words) - _WORDS_TOGETHER + 1))
+    ]
+
+
+def check_minhash() -> None:
+    """ValueError if the library that computes MinHash is not installed."""
+    try:
+        import rensa  # noqa: F401
+    except ImportError as error:
+        raise ValueError(
+            "near_duplicates: needs the package rensa: pip install 'noisebeam[dedup]'"
+        ) from error
+
+
+def minhash(text: str) -> npt.NDArray[np.uint32]:
+    """(128,): the MinHash values of a text; the share of equal ones estimates the similarity of two
+    texts.
+    """
+    from rensa import RMinHash
+
+    sketch = RMinHash(num_perm=SIGNATURE_BYTES, seed=_SEED)
+    sketch.update(shingles(text))
+    return np.array(sketch.digest(), dtype=np.uint32)
+
+
+def signature(values: npt.NDArray[np.uint32]) -> Signature:
+    """The lowest 8 bits of each MinHash value."""
+    return values.astype(np.uint8).tobytes()
+
+
+def band_rows(threshold: float) -> int:
+    """How many values make a band: as many as still let 95 % of the pairs at the threshold meet.
+
+    >>> [band_rows(similarity) for similarity in (0.5, 0.7, 0.8, 0.9, 1.0)]
+    [3, 5, 7, 12, 128]
+    """
+
+    def found(rows: int) -> float:
+        return float(1 - (1 - threshold**rows) ** (SIGNATURE_BYTES // rows))
+
+    return max(rows for rows in range(1, SIGNATURE_BYTES + 1) if rows == 1 or found(rows) >= _FOUND)
+
+
+def buckets(values: npt.NDArray[np.uint32], threshold: float) -> list[bytes]:
+    """The names of the buckets in which a document meets others, one for each band: 16 bytes
+    each.
+    """
+    rows = band_rows(threshold)
+    bands = values[: len(values) // rows * rows].astype("<u4").reshape(-1, rows)
+    return [
+        blake2b(bytes([i]) + band.tobytes(), digest_size=16).digest()
+        for i, band in enumerate(bands)
+    ]
+
+
+def near_duplicates(bucket: Iterable[Entry], threshold: float) -> Iterator[bytes]:
+    """The places of the documents of a bucket that are nearly those of another with a smaller
+    place.
+
+    Goes through `bucket` twice. Documents are compared with the 64 of different signature whose
+    places are smallest.
+    """
+    leaders = _leaders(bucket)
+    keys = [key for key, _ in leaders]
+    signatures = np.frombuffer(b"".join(own for _, own in leaders), np.uint8).reshape(
+        -1, SIGNATURE_BYTES
+    )
+    needed = equal_values(threshold)
+    for key, own in bucket:
+        near = np.count_nonzero(signatures == np.frombuffer(own, np.uint8), axis=1) >= needed
+        if any(
+            key > leader for leader, is_near in zip(keys, near.tolist(), strict=True) if is_near
+        ):
+            yield key
+
+
+def equal_values(threshold: float) -> int:
+    """How many of the 128 8-bit values are equal, at least, in texts of this similarity: chance
+    makes 1 in 256 equal.
+
+    >>> equal_values(0.8), equal_values(1)
+    (102, 128)
+    """
+    return round(SIGNATURE_BYTES * (threshold + (1 - threshold) / 256))
+
+
+def _leaders(bucket: Iterable[Entry]) -> list[Entry]:
+    """The smallest place of each signature, for the 64 signatures with the smallest places."""
+    smallest: dict[Signature, bytes] = {}
+    for key, own in bucket:
+        if own in smallest:
+            smallest[own] = min(key, smallest[own])
+            continue
+        smallest[own] = key
+        if len(smallest) > _LEADERS:
+            del smallest[max(smallest, key=smallest.__getitem__)]
+    return sorted((key, own) for own, key in smallest.items())

@@ -1,0 +1,194 @@
+"""Documents, and the dead letters that bad records become.
+
+No record vanishes: each is a `Document` or a `DeadLetter`. A document without an id is named after
+its content, so that it has the same name wherever it is read from.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from operator import index
+
+from noisebeam.transforms.data.languages import language_code
+
+_CHARACTERS = 2**20  # of a text that are looked at together
+
+
+class BadRecordError(ValueError):
+    """A record is no document; the text says what was expected and what came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text of the corpus: not empty, without NUL, and valid as UTF-8. `lang` is a language code
+    such as "en".
+
+    `source` and `position` tell where it was read, as in `DeadLetter`, and `size` how many bytes
+    its record has there (None where it has no bytes of its own, as in parquet); documents that
+    differ in nothing else are equal.
+    """
+
+    id: str
+    text: str
+    lang: str | None = None
+    source: str = field(default="", compare=False)
+    position: int | None = field(default=None, compare=False)
+    size: int | None = field(default=None, compare=False)
+
+    def to_bytes(self) -> bytes:
+        """The document as bytes, the same for equal ones read at the same place.
+
+        No pickle: reading it can do no more than make a document, and pickling keeps a second copy
+        of the text with it.
+        """
+        place = [None if number is None else index(number) for number in (self.position, self.size)]
+        header = json.dumps([self.id, self.lang, self.source, *place]).encode()
+        return b"".join(
+            [len(header).to_bytes(8, "little"), header, self.text.encode("utf-8", "surrogatepass")]
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Document:
+        """The inverse of `to_bytes`.
+
+        >>> Document.from_bytes(Document("a", "One.", source="a.txt").to_bytes())
+        Document(id='a', text='One.', lang=None, source='a.txt', position=None, size=None)
+        """
+        start = 8 + int.from_bytes(data[:8], "little")
+        identifier, lang, source, position, size = json.loads(data[8:start])
+        return cls(
+            identifier,
+            str(memoryview(data)[start:], "utf-8", "surrogatepass"),
+            lang,
+            source,
+            position,
+            size,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that is no document, whole, with its source and the reason.
+
+    `position` is the byte offset of the record in the decompressed file; in parquet, the number of
+    its row. Where the file itself cannot be read to its end, `position` and `record` are None.
+    """
+
+    source: str
+    position: int | None
+    reason: str
+    record: bytes | None
+
+    def to_json(self) -> str:
+        """One line of JSON; the record as `record_base64` where it is not UTF-8, or NUL for the
+        most part.
+
+        >>> DeadLetter("a.jsonl", 7, "expected a JSON object, got a number", b"1").to_json()
+        '{"source": "a.jsonl", "position": 7, "reason": "expected a JSON object, got a number", "record": "1"}'
+        """
+        fields: dict[str, str | int | None] = {
+            "source": self.source,
+            "position": self.position,
+            "reason": self.reason,
+            "record": None,
+        }
+        record = self.record or b""
+        try:
+            if 2 * record.count(b"\0") > len(record):  # each of them would be six bytes of JSON
+                raise ValueError
+            fields["record"] = None if self.record is None else record.decode("utf-8")
+        except ValueError:
+            del fields["record"]
+            fields["record_base64"] = base64.b64encode(record).decode("ascii")
+        return json.dumps(fields)
+
+
+def make_document(identifier: str | None, text: str) -> Document:
+    """A document of this text, under a hash of it if it has no id; `BadRecordError` if they are not
+    what they must be.
+
+    >>> make_document(None, "One.").id
+    'dcc47be7abc04d47807ee464d18fba2d'
+    """
+    if not text or text.isspace():
+        raise BadRecordError(
+            f"expected a text, got {'white space only' if text else 'an empty one'}"
+        )
+    _check_characters("text", text)
+    if identifier is None:
+        return Document(hashlib.blake2b(text.encode(), digest_size=16).hexdigest(), text)
+    _check_characters("id", identifier)
+    return Document(identifier, text)
+
+
+def document_of_fields(
+    fields: dict[str, object], text_field: str, id_field: str, lang_field: str | None = None
+) -> Document:
+    """The document of a record with named fields; the id may be absent or null, and an integer.
+
+    So may the language: what is not the form of a language's code counts as none.
+    """
+    if text_field not in fields:
+        names = ", ".join(repr(name)[:40] for name in list(fields)[:8]) or "none"
+        raise BadRecordError(f"expected a text in field {text_field!r}, got the fields: {names}")
+    text, identifier = fields[text_field], fields.get(id_field)
+    if not isinstance(text, str):
+        raise BadRecordError(f"expected a string in field {text_field!r}, got {kind_of(text)}")
+    if isinstance(identifier, int) and not isinstance(identifier, bool):
+        identifier = str(identifier)
+    if not isinstance(identifier, str | None):
+        raise BadRecordError(
+            f"expected a string or an integer in field {id_field!r}, got {kind_of(identifier)}"
+        )
+    lang = None if lang_field is None else fields.get(lang_field)
+    return replace(
+        make_document(identifier, text), lang=language_code(lang) if isinstance(lang, str) else None
+    )
+
+
+def kind_of(value: object) -> str:
+    """What a value is, in JSON's words.
+
+    >>> kind_of(None), kind_of([1]), kind_of(b"x")
+    ('null', 'an array', 'bytes')
+    """
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    names = {
+        str: "a string",
+        dict: "an object",
+        list: "an array",
+        int: "a number",
+        float: "a number",
+    }
+    return names.get(type(value), type(value).__name__)
+
+
+def decode(record: bytes, encoding: str) -> str:
+    """The text of these bytes; `BadRecordError` where they are not in this encoding."""
+    try:
+        return record.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise BadRecordError(describe_undecodable(error, encoding)) from error
+
+
+def describe_undecodable(error: UnicodeDecodeError, encoding: str = "utf-8") -> str:
+    """What was expected and what came."""
+    found = f"0x{error.object[error.start]:02x} at byte {error.start} ({error.reason})"
+    return f"expected {encoding.upper()}, got {found}"
+
+
+def _check_characters(name: str, value: str) -> None:
+    if "\0" in value:
+        raise BadRecordError(
+            f"expected {name} without NUL, got one at character {value.index(chr(0))}"
+        )
+    for at in range(0, 0 if value.isascii() else len(value), _CHARACTERS):
+        try:
+            value[at : at + _CHARACTERS].encode("utf-8")
+        except UnicodeEncodeError as error:
+            found = f"U+{ord(value[at + error.start]):04X} at character {at + error.start}"
+            raise BadRecordError(f"expected {name} without lone surrogates, got {found}") from error

@@ -1,0 +1,40 @@
+"""YAML from anywhere: plain values, and nothing that a text could grow or run by being read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from noisebeam.transforms.errors import one_line
+
+_MOST_DEPTH = 50  # the time that reading takes grows with its square
+
+
+def load_yaml(text: str) -> Any:
+    """The plain values of a YAML text; ValueError says in one line why it is none.
+
+    Tags of objects are refused, and aliases, with which a short text names values beyond all
+    bounds.
+
+    >>> load_yaml("name: bart")
+    {'name': 'bart'}
+    """
+    try:
+        _check(yaml.parse(text, Loader=yaml.SafeLoader))
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(one_line(error)) from error
+
+
+def _check(events: Iterable[yaml.Event]) -> None:
+    depth = 0
+    for event in events:
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(
+            event, yaml.CollectionEndEvent
+        )
+        if depth > _MOST_DEPTH:
+            raise ValueError(f"expected at most {_MOST_DEPTH} nested lists and mappings, got more")
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("aliases such as *name are not taken; write the value out")

@@ -1,0 +1,199 @@
+"""Small files in any storage that fsspec reaches, written so that a file is either whole or absent.
+
+A URL is a local path or anything fsspec knows (`s3://bucket/folder`, `gs://...`, `memory://...`).
+Writing twice is fine: a retried or a duplicated worker puts the same bytes in the same place.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from fsspec.core import url_to_fs
+
+from noisebeam.transforms.errors import one_line
+from noisebeam.transforms.io.timeouts import answer, patience
+
+T = TypeVar("T")
+
+Buffer = bytes | memoryview
+
+# They have no folders; to make the folders of a URL there would be to make a bucket of a mistyped
+# name.
+_OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss"}
+_WHOLE = {
+    "chunksize": 5 * 2**29
+}  # s3fs puts twice as much in one request; an upload in parts may leave some
+_AGAIN = "; mend that, and run the same command again"
+
+
+class TooLargeError(ValueError):
+    """A file that has more bytes than any of its kind."""
+
+
+def join(url: str, name: str) -> str:
+    """The URL of the file `name` in the folder `url`.
+
+    >>> join("s3://bucket/set/", "manifest.json")
+    's3://bucket/set/manifest.json'
+    """
+    return f"{url.rstrip('/')}/{name}" if url.rstrip("/") else f"/{name}"
+
+
+def local_path(url: str) -> str | None:
+    """The path of a URL on this machine's file system, or None if it lies elsewhere.
+
+    >>> local_path("file:///data/set"), local_path("s3://bucket/set")
+    ('/data/set', None)
+    """
+    if "://" in url and not url.startswith(("file://", "local://")):
+        return None
+    return str(url_to_fs(url)[1])
+
+
+def publish(url: str, data: Buffer) -> None:
+    """Write `data` to `url`, making its folders; OSError in one line if that fails.
+
+    Nobody ever sees a part of it. On a local file system the bytes go to a temporary name in the
+    same folder, to the disk, and then take the name in one step. An object store shows an object
+    when its upload is complete; one that does not answer in a minute, and a second for each
+    megabyte, has failed.
+    """
+    with _telling(f"cannot write {url}", _AGAIN):
+        _write(url, data)
+
+
+def _write(url: str, data: Buffer) -> None:
+    fs, path = url_to_fs(url)
+    if is_local(fs):
+        _replace(path, data)
+    else:
+        answer(lambda: _put(fs, path, bytes(data)), patience(len(data)))
+
+
+def _put(fs: Any, path: str, data: bytes) -> None:
+    if not _protocols(fs) & _OBJECT_STORES:
+        fs.makedirs(fs._parent(path), exist_ok=True)
+    fs.pipe_file(path, data, **(_WHOLE if _protocols(fs) & {"s3", "s3a"} else {}))
+
+
+def read_bytes(url: str, most: int | None = None, timeout: float | None = None) -> bytes:
+    """The whole content of a file; FileNotFoundError if there is none, TooLargeError if it has more
+    than `most`.
+
+    A store has `timeout` seconds to answer, else a minute, and a second for each megabyte of a size
+    that is looked at.
+    """
+    found = 0 if most is None else size(url)
+    if most is not None and found > most:
+        raise TooLargeError(f"expected {most:,} bytes at most, got {found:,}")
+    with _telling(f"cannot read {url}"):
+        fs, path = _fresh(url)
+        return bytes(answered(fs, lambda: fs.cat_file(path), timeout or patience(found)))
+
+
+def size(url: str) -> int:
+    """The bytes of a file; FileNotFoundError if there is none."""
+    with _telling(f"cannot read {url}"):
+        fs, path = _fresh(url)
+        return int(answered(fs, lambda: fs.size(path)) or 0)
+
+
+def exists(url: str) -> bool:
+    """Whether there is a file or folder at `url`."""
+    with _telling(f"cannot read {url}"):
+        fs, path = _fresh(url)
+        return bool(answered(fs, lambda: fs.exists(path)))
+
+
+def list_names(url: str) -> list[str]:
+    """The sorted names of the files directly in the folder `url`; empty if there is no such
+    folder.
+    """
+    try:
+        with _telling(f"cannot read {url}"):
+            fs, path = _fresh(url)
+            entries = answered(fs, lambda: fs.ls(path, detail=True))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(
+        entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries if entry["type"] == "file"
+    )
+
+
+def remove(url: str) -> None:
+    """Remove a file; fine if it is not there."""
+    with _telling(f"cannot remove {url}", _AGAIN), suppress(FileNotFoundError):
+        fs, path = url_to_fs(url)
+        answered(fs, lambda: fs.rm_file(path))
+
+
+def check_writable(url: str) -> None:
+    """Write and remove a small file in the folder `url`; OSError in one line if that fails."""
+    probe = join(url, f".writable-{uuid4().hex}")
+    with _telling(f"cannot write to {url}", "; give an output folder that you may write to"):
+        _write(probe, b"")
+    remove(probe)
+
+
+@contextmanager
+def _telling(what: str, advice: str = "") -> Iterator[None]:
+    """OSError in one line for whatever a store raises; without advice, a missing file stays a
+    FileNotFoundError.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not advice and isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise
+        raise OSError(f"{what}: {_reason(error)}{advice}") from error
+
+
+def _fresh(url: str) -> tuple[Any, str]:
+    """The file system of a URL, and the path in it; what it remembers of folders may be of before a
+    build ended.
+    """
+    fs, path = url_to_fs(url)
+    fs.invalidate_cache()
+    return fs, path
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return one_line(error)
+
+
+def answered(fs: Any, ask: Callable[[], T], timeout: float | None = None) -> T:
+    """What `ask` gives that asks this file system; TimeoutError if that is elsewhere and silent for
+    so many seconds.
+    """
+    return ask() if is_local(fs) else answer(ask, timeout or patience())
+
+
+def is_local(fs: Any) -> bool:
+    """Whether a file system of fsspec is that of this machine."""
+    return "file" in _protocols(fs)
+
+
+def _protocols(fs: Any) -> set[str]:
+    return {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+
+
+def _replace(path: str, data: Buffer) -> None:
+    folder, name = os.path.split(path)
+    os.makedirs(folder, exist_ok=True)
+    temporary = os.path.join(folder, f".{name}.{uuid4().hex}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise

@@ -1,0 +1,175 @@
+"""Distributions of span lengths, as tables of integers: entry i is the length for the 16-bit number
+i.
+
+Tables are computed with `decimal`, so that they are the same on every platform; a probability is
+exact to 2**-16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from noisebeam.transforms.data.samples import IntArray, offsets_of
+from noisebeam.transforms.noise.batch_ops import ranges
+from noisebeam.transforms.noise.checks import check_integer, check_positive
+from noisebeam.transforms.noise.rng import LANE_RANGE, UIntArray, draw_lanes
+
+_LONGEST_MEAN = 1000
+
+
+@dataclass(frozen=True)
+class SpanLengths:
+    """A distribution of span lengths.
+
+    | kind | parameter | lengths |
+    |---|---|---|
+    | `poisson` | mean, above 0 up to 1000 | 0, 1, ... |
+    | `geometric` | probability to end after each token, 0.01 to 1 | 1, 2, ... |
+    | `uniform` | longest, 1 to 65536 | 1, 2, ..., longest, equally likely |
+    | `fixed` | the length, 1 or more | always the same |
+
+    `longest`, if not None, cuts a Poisson or geometric distribution off: what lies above is not
+    drawn, and the rest is drawn as much more often (SpanBERT: geometric 0.2, longest 10).
+    """
+
+    kind: str = "poisson"
+    value: float = 3
+    longest: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in _TABLES:
+            raise ValueError(
+                f"lengths: kind is {self.kind!r}; expected one of {', '.join(_TABLES)}"
+            )
+        if self.longest is not None:
+            check_integer("lengths", "longest", self.longest, 1)
+        if self.kind in ("uniform", "fixed"):
+            check_integer("lengths", self.kind, self.value, 1)
+        else:
+            check_positive("lengths", self.kind, self.value)
+        most = {"geometric": 1, "poisson": _LONGEST_MEAN, "uniform": LANE_RANGE}.get(self.kind)
+        if most is not None and self.value > most:
+            raise ValueError(f"lengths: {self.kind} is {self.value!r}; expected {most} at most")
+        if self.kind == "geometric" and self.value < 0.01:
+            raise ValueError(f"lengths: geometric is {self.value!r}; expected 0.01 or more")
+        if self.longest is not None and not self.table.any():
+            raise ValueError(
+                f"lengths: longest is {self.longest!r}; expected a limit that leaves lengths above 0"
+            )
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> SpanLengths:
+        """From `{kind: value}` and perhaps `longest`.
+
+        >>> SpanLengths.from_mapping({"geometric": 0.2, "longest": 10})
+        SpanLengths(kind='geometric', value=0.2, longest=10)
+        """
+        kinds = [key for key in values if key != "longest"]
+        if len(kinds) != 1 or kinds[0] not in _TABLES:
+            raise ValueError(
+                f"lengths is {dict(values)!r}; expected one of {', '.join(_TABLES)}, as in {{poisson: 3}}"
+            )
+        return cls(kinds[0], values[kinds[0]], values.get("longest"))
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The inverse of `from_mapping`."""
+        longest = {} if self.longest is None else {"longest": self.longest}
+        return {self.kind: self.value, **longest}
+
+    @property
+    def table(self) -> IntArray:
+        """(65536,): the length for each 16-bit number, ascending."""
+        return _table(self.kind, str(self.value), self.longest)
+
+    @property
+    def mean(self) -> float:
+        """Of the table."""
+        return _mean(self.kind, str(self.value), self.longest)
+
+
+def draw_lengths(
+    streams: UIntArray, budgets: IntArray, slots: IntArray, distribution: SpanLengths
+) -> tuple[IntArray, IntArray]:
+    """Lengths of spans, end to end, and the number of spans of each sample.
+
+    Spans are drawn until their lengths reach the sample's budget; the last is cut so that they are
+    exactly that. Where there would be more spans than `slots[i]` (1 or more), the last of so many
+    makes up for the others.
+    """
+    table, mean = distribution.table, distribution.mean
+    room = (budgets * (1.25 / mean)).astype(np.int64) + 8
+    while True:
+        lanes, starts = draw_lanes(streams, room)
+        lengths = table.take(lanes)
+        sums = offsets_of(lengths)
+        goals = sums[starts[:-1]] + budgets
+        ends = sums.searchsorted(goals)
+        if not np.count_nonzero(ends > starts[1:]):
+            break
+        room = room * 2
+    counts = np.minimum(ends - starts[:-1], slots) * (budgets > 0)
+    spans = lengths.take(ranges(starts[:-1], counts))
+    drawn = counts > 0
+    last = (counts.cumsum() - 1)[drawn]
+    spans[last] = (goals - sums[starts[:-1] + counts - 1])[drawn]
+    return spans, counts
+
+
+def _poisson(value: Decimal) -> Callable[[int], Decimal]:
+    def probability(length: int) -> Decimal:
+        result = (-value).exp()
+        for factor in range(1, length + 1):
+            result *= value / factor
+        return result
+
+    return probability
+
+
+def _geometric(value: Decimal) -> Callable[[int], Decimal]:
+    return lambda length: value * (1 - value) ** (length - 1) if length else Decimal(0)
+
+
+def _uniform(value: Decimal) -> Callable[[int], Decimal]:
+    return lambda length: 1 / value if 0 < length <= value else Decimal(0)
+
+
+def _fixed(value: Decimal) -> Callable[[int], Decimal]:
+    return lambda length: Decimal(int(length == value))
+
+
+_TABLES = {"poisson": _poisson, "geometric": _geometric, "uniform": _uniform, "fixed": _fixed}
+
+
+@lru_cache(maxsize=32)
+def _table(kind: str, value: str, longest: int | None) -> IntArray:
+    with localcontext(prec=50):
+        if kind == "fixed":
+            table = np.full(LANE_RANGE, int(value))
+        else:
+            table = _tabulate(_TABLES[kind](Decimal(value)), longest)
+    table.flags.writeable = False
+    return table
+
+
+@lru_cache(maxsize=32)
+def _mean(kind: str, value: str, longest: int | None) -> float:
+    return float(_table(kind, value, longest).mean())
+
+
+def _tabulate(probability: Callable[[int], Decimal], longest: int | None) -> IntArray:
+    """Lengths in proportion to their probability, in order: length l ends at the rounded sum up to
+    l.
+    """
+    sums: list[Decimal] = []
+    total, limit = Decimal(0), LANE_RANGE if longest is None else longest
+    while len(sums) <= limit and 1 - total > Decimal(1) / (4 * LANE_RANGE):
+        total += probability(len(sums))
+        sums.append(total)
+    bounds = np.array([int((part / total * LANE_RANGE).to_integral_value()) for part in sums])
+    return np.repeat(np.arange(len(bounds)), np.diff(bounds, prepend=0))

@@ -1,0 +1,63 @@
+"""Whole words: the tokens of a word are taken together.
+
+A word begins at every token that does not continue one, and after a special token. In scripts
+without spaces between words (Chinese, Japanese, Thai, ...) each character is a word: there nothing
+tells where words begin, and the segmented words of BERT-wwm are not known. The choice is that of
+BERT's published data preparation: words in random order, each taken unless it would exceed the
+sample's budget.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from noisebeam.transforms.data.samples import FlatBatch, IntArray
+from noisebeam.transforms.data.vocabulary import Vocabulary
+from noisebeam.transforms.noise.batch_ops import differences, order_within, ranges
+from noisebeam.transforms.noise.ordinary_tokens import Ordinary
+from noisebeam.transforms.noise.rng import UIntArray, draw
+
+
+def choose_words(
+    streams: UIntArray,
+    batch: FlatBatch,
+    vocabulary: Vocabulary,
+    ordinary: Ordinary,
+    budgets: IntArray,
+) -> IntArray:
+    """Numbers, ascending, of the ordinary tokens of randomly chosen words, at most `budgets[i]` of
+    sample i.
+    """
+    starts = word_starts(batch, vocabulary, ordinary)
+    lengths = np.diff(starts, append=ordinary.offsets[-1])
+    counts = differences(np.searchsorted(starts, ordinary.offsets))
+    rows = np.repeat(np.arange(len(batch)), counts)
+    order = order_within(rows, draw(streams, counts))
+    chosen = np.sort(order[_take_in_turn(lengths[order], rows, budgets)])
+    return ranges(starts[chosen], lengths[chosen])
+
+
+def word_starts(batch: FlatBatch, vocabulary: Vocabulary, ordinary: Ordinary) -> IntArray:
+    """Numbers of the ordinary tokens at which a word begins."""
+    positions = ordinary.positions(np.arange(ordinary.offsets[-1]))
+    begins = ~vocabulary.continues_word[batch.ids[positions]]
+    begins[1:] |= positions[1:] != positions[:-1] + 1
+    begins[ordinary.offsets[:-1][ordinary.counts > 0]] = True
+    return begins.nonzero()[0]
+
+
+def _take_in_turn(lengths: IntArray, rows: IntArray, budgets: IntArray) -> IntArray:
+    """Indices of the words taken when each in its row's turn is taken unless it exceeds what is
+    left of the budget.
+    """
+    left, waiting, taken = budgets.copy(), np.arange(len(lengths)), []
+    while len(waiting):
+        row, length = rows[waiting], lengths[waiting]
+        ends = np.cumsum(length)
+        row_starts = np.searchsorted(row, np.arange(len(left)))
+        before_row = np.append(0, ends)[row_starts]
+        fits = ends <= (before_row + left)[row]
+        taken.append(waiting[fits])
+        left -= np.bincount(row[fits], weights=length[fits], minlength=len(left)).astype(np.int64)
+        waiting = waiting[~fits & (length <= left[row])]
+    return np.concatenate(taken) if taken else np.zeros(0, dtype=np.int64)

@@ -1,0 +1,240 @@
+"""Segmenters: texts to sentence spans, by sentencex, by Stanza, by line, by your own code or
+another package's.
+
+The spans of a text are exact: slicing the text with them gives its sentences, each without white
+space around it, and nothing but white space lies before, between and after them. This is checked
+for every text and every segmenter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from importlib import import_module
+from typing import Protocol, cast
+
+from noisebeam.transforms.data.languages import language_code
+from noisebeam.transforms.data.spans import SegmenterError, Spans, find_broken_law, spans_between
+from noisebeam.transforms.plugins import SEGMENTERS, load_plugin, plugin_names, plugin_origin
+from noisebeam.transforms.segmenters.cascade_segmenter import CascadeSegmenter
+from noisebeam.transforms.segmenters.sentencex_segmenter import SentencexSegmenter, rules_for
+from noisebeam.transforms.segmenters.stanza_files import load_stanza, prepare_stanza
+from noisebeam.transforms.segmenters.stanza_segmenter import StanzaSegmenter
+
+__all__ = [
+    "LineSegmenter",
+    "Segmenter",
+    "SegmenterError",
+    "SegmenterOptions",
+    "Spans",
+    "language_note",
+    "load_segmenter",
+    "prepare_segmenter",
+]
+
+_NAMES = ("sentencex", "stanza", "cascade", "lines")
+_NEURAL = ("stanza", "cascade")
+_DEVICES = r"cpu|cuda(:\d+)?"
+_OWN_NAME = re.compile(r"[\w.]+:[\w.]+")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+class Segmenter(Protocol):
+    """Finds the sentences of texts."""
+
+    def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
+        """The spans of each text: an int64 array of shape (sentences, 2), half-open, in code
+        points.
+
+        `langs` holds a language code such as "en" for each text, or None where it is not known. The
+        spans of a text must not depend on the other texts.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmenterOptions:
+    """Which segmenter, and for which language.
+
+    `name` is "sentencex", "stanza", "cascade", "lines", "package.module:factory" (a callable of no
+    arguments that returns your own `Segmenter`), or the name that a package gives to such a factory
+    (see `plugins`). `lang` is the language of texts that do not say theirs, and that of Stanza's
+    model: texts in other languages go to sentencex. It uses the rules of English for languages that
+    it does not know. `stanza_dir` is the folder of Stanza's models: None for the environment's
+    STANZA_RESOURCES_DIR, else Stanza's own. `stanza_device` is where its model runs: "cpu", "cuda"
+    or "cuda:1".
+    """
+
+    name: str = "sentencex"
+    lang: str = "en"
+    stanza_dir: str | None = None
+    stanza_device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if not _OWN_NAME.fullmatch(self.name) and self.name not in (
+            known := (*_NAMES, *plugin_names(SEGMENTERS))
+        ):
+            raise ValueError(
+                f"segmenter: expected {', '.join(known)} or package.module:factory, got {self.name!r}"
+            )
+        if language_code(self.lang) is None:
+            raise ValueError(
+                f"lang: expected a language code such as 'en' or 'zh-hans', got {self.lang!r}"
+            )
+        for setting, default in (("stanza_dir", None), ("stanza_device", "cpu")):
+            if getattr(self, setting) != default and self.name not in _NEURAL:
+                raise ValueError(
+                    f"{setting}: expected only with segmenters stanza and cascade, got it with {self.name!r}"
+                )
+        if not re.fullmatch(_DEVICES, self.stanza_device):
+            raise ValueError(
+                f"stanza_device: expected cpu, cuda or cuda:N, got {self.stanza_device!r}"
+            )
+        if self.name == "cascade" and language_code(self.lang) != "en":
+            raise ValueError(
+                f"lang: segmenter 'cascade' has rules for English only, got {self.lang!r}; use stanza or sentencex"
+            )
+
+    def falls_back(self, lang: str | None) -> bool:
+        """Whether texts in this language are segmented in another way than asked for, because there
+        is none for it.
+
+        >>> SegmenterOptions().falls_back("tlh"), SegmenterOptions(name="stanza").falls_back("de")
+        (True, True)
+        """
+        if self.name in _NEURAL:
+            return language_code(lang or self.lang) != language_code(self.lang)
+        return self.name == "sentencex" and rules_for(lang or self.lang) is None
+
+
+@dataclass(frozen=True, slots=True)
+class LineSegmenter:
+    """A sentence a line; lines end in "\\n", "\\r\\n" or "\\r"."""
+
+    def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
+        """The spans of each text."""
+        return [
+            spans_between(text, (match.end() for match in _LINE_END.finditer(text)))
+            for text in texts
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class OneLanguageSegmenter:
+    """A segmenter of one language for the texts in it, and sentencex for those in others."""
+
+    options: SegmenterOptions
+    segmenter: Segmenter
+
+    def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
+        """The spans of each text."""
+        results: dict[int, Spans] = {}
+        for is_other, segmenter in ((False, self.segmenter), (True, SentencexSegmenter())):
+            chosen = [
+                i for i, lang in enumerate(langs) if self.options.falls_back(lang) == is_other
+            ]
+            found = segmenter.segment([texts[i] for i in chosen], [langs[i] for i in chosen])
+            results.update(zip(chosen, found, strict=True))
+        return [results[i] for i in range(len(texts))]
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class CheckedSegmenter:
+    """Another segmenter, whose spans are checked: `SegmenterError`, naming it, where they break the
+    laws.
+    """
+
+    name: str
+    segmenter: Segmenter
+
+    def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
+        """The spans of each text."""
+        results = self.segmenter.segment(texts, langs)
+        if len(results) != len(texts):
+            raise SegmenterError(
+                f"segmenter {self.name!r}: expected spans of {len(texts)} texts, got {len(results)}"
+            )
+        for text, spans in zip(texts, results, strict=True):
+            if problem := find_broken_law(text, spans):
+                raise SegmenterError(f"segmenter {self.name!r}: {problem}")
+        return results
+
+
+def load_segmenter(options: SegmenterOptions) -> Segmenter:
+    """The segmenter. Stanza's takes seconds to load: once in a process is enough."""
+    return CheckedSegmenter(options.name, _load(options))
+
+
+def _load(options: SegmenterOptions) -> Segmenter:
+    if options.name == "sentencex":
+        return SentencexSegmenter(options.lang)
+    if options.name == "lines":
+        return LineSegmenter()
+    if options.name in _NEURAL:
+        model = load_stanza(_model_lang(options), options.stanza_dir, options.stanza_device)
+        return OneLanguageSegmenter(
+            options, StanzaSegmenter(model) if options.name == "stanza" else CascadeSegmenter(model)
+        )
+    factory = (
+        _own_factory(options.name) if ":" in options.name else load_plugin(SEGMENTERS, options.name)
+    )
+    name = f"segmenter {options.name!r}" + (
+        f" of {origin}" if (origin := plugin_origin(SEGMENTERS, options.name)) else ""
+    )
+    if not callable(factory):
+        raise SegmenterError(
+            f"{name}: expected a callable that returns a segmenter, got {factory!r}"
+        )
+    try:
+        segmenter = factory()
+    except Exception as error:  # code of others may raise anything
+        raise SegmenterError(f"{name}: cannot be made: {type(error).__name__}: {error}") from error
+    if not callable(getattr(segmenter, "segment", None)):
+        raise SegmenterError(
+            f"{name}: expected an object with segment(texts, langs), got {segmenter!r}"
+        )
+    return cast(Segmenter, segmenter)
+
+
+def _model_lang(options: SegmenterOptions) -> str:
+    """As Stanza names it, which has models of scripts too, such as "zh-hans"."""
+    return "en" if options.name == "cascade" else options.lang
+
+
+def _own_factory(name: str) -> object:
+    module, _, path = name.partition(":")
+    try:
+        return reduce(getattr, path.split("."), import_module(module))
+    except (ImportError, AttributeError) as error:
+        raise SegmenterError(
+            f"segmenter {name!r}: cannot be imported ({error}); "
+            "expected package.module:factory, importable here and on every worker"
+        ) from error
+
+
+def prepare_segmenter(options: SegmenterOptions) -> None:
+    """Makes sure, before a pipeline starts, that workers can load the segmenter; `SegmenterError`
+    if they cannot.
+
+    A Stanza model that is not in its folder is fetched into it.
+    """
+    if options.name in _NEURAL:
+        prepare_stanza(_model_lang(options), options.stanza_dir)
+    elif options.name not in _NAMES:
+        load_segmenter(options)
+
+
+def language_note(options: SegmenterOptions) -> str | None:
+    """What is used for a language that sentencex has no rules of its own for, in one line.
+
+    >>> language_note(SegmenterOptions(lang="sv"))
+    "lang: sentencex has no rules of its own for 'sv'; it uses those of 'en'"
+    """
+    rules = rules_for(options.lang) or "en"
+    if options.name != "sentencex" or rules == language_code(options.lang):
+        return None
+    return (
+        f"lang: sentencex has no rules of its own for {options.lang!r}; it uses those of {rules!r}"
+    )

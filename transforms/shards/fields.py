@@ -1,0 +1,102 @@
+"""Which arrays a block stores, and which it leaves out because another one holds the same numbers.
+
+A corpus with baked noise would otherwise be a half larger than it need be: the labels of a
+denoising objective are the clean ids. What is left out is a matter of the whole shard, and the
+arrays that are there tell it:
+
+- `ids` and `lengths`, where `labels` are the clean ids: `sentence_lengths` then belong to the
+  labels.
+- `label_lengths`, where they are `input_lengths`, or `lengths` if those are left out too.
+- `input_lengths`, where they are `lengths`.
+- In the classic form, with one sample a block, all of them: a member is a row.
+
+So a reader of plain `.npy` members always finds `input_ids` and `labels` in a shard with baked
+noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from noisebeam.transforms.data.samples import Array, Ragged
+
+LENGTHS = {
+    "ids": "lengths",
+    "sentence_lengths": "sentence_counts",
+    "head_lengths": "sentence_counts",
+    "alternative_lengths": "sentence_counts",
+    "alternatives": "alternative_lengths",
+    "input_ids": "input_lengths",
+    "labels": "label_lengths",
+    "position_ids": "input_lengths",
+    "block_position_ids": "input_lengths",
+}
+"""For each field of a sample, the array that holds the lengths of its rows: a number a sample, but for `alternatives`,
+which has a row for each sentence."""
+
+_SAME_LENGTHS = {
+    "lengths": ("label_lengths", "input_lengths"),
+    "input_lengths": ("lengths",),
+    "label_lengths": ("input_lengths", "lengths"),
+}
+
+
+Column = Array | Ragged  # an item a sample, or a row a sample
+
+
+def left_out(columns: Mapping[str, Column], dtypes: Mapping[str, np.dtype[np.generic]]) -> set[str]:
+    """The arrays that need not be stored, of samples that have all of these columns and store them
+    with these dtypes.
+
+    >>> n = np.array([2, 1])
+    >>> ids, noised = np.array([5, 6, 7]), np.array([5, 9, 7])
+    >>> columns = {"sentence_lengths": np.array([2, 1]), "ids": ids, "lengths": n,
+    ...            "input_ids": noised, "input_lengths": n, "labels": ids, "label_lengths": n}
+    >>> sorted(left_out(columns, dict.fromkeys(columns, np.dtype("u2"))))
+    ['ids', 'label_lengths', 'lengths']
+    """
+
+    def same(first: str, second: str) -> bool:
+        there = first in columns and second in columns and dtypes[first] == dtypes[second]
+        return there and np.array_equal(_flat(columns[first]), _flat(columns[second]))
+
+    out = set()
+    if same("lengths", "label_lengths") and "sentence_lengths" in columns and same("ids", "labels"):
+        out |= {"ids", "lengths"}
+    elif same("input_lengths", "lengths"):
+        out.add("input_lengths")
+    if same("label_lengths", "input_lengths"):
+        out.add("label_lengths")
+    return out
+
+
+def fields_of(arrays: Collection[str]) -> tuple[str, ...]:
+    """The fields of samples whose blocks have these arrays.
+
+    >>> fields_of(["keys", "labels", "label_lengths", "sentence_lengths"])
+    ('ids', 'sentence_lengths', 'labels')
+    """
+    return tuple(name for name in LENGTHS if stored_field(name, arrays) in arrays)
+
+
+def stored_field(field: str, arrays: Collection[str]) -> str:
+    """The array that holds `field`."""
+    labels_are_ids = field == "ids" and "ids" not in arrays and "sentence_lengths" in arrays
+    return "labels" if labels_are_ids else field
+
+
+def stored_lengths(field: str, arrays: Collection[str]) -> str | None:
+    """The array that holds the lengths of the rows of `field`; None where every row is an array of
+    its own.
+
+    >>> stored_lengths("labels", ["lengths", "ids", "input_ids", "labels"])
+    'lengths'
+    """
+    own = LENGTHS[stored_field(field, arrays)]
+    return next((name for name in (own, *_SAME_LENGTHS.get(own, ())) if name in arrays), None)
+
+
+def _flat(column: Column) -> Array:
+    return column.values if isinstance(column, Ragged) else column

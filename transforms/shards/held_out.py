@@ -1,0 +1,49 @@
+"""Documents kept from training: which ones they are, and which shards are theirs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from noisebeam.transforms.data.keys import text_key
+from noisebeam.transforms.data.samples import IntArray
+from noisebeam.transforms.shards.writer import shard_of
+
+
+def is_held_out(document: str, share: float) -> bool:
+    """Whether a document, by its id, is one of the `share` of all that are kept from training.
+
+    The id alone decides: in every later build, of more documents or with another seed, it is the
+    same, and a larger share holds out the same documents and more.
+
+    >>> [name for name in map(str, range(100)) if is_held_out(name, 0.02)]
+    ['34', '78', '95']
+    """
+    return text_key(f"held out\0{document}") < share * 2**64
+
+
+def held_out_shards(count: int, share: float) -> int:
+    """How many shards of `count`, the last ones, are for held-out documents.
+
+    >>> [held_out_shards(count, 0.01) for count in (2, 100, 1000)], held_out_shards(8, 0)
+    ([1, 1, 10], 0)
+    """
+    return min(count - 1, math.ceil(count * share))
+
+
+def shards_of(
+    keys: npt.ArrayLike, documents: Sequence[str], seed: int, count: int, share: float
+) -> IntArray:
+    """The shards, from 0 to `count` - 1, of the samples with these keys and document ids.
+
+    `count` is 2 or more where a `share` of the documents is held out.
+    """
+    kept = held_out_shards(count, share)
+    shards = shard_of(keys, seed, count - kept)
+    if kept:
+        out = np.array([is_held_out(document, share) for document in documents])
+        shards[out] = count - kept + shard_of(keys, seed, kept)[out]
+    return shards

@@ -1,0 +1,431 @@
+"""Sentences to token ids, so that windows of them are exact in any order.
+
+A document is encoded once, sentence by sentence, and its windows are put together from the pieces.
+A window's ids are those of encoding its text in one piece, because sentences are separated only
+where the tokenizer's result on one side does not depend on the other (`cuts`). It is also what lets
+a permuted sample read as text: a sentence is kept both as it stands at the start of a text and as
+it stands after another sentence, the white space before it included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from noisebeam.transforms.data.samples import Array, IntArray, Ragged, offsets_of
+from noisebeam.transforms.data.spans import Spans
+from noisebeam.transforms.tokenization.safe_splits import CleanCuts
+from noisebeam.transforms.tokenization.tokenizer import LoadedTokenizer, load_once
+from noisebeam.transforms.tokenization.word_cache import WordCache
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+SMALLEST_BUDGET = 32  # tokens; below it a single character may not fit
+_CACHED_HEADS = 200_000
+_LONGEST_CACHED_HEAD = 40  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedSentences:
+    """The sentences of a text as token ids.
+
+    Row i of `ids` is sentence i in its continuing form, as it stands after another sentence. As the
+    first of a text it has row i of `heads` in place of its first `head_lengths[i]` tokens. `spans`
+    are the sentences in the text; those that the tokenizer cannot encode apart are one.
+    """
+
+    spans: Spans
+    ids: Ragged  # int32
+    head_lengths: IntArray  # (sentences,)
+    heads: Ragged  # int32
+    # (sentences,): True where a sentence was cut inside a word, so that its rest must open a window
+    opens: BoolArray
+    edges: tuple[
+        tuple[str, str], ...
+    ]  # of each sentence the first character of its continuing form, and the last
+    cut: tuple[
+        int, ...
+    ] = ()  # where those sentences start that were longer than a window, and so were cut
+
+    def __len__(self) -> int:
+        return len(self.head_lengths)
+
+    @property
+    def lengths(self) -> IntArray:
+        """(sentences,): tokens of each sentence in its continuing form."""
+        return np.diff(self.ids.offsets)
+
+    @property
+    def first_lengths(self) -> IntArray:
+        """(sentences,): tokens of each sentence as the first of a text."""
+        return self.lengths - self.head_lengths + np.diff(self.heads.offsets)
+
+
+_Head = tuple[int, tuple[int, ...]]
+
+
+class _Piece(NamedTuple):
+    """A sentence with the white space before it: `gap`, which the first sentence of a text borrows
+    from the second.
+    """
+
+    start: int
+    end: int
+    gap: str
+    anchor: str  # the character before the gap
+    opens: bool
+
+
+class Encoder:
+    """Encodes sentences with one tokenizer, and keeps what it has worked out of it."""
+
+    def __init__(self, loaded: LoadedTokenizer) -> None:
+        self.vocabulary = loaded.vocabulary
+        self._prefix = np.array(self.vocabulary.prefix, dtype=np.int32)
+        self._dtype = np.min_scalar_type(self.vocabulary.size)
+        self._tokenizer = loaded.tokenizer
+        self._clean = CleanCuts(self._tokenizer)
+        self._heads: dict[tuple[str, str, str], _Head] = {}
+        self._words = WordCache(self._tokenizer, self._clean, spaces="")
+        self._prepends, self._prepends_to_space = (
+            self._after(".", text) != self._ids(text) for text in ("x", " x")
+        )
+        probes = ("x", " x", "  x", "\nx", "\n\nx", "\tx")
+        self.has_alternatives = any(self._after(".", probe) != self._ids("x") for probe in probes)
+        spaces = "" if self._prepends_to_space else " " if self._prepends else " \n\r\t"
+        self._words = WordCache(self._tokenizer, self._clean, spaces)
+
+    def encode(self, text: str, spans: Spans, budget: int | None = None) -> EncodedSentences:
+        """Encode the sentences of `text`, which lie at `spans` with only white space between.
+
+        With a budget (tokens, special ones not counted, at least 32), a sentence that exceeds it as
+        the first of a text is cut, between words where it can be, into sentences that do not.
+        """
+        known: dict[_Piece, Array] = {}
+        encoded = self._encode(text, spans.tolist(), [False] * len(spans), known)
+        if budget is None:
+            return encoded
+        allowed, cut = budget, ()
+        while len(too_long := np.flatnonzero(encoded.first_lengths > budget)):
+            cut = cut or tuple(encoded.spans[too_long, 0].tolist())
+            parts = list(self._cut_long(text, encoded, set(too_long.tolist()), allowed))
+            encoded = self._encode(
+                text, [part[:2] for part in parts], [part[2] for part in parts], known
+            )
+            allowed = max(1, allowed - budget // 8)
+        return replace(encoded, cut=cut)
+
+    def join(
+        self, encoded: EncodedSentences, first: int, last: int, suffix: Sequence[int] | None = None
+    ) -> dict[str, Array]:
+        """The fields of the sample (see `Sample`) made of the sentences from `first` up to, not
+        including, `last`.
+
+        `suffix` are the special ids after them, those of the tokenizer if it is None. Sentences
+        that could not follow just any other one, because the tokenizer might join them, are one
+        here.
+        """
+        ids, heads, lengths = encoded.ids, encoded.heads, encoded.lengths[first:last]
+        lengths[0] = encoded.first_lengths[first]
+        kept = encoded.head_lengths[first]
+        begin = ids.offsets[first]
+        first_head = heads.values[heads.offsets[first] : heads.offsets[first + 1]]
+        rest = ids.values[begin + kept : ids.offsets[last]]
+        end = np.array(self.vocabulary.suffix if suffix is None else suffix, dtype=np.int32)
+        units = self._movable(encoded, first, last)
+        tokens = np.concatenate(
+            [self._prefix, first_head, rest, end], dtype=self._dtype, casting="unsafe"
+        )
+        fields: dict[str, Array] = {
+            "ids": tokens,
+            "sentence_lengths": _narrow(np.add.reduceat(lengths, units)),
+        }
+        if self.has_alternatives:
+            rows = [ids.values[begin : begin + kept]]
+            rows += [
+                heads.values[heads.offsets[first + i] : heads.offsets[first + i + 1]]
+                for i in units[1:]
+            ]
+            head_lengths = encoded.head_lengths[first + units]
+            head_lengths[0] = len(first_head)
+            fields["head_lengths"] = _narrow(head_lengths)
+            fields["alternative_lengths"] = _narrow(np.array([len(row) for row in rows]))
+            fields["alternatives"] = np.concatenate(rows, dtype=self._dtype, casting="unsafe")
+        return fields
+
+    # One sentence after the other
+    # -----------------------------------------------------------------------------------
+
+    def _encode(
+        self,
+        text: str,
+        spans: Sequence[Sequence[int]],
+        opens: Sequence[bool],
+        known: dict[_Piece, Array],
+    ) -> EncodedSentences:
+        """`known` are the ids of pieces of this text, to which those of others are added."""
+        pieces = self._separate(text, spans, opens)
+        ids = self._encode_pieces(text, pieces, known)
+        lengths = np.diff(ids.offsets)
+        if not lengths.all() and lengths.any():
+            pieces = _join_empty(pieces, lengths)
+            ids = self._encode_pieces(text, pieces, known)
+        heads = self._find_heads(text, pieces, self._holds_special(ids))
+        return EncodedSentences(
+            spans=np.array([(piece.start, piece.end) for piece in pieces], dtype=np.int64).reshape(
+                -1, 2
+            ),
+            ids=ids,
+            head_lengths=np.array([length for length, _ in heads], dtype=np.int64),
+            heads=_ragged([head for _, head in heads]),
+            opens=np.array([piece.opens for piece in pieces], dtype=np.bool_),
+            edges=tuple(
+                (piece.gap[:1] or text[piece.start], text[piece.end - 1]) for piece in pieces
+            ),
+        )
+
+    def _separate(
+        self, text: str, spans: Sequence[Sequence[int]], opens: Sequence[bool]
+    ) -> list[_Piece]:
+        pieces: list[_Piece] = []
+        for (start, end), must_open in zip(spans, opens, strict=True):
+            if not pieces:
+                pieces.append(_Piece(start, end, "", "", must_open))
+                continue
+            previous = pieces[-1]
+            cut = previous.end if must_open else self._clean_cut(text, previous.end, start)
+            if cut is None:
+                pieces[-1] = previous._replace(end=end)
+                continue
+            if cut > previous.end:  # white space that the tokenizer joins to the sentence before
+                pieces[-1] = previous._replace(end=cut)
+            pieces.append(_Piece(start, end, text[cut:start], text[cut - 1], must_open))
+        if len(pieces) > 1:
+            last = text[pieces[0].end - 1]
+            gap = pieces[1].gap
+            anchor = last if self._clean[last + (gap or text[pieces[0].start])[0]] else ""
+            pieces[0] = pieces[0]._replace(gap=gap, anchor=anchor)
+        return pieces
+
+    def _clean_cut(self, text: str, end: int, start: int) -> int | None:
+        """The first clean cut in the white space from `end` to `start`, if there is one."""
+        clean = self._clean
+        if clean[text[end - 1 : end + 1]]:
+            return end
+        return next(
+            (cut for cut in range(end + 1, start + 1) if clean[text[cut - 1 : cut + 1]]), None
+        )
+
+    def _encode_pieces(self, text: str, pieces: list[_Piece], known: dict[_Piece, Array]) -> Ragged:
+        new = [piece for piece in pieces if piece not in known] if known else pieces
+        ids = self._encode_new(text, new)
+        known.update(zip(new, ids.rows(), strict=True))
+        return ids if new is pieces else Ragged.of([known[piece] for piece in pieces])
+
+    def _encode_new(self, text: str, pieces: list[_Piece]) -> Ragged:
+        anchors = [self._anchor(piece.anchor, piece.gap) for piece in pieces]
+        texts = [
+            anchor + piece.gap + text[piece.start : piece.end]
+            for anchor, piece in zip(anchors, pieces, strict=True)
+        ]
+        ids = self._words.encode(texts)
+        if not any(anchors):
+            return ids
+        before = [len(self._ids(anchor)) if anchor else 0 for anchor in anchors]
+        return Ragged.of([row[length:] for row, length in zip(ids.rows(), before, strict=True)])
+
+    def _anchor(self, anchor: str, gap: str) -> str:
+        """The character to encode a piece after, or nothing if the tokenizer treats the piece alike
+        without.
+        """
+        return anchor if (self._prepends_to_space if gap[:1] == " " else self._prepends) else ""
+
+    def _find_heads(self, text: str, pieces: list[_Piece], whole: list[bool]) -> list[_Head]:
+        """How each piece's first tokens change when it becomes the first of a text: how many go,
+        and which come.
+        """
+        keys = [
+            self._head_key(text, piece, special)
+            for piece, special in zip(pieces, whole, strict=True)
+        ]
+        new = list(dict.fromkeys(key for key in keys if key not in self._heads))
+        if not new:
+            return [self._heads[key] for key in keys]
+        anchors, later, first = (
+            [anchor for anchor, _, _ in new],
+            ["".join(key) for key in new],
+            [key[2] for key in new],
+        )
+        found = {
+            key: _without_common_end(after[len(before) :], start)
+            for key, before, after, start in zip(
+                new, *map(self._batch, (anchors, later, first)), strict=True
+            )
+        }
+        heads = [found.get(key) or self._heads[key] for key in keys]
+        if len(self._heads) < _CACHED_HEADS:
+            self._heads.update(
+                {key: head for key, head in found.items() if len(key[2]) <= _LONGEST_CACHED_HEAD}
+            )
+        return heads
+
+    def _head_key(self, text: str, piece: _Piece, whole: bool) -> tuple[str, str, str]:
+        """What decides about the head: anchor, white space, and the piece up to its first clean
+        cut.
+        """
+        end = piece.end if whole else self._head_end(text, piece.start, piece.end)
+        return self._anchor(piece.anchor, piece.gap), piece.gap, text[piece.start : end]
+
+    def _head_end(self, text: str, start: int, end: int) -> int:
+        """A clean cut early in the sentence: at its first space, or wherever there is one."""
+        clean = self._clean
+        space = text.find(" ", start + 1, min(end, start + _LONGEST_CACHED_HEAD))
+        if space > 0 and clean[text[space - 1 : space + 1]]:
+            return space
+        return next((cut for cut in range(start + 1, end) if clean[text[cut - 1 : cut + 1]]), end)
+
+    def _holds_special(self, ids: Ragged) -> list[bool]:
+        special = self.vocabulary.is_special[ids.values]
+        if not special.any():
+            return [False] * (len(ids.offsets) - 1)
+        counts = offsets_of(special)[ids.offsets]
+        return [bool(count) for count in np.diff(counts)]
+
+    def _batch(self, texts: list[str]) -> list[list[int]]:
+        return [row.tolist() for row in self._words.encode(texts).rows()]
+
+    def _ids(self, text: str) -> list[int]:
+        return self._batch([text])[0]
+
+    def _after(self, anchor: str, text: str) -> list[int]:
+        return self._ids(anchor + text)[len(self._ids(anchor)) :] if anchor else self._ids(text)
+
+    # Windows
+    # --------------------------------------------------------------------------------------------------------
+
+    def _movable(self, encoded: EncodedSentences, first: int, last: int) -> IntArray:
+        """Where the units begin that a permutation may move, from `first` on: the sentences, but
+        for rare joints.
+        """
+        edges = encoded.edges[first:last]
+        lasts = {edge[1] for edge in edges}
+        clean = {
+            begin: all(self._clean[end + begin] for end in lasts)
+            for begin in {edge[0] for edge in edges}
+        }
+        if all(clean.values()):
+            return np.arange(last - first)
+        if not clean[edges[0][0]]:
+            return np.zeros(1, dtype=np.int64)
+        return np.array([i for i, edge in enumerate(edges) if clean[edge[0]]], dtype=np.int64)
+
+    def _cut_long(
+        self, text: str, encoded: EncodedSentences, too_long: set[int], budget: int
+    ) -> Iterator[tuple[int, int, bool]]:
+        for i, ((start, end), opens) in enumerate(
+            zip(encoded.spans.tolist(), encoded.opens.tolist(), strict=True)
+        ):
+            if i in too_long:
+                yield from self._cut(text, start, end, opens, budget)
+            else:
+                yield start, end, opens
+
+    def _cut(
+        self, text: str, start: int, end: int, opens: bool, budget: int
+    ) -> Iterator[tuple[int, int, bool]]:
+        """Cut one sentence into parts of about `budget` tokens: (start, end, whether it was cut off
+        inside a word).
+        """
+        offsets = self._tokenizer.encode(text[start:end], add_special_tokens=False).offsets
+        starts = [start + offset for offset, _ in offsets]
+        token = 0
+        while len(starts) - token > budget:
+            token, clean = self._choose_cut(text, starts, token + budget // 2, token + budget)
+            position = starts[token] if token < len(starts) else end
+            if part := _trim(text, start, position):
+                yield *part, opens
+                opens = not clean
+            start = position
+        if part := _trim(text, start, end):
+            yield *part, opens
+
+    def _choose_cut(self, text: str, starts: list[int], least: int, most: int) -> tuple[int, bool]:
+        """The token to cut before, and whether the cut is clean: after white space if possible,
+        else between words.
+        """
+        tokens = [
+            token for token in range(most, max(least, 1), -1) if starts[token] > starts[token - 1]
+        ]
+        clean = [
+            token for token in tokens if self._clean[text[starts[token] - 1 : starts[token] + 1]]
+        ]
+        spaced = (
+            token
+            for token in tokens
+            if text[starts[token] - 1].isspace() or text[starts[token]].isspace()
+        )
+        if (token := next(spaced, None)) is not None:
+            return token, True
+        if clean or tokens:
+            return (clean or tokens)[0], bool(clean)
+        later = (
+            token for token in range(most + 1, len(starts)) if starts[token] > starts[token - 1]
+        )
+        return next(later, len(starts)), False
+
+
+@lru_cache(maxsize=4)
+def load_encoder(name: str, fingerprint: str, add_tokens: tuple[str, ...] = ()) -> Encoder:
+    """The encoder of a tokenizer with these special tokens added, made once per process."""
+    return Encoder(load_once(name, fingerprint).with_tokens(add_tokens))
+
+
+def _narrow(lengths: Array) -> Array:
+    """The same numbers in the smallest dtype that holds them: samples travel between workers."""
+    return lengths.astype(np.min_scalar_type(lengths.max()))
+
+
+def _trim(text: str, start: int, end: int) -> tuple[int, int] | None:
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    return (start, end) if start < end else None
+
+
+def _ragged(rows: Sequence[Sequence[int]]) -> Ragged:
+    values = np.fromiter(chain.from_iterable(rows), dtype=np.int32)
+    return Ragged(values, offsets_of(np.array([len(row) for row in rows], dtype=np.int64)))
+
+
+def _join_empty(pieces: list[_Piece], lengths: IntArray) -> list[_Piece]:
+    """Pieces without tokens go to the piece before them, or the first ones to the piece after."""
+    joined: list[_Piece] = []
+    has_tokens = False  # the last one of `joined`
+    for piece, length in zip(pieces, lengths.tolist(), strict=True):
+        if joined and not (length and has_tokens):
+            joined[-1] = joined[-1]._replace(end=piece.end)
+            has_tokens = has_tokens or bool(length)
+        else:
+            joined.append(piece)
+            has_tokens = bool(length)
+    return joined
+
+
+def _without_common_end(old: list[int], new: list[int]) -> tuple[int, tuple[int, ...]]:
+    """What to replace at the start of `old` to get `new`: how many ids go, and which come.
+
+    >>> _without_common_end([623, 9], [133, 9])
+    (1, (133,))
+    """
+    common = 0
+    while common < min(len(old), len(new)) and old[-1 - common] == new[-1 - common]:
+        common += 1
+    return len(old) - common, tuple(new[: len(new) - common])

@@ -1,0 +1,262 @@
+"""Hugging Face fast tokenizers: found by folder, file, URL or hub name, and read for what noise and
+training need.
+
+A tokenizer is a folder with `tokenizer.json` and, for the roles of its special tokens,
+`tokenizer_config.json`. Where the second is missing, the usual names (`<mask>`, `[MASK]`, ...)
+decide. Folders with the files of a slow tokenizer are converted by `transformers`, when it is
+installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from noisebeam.transforms.data.vocabulary import Vocabulary
+from noisebeam.transforms.io.storage import read_bytes
+
+TOKENIZER_FILE = "tokenizer.json"
+CONFIG_FILE = "tokenizer_config.json"
+
+_USUAL_NAMES = {
+    "mask": ("<mask>", "[MASK]", "<|mask|>"),
+    "pad": ("<pad>", "[PAD]", "<|padding|>"),
+    "bos": ("<s>", "[CLS]", "<bos>", "<|startoftext|>", "<|endoftext|>"),
+    "eos": ("</s>", "[SEP]", "<eos>", "<|endoftext|>"),
+}
+_SENTINEL = re.compile(r"<extra_id_(\d+)>")
+
+
+class TokenizerError(ValueError):
+    """A tokenizer cannot be read, or lacks what is asked of it."""
+
+
+@dataclass(frozen=True)
+class LoadedTokenizer:
+    """The two files of a tokenizer, as text."""
+
+    name: str  # as it was asked for
+    tokenizer_json: str
+    config_json: str = "{}"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of `tokenizer.json`, in hexadecimal digits."""
+        return hashlib.sha256(self.tokenizer_json.encode()).hexdigest()
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, without the truncation and padding that its file may ask for."""
+        return self._parsed()[0]
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Its ids and their roles."""
+        return self._parsed()[1]
+
+    def with_tokens(self, tokens: Sequence[str]) -> LoadedTokenizer:
+        """The same with these special tokens: those that it lacks are added at the end of its
+        vocabulary.
+        """
+        if not tokens:
+            return self
+        tokenizer = Tokenizer.from_str(self.tokenizer_json)
+        tokenizer.add_special_tokens(list(tokens))
+        return LoadedTokenizer(self.name, tokenizer.to_str(), self.config_json)
+
+    def _parsed(self) -> tuple[Tokenizer, Vocabulary]:
+        try:
+            return _parse(self.tokenizer_json, self.config_json)
+        except Exception as error:  # the tokenizers library raises bare Exceptions
+            raise TokenizerError(
+                f"tokenizer {self.name!r}: its files cannot be read: {error}"
+            ) from error
+
+
+def load_tokenizer(name: str) -> LoadedTokenizer:
+    """Load a tokenizer by folder, `tokenizer.json` file, fsspec URL of a folder, or name on the
+    Hugging Face hub.
+
+    Raises TokenizerError, in one line, if there is none or if it cannot be read.
+    """
+    if "://" in name or Path(name).exists():
+        loaded = _from_folder(name)
+    elif name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise TokenizerError(f"tokenizer {name!r}: no such file or folder")
+    else:
+        loaded = _from_hub(name)
+    _ = loaded.vocabulary
+    return loaded
+
+
+@lru_cache(maxsize=4)
+def load_once(name: str, fingerprint: str) -> LoadedTokenizer:
+    """`load_tokenizer`, once per process; TokenizerError if the file found is not the one
+    expected.
+    """
+    loaded = load_tokenizer(name)
+    if loaded.fingerprint != fingerprint:
+        raise TokenizerError(
+            f"tokenizer {name!r}: expected {TOKENIZER_FILE} with SHA-256 {fingerprint}, found {loaded.fingerprint}; "
+            "make the same files available to every worker"
+        )
+    return loaded
+
+
+def _from_folder(name: str) -> LoadedTokenizer:
+    folder, _, last = name.rstrip("/").rpartition("/")
+    if last != TOKENIZER_FILE:
+        folder = name.rstrip("/")
+    text = _read_text(f"{folder or '.'}/{TOKENIZER_FILE}")
+    if text is None:
+        return _converted(name)
+    return LoadedTokenizer(name, text, _read_text(f"{folder or '.'}/{CONFIG_FILE}") or "{}")
+
+
+def _read_text(url: str) -> str | None:
+    try:
+        return read_bytes(url).decode("utf-8")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise TokenizerError(f"tokenizer: {error}") from error
+    except UnicodeDecodeError as error:
+        raise TokenizerError(f"tokenizer: {url} is no UTF-8: {error}") from error
+
+
+def _from_hub(name: str) -> LoadedTokenizer:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        tokenizer_json = Path(hf_hub_download(name, TOKENIZER_FILE)).read_text(encoding="utf-8")
+        config_json = Path(hf_hub_download(name, CONFIG_FILE)).read_text(encoding="utf-8")
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TokenizerError(
+            f"tokenizer {name!r}: no such folder here, and the Hugging Face hub does not give it ({reason}); "
+            f"give a folder with a {TOKENIZER_FILE}"
+        ) from error
+    return LoadedTokenizer(name, tokenizer_json, config_json)
+
+
+def _converted(name: str) -> LoadedTokenizer:
+    try:
+        from transformers import AutoTokenizer
+    except ImportError as error:
+        raise TokenizerError(
+            f"tokenizer {name!r}: there is no {TOKENIZER_FILE}; install transformers to convert other files"
+        ) from error
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+        text = tokenizer.backend_tokenizer.to_str()
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise TokenizerError(
+            f"tokenizer {name!r}: there is no {TOKENIZER_FILE}, nor files to make one of: {reason}"
+        ) from error
+    roles = {f"{role}_token": getattr(tokenizer, f"{role}_token", None) for role in _USUAL_NAMES}
+    return LoadedTokenizer(name, text, json.dumps(roles))
+
+
+@lru_cache(maxsize=4)
+def _parse(tokenizer_json: str, config_json: str) -> tuple[Tokenizer, Vocabulary]:
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer, _vocabulary(tokenizer, json.loads(config_json))
+
+
+def _vocabulary(tokenizer: Tokenizer, config: Mapping[str, Any]) -> Vocabulary:
+    encoding = tokenizer.encode("x")
+    content = [not special for special in encoding.special_tokens_mask]
+    first, last = content.index(True), len(content) - content[::-1].index(True)
+    added = tokenizer.get_added_tokens_decoder()
+    sentinels = {
+        match[1]: id_
+        for id_, token in added.items()
+        if (match := _SENTINEL.fullmatch(token.content))
+    }
+    size = max(tokenizer.get_vocab_size(with_added_tokens=True), max(added, default=-1) + 1)
+    return Vocabulary(
+        size=size,
+        prefix=tuple(encoding.ids[:first]),
+        suffix=tuple(encoding.ids[last:]),
+        special_ids=tuple(sorted(added)),
+        special_tokens=tuple(added[id_].content for id_ in sorted(added)),
+        pad_id=_role(tokenizer, config, "pad"),
+        mask_id=_role(tokenizer, config, "mask"),
+        bos_id=_role(tokenizer, config, "bos"),
+        eos_id=_role(tokenizer, config, "eos"),
+        sentinel_ids=tuple(sentinels[number] for number in sorted(sentinels, key=int)),
+        continues_word_hex=_continues_word_hex(tokenizer, size),
+    )
+
+
+def _role(tokenizer: Tokenizer, config: Mapping[str, Any], role: str) -> int | None:
+    named = config.get(f"{role}_token")
+    candidates = (
+        (named["content"] if isinstance(named, dict) else named,) if named else _USUAL_NAMES[role]
+    )
+    ids = (tokenizer.token_to_id(token) for token in candidates)
+    return next((id_ for id_ in ids if id_ is not None), None)
+
+
+def _continues_word_hex(tokenizer: Tokenizer, size: int) -> str:
+    bits = np.zeros(size, dtype=np.bool_)
+    wordpiece = type(tokenizer.model).__name__ == "WordPiece"
+    prefix = getattr(tokenizer.model, "continuing_subword_prefix", None) or "##"
+    byte_level = not wordpiece and any(
+        "Ġ" in token for token in tokenizer.get_vocab(with_added_tokens=False)
+    )
+    for token, id_ in tokenizer.get_vocab(with_added_tokens=False).items():
+        bits[id_] = (
+            token.startswith(prefix) if wordpiece else _continues(_as_text(token, byte_level))
+        )
+    return np.packbits(bits).tobytes().hex()
+
+
+def _continues(text: str) -> bool:
+    """Whether a token with this text (white space before it included) goes on with the word of the
+    token before.
+
+    Words are divided at white space, as fairseq's whole-word masking has it; each character of a
+    script written without spaces is a word.
+    """
+    return bool(text) and not text[0].isspace() and text[0] != "▁" and not _stands_alone(text[0])
+
+
+def _stands_alone(character: str) -> bool:
+    return unicodedata.name(character, "").startswith(
+        ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
+    )
+
+
+def _as_text(token: str, byte_level: bool) -> str:
+    if not byte_level:
+        return token
+    raw = bytes(_BYTES.get(character, 0x3F) for character in token)
+    if 0xE3 <= raw[0] <= 0xE9 and len(raw) < 3:
+        return "一"  # the first bytes of an ideograph
+    return raw.decode("utf-8", errors="replace")
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """The character that stands for each byte in a byte-level vocabulary (GPT-2's table)."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {
+        chr(256 + i): byte for i, byte in enumerate(others)
+    }
+
+
+_BYTES = _byte_alphabet()

@@ -1,0 +1,287 @@
+"""Sentences to windows: ranges of consecutive sentences that fit a model's input.
+
+Two ways to choose them: fill each window with whole sentences up to a budget of tokens, or slide by
+sentences. Neither ever leaves a sentence out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from noisebeam.transforms.data.documents import Document
+from noisebeam.transforms.data.keys import document_key, sample_key
+from noisebeam.transforms.data.samples import Array, Sample
+from noisebeam.transforms.data.spans import Spans
+from noisebeam.transforms.tokenization.sentence_encoder import (
+    SMALLEST_BUDGET,
+    EncodedSentences,
+    Encoder,
+)
+
+Range = tuple[int, int]  # sentences, half-open
+
+_SECTION = (
+    2**18
+)  # characters of a document that are encoded together, beside those of 16 windows or so
+_CONTEXT = 64  # characters that tell how the text after them is encoded
+
+
+@dataclass(frozen=True, slots=True)
+class WindowOptions:
+    """How windows are chosen.
+
+    `max_tokens` (32 or more) counts a window's special tokens too. `size` and `stride` are in
+    sentences: None, the default, fills windows up to `max_tokens`, without overlap; a number slides
+    a window of `size` sentences onward by `stride` at a time. A window that would exceed
+    `max_tokens` ends early, and the next one begins no later than there.
+
+    With `append_eos` the end of text comes once for each document, at the end of its last window,
+    whatever the tokenizer puts after a text: what causal and prefix language models are to learn.
+    It is put here because only here it is known which window is the last.
+    """
+
+    max_tokens: int = 512
+    size: int | None = None
+    stride: int | None = None
+    append_eos: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < SMALLEST_BUDGET:
+            raise ValueError(
+                f"max_tokens: expected at least {SMALLEST_BUDGET}, got {self.max_tokens}"
+            )
+        if self.size is not None and self.size < 1:
+            raise ValueError(f"window_sentences: expected at least 1, got {self.size}")
+        if self.stride is not None and self.size is None:
+            raise ValueError(
+                f"stride: got {self.stride} without window_sentences; give both or neither"
+            )
+        if self.stride is not None and self.size is not None and not 1 <= self.stride <= self.size:
+            raise ValueError(
+                f"stride: expected 1 to {self.size} (window_sentences), got {self.stride}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Consecutive sentences of one document.
+
+    `text` runs from the first sentence's start to the last one's end; `sentences` are spans in it.
+    `document_key` is a 64-bit hash of the document's id and text. `fields` holds the window's ids
+    and what belongs to them (see `Sample`) where it was measured with a tokenizer.
+    """
+
+    document: str
+    document_key: int
+    index: int
+    text: str
+    sentences: Spans
+    fields: Mapping[str, Array] | None = None
+
+
+def fill_windows(encoded: EncodedSentences, budget: int, first: int = 0) -> Iterator[Range]:
+    """Windows of whole sentences up to `budget` tokens, one after the other, from sentence `first`
+    on.
+    """
+    fits = _Fit(encoded, budget)
+    while first < len(encoded):
+        last = fits.last(first)
+        yield first, last
+        first = last
+
+
+def slide_windows(
+    encoded: EncodedSentences, budget: int, size: int, stride: int, first: int = 0
+) -> Iterator[Range]:
+    """Windows of `size` sentences, each `stride` after the last: k - size + 1 of them for stride 1,
+    at least one.
+    """
+    fits = _Fit(encoded, budget)
+    last = first
+    while last < len(encoded):
+        last = min(fits.last(first), first + size)
+        yield first, last
+        first = min(first + stride, last)
+
+
+class _Fit:
+    """How far a window can reach: within the budget, whichever of its sentences comes to be
+    first.
+    """
+
+    def __init__(self, encoded: EncodedSentences, budget: int) -> None:
+        self._offsets = encoded.ids.offsets
+        self._gains = encoded.first_lengths - encoded.lengths
+        self._budget = budget
+        opening = np.append(np.flatnonzero(encoded.opens), len(encoded))
+        self._stops = opening[np.searchsorted(opening, np.arange(len(encoded)), side="right")]
+
+    def last(self, first: int) -> int:
+        """The exclusive end of the largest window that begins with sentence `first`: at least that
+        one.
+        """
+        start, gains = self._offsets[first], self._gains
+        most = start + self._budget
+        last = min(
+            int(np.searchsorted(self._offsets, most - gains[first], side="right")) - 1,
+            int(self._stops[first]),
+        )
+        while last > first + 1 and self._offsets[last] + gains[first:last].max() > most:
+            last -= 1
+        return max(first + 1, last)
+
+
+def build_windows(
+    document: Document, sentences: Spans, encoder: Encoder, options: WindowOptions
+) -> Iterator[tuple[list[Window], int]]:
+    """The windows of a document, in runs, each with the number of its sentences that were longer
+    than a window and cut.
+
+    A run holds the windows of some 100,000 characters, so that memory does not grow with the
+    document. There is none if the tokenizer gives no token for the text.
+    """
+    vocabulary = encoder.vocabulary
+    inner, final = (
+        vocabulary.document_suffixes()
+        if options.append_eos
+        else (vocabulary.suffix, vocabulary.suffix)
+    )
+    budget = options.max_tokens - len(vocabulary.prefix) - len(final)
+    key, index = document_key(document.id, document.text), 0
+    sentences = np.asfortranarray(
+        sentences
+    )  # its columns are searched for each section, and would be copied
+    for section in _sections(document.text, sentences, encoder, options, budget):
+        encoded = section.encoded
+        joined = [
+            encoder.join(encoded, first, last, final if last == len(encoded) else inner)
+            for first, last in section.ranges
+        ]
+        windows = [
+            _window(document, key, index + i, encoded.spans[first:last], joined[i])
+            for i, (first, last) in enumerate(section.ranges)
+        ]
+        index += len(windows)
+        start, end = (
+            encoded.spans[section.ranges[0][0], 0],
+            encoded.spans[section.ranges[-1][1] - 1, 1],
+        )
+        cut = np.array([at for at in encoded.cut if start <= at < end], dtype=np.int64)
+        yield (
+            windows,
+            int((sentences[np.searchsorted(sentences[:, 1], cut, side="right"), 0] == cut).sum()),
+        )
+
+
+class _Section(NamedTuple):
+    """Sentences that are encoded together, and the windows among them."""
+
+    encoded: EncodedSentences
+    ranges: list[Range]
+
+
+def _sections(
+    text: str, sentences: Spans, encoder: Encoder, options: WindowOptions, budget: int
+) -> Iterator[_Section]:
+    """A document piece by piece. Windows that the end of a piece might have made shorter are left
+    to the next piece.
+
+    So the last window of the document, and it alone, ends with the sentences of its piece.
+    """
+    begin, size = (int(sentences[0, 0]) if len(sentences) else len(text)), _SECTION + 64 * budget
+    while begin < len(text):
+        spans = _spans_from(sentences, begin, size)
+        encoded = _encode_from(begin, text, spans, encoder, budget)
+        first = int(np.searchsorted(encoded.spans[:, 0], begin))
+        ranges = list(_ranges(encoded, budget, options, first)) if len(encoded.ids.values) else []
+        if spans[-1, 1] == sentences[-1, 1]:
+            if ranges:
+                yield _Section(encoded, ranges)
+            return
+        kept = [last < len(encoded) for _, last in ranges].count(True)
+        if kept:
+            yield _Section(encoded, ranges[:kept])
+            begin = int(encoded.spans[ranges[kept][0], 0])
+        else:
+            size *= 2
+
+
+def _spans_from(sentences: Spans, begin: int, size: int) -> Spans:
+    """The sentences from `begin` on that end within `size` characters; if there is none, so much of
+    the first.
+
+    Where `begin` is inside a sentence that was cut, the whole sentence comes, to be cut alike; not
+    if it is very long.
+    """
+    first = int(np.searchsorted(sentences[:, 1], begin, side="right"))
+    last = int(np.searchsorted(sentences[:, 1], begin + size, side="right"))
+    spans = sentences[first : max(last, first + 1)].copy(order="C")
+    if begin - spans[0, 0] > size // 2:
+        spans[0, 0] = begin
+    if last <= first:
+        spans[0, 1] = begin + size
+    return spans
+
+
+def _encode_from(
+    begin: int, text: str, spans: Spans, encoder: Encoder, budget: int
+) -> EncodedSentences:
+    """Sentences of which one begins at `begin`: the first, or what is left of it.
+
+    Of a sentence that was cut together with those before it, as the tokenizer may join them, the
+    rest comes alone: by itself it would be cut elsewhere, or not at all.
+    """
+    encoded = _encode_in_context(text, spans, encoder, budget)
+    if begin in encoded.spans[:, 0]:
+        return encoded
+    spans[0, 0] = begin
+    return _encode_in_context(text, spans, encoder, budget)
+
+
+def _encode_in_context(text: str, spans: Spans, encoder: Encoder, budget: int) -> EncodedSentences:
+    """Sentences, encoded as they stand after the text before them, some of whose end is encoded
+    too.
+    """
+    start = int(spans[0, 0])
+    before = text[max(0, start - _CONTEXT) : start].rstrip()
+    if before:
+        begin = max(0, start - _CONTEXT)
+        context = np.array([[begin, begin + len(before)]], dtype=np.int64)
+        encoded = encoder.encode(text, np.concatenate([context, spans]), budget)
+        if start in encoded.spans[:, 0]:
+            return encoded
+    return encoder.encode(text, spans, budget)
+
+
+def _ranges(
+    encoded: EncodedSentences, budget: int, options: WindowOptions, first: int
+) -> Iterator[Range]:
+    if options.size is None:
+        return fill_windows(encoded, budget, first)
+    return slide_windows(encoded, budget, options.size, options.stride or options.size, first)
+
+
+def _window(
+    document: Document, key: int, index: int, spans: Spans, fields: Mapping[str, Array]
+) -> Window:
+    start, end = int(spans[0, 0]), int(spans[-1, 1])
+    return Window(document.id, key, index, document.text[start:end], spans - start, fields)
+
+
+def encode_window(window: Window, encoder: Encoder) -> Sample:
+    """The sample of a window: its fields if it has them, else its text encoded."""
+    fields = window.fields
+    if fields is None:
+        encoded = encoder.encode(window.text, window.sentences)
+        if not len(encoded.ids.values):
+            raise ValueError(
+                f"window {window.index} of document {window.document!r}: no token for {window.text[:80]!r}"
+            )
+        fields = encoder.join(encoded, 0, len(encoded))
+    return Sample(
+        sample_key(window.document_key, window.index), window.document, window.index, fields
+    )

@@ -1,0 +1,97 @@
+"""Texts to token ids by way of their words: a word that came before is looked up instead of being
+encoded again.
+
+Most of a text is words that came before. A word is taken with the white space before it, and
+encoded apart only where `cuts` says that this changes nothing; so the ids are those of encoding the
+text whole.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice
+from threading import Lock
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from noisebeam.transforms.data.samples import IntArray, Ragged, offsets_of
+from noisebeam.transforms.tokenization.safe_splits import CleanCuts
+
+_MOST_CHARACTERS = 2_000_000  # of the words kept: some 200,000 of them, in 40 MB
+
+
+class WordCache:
+    """Encodes texts, without special tokens, and keeps the ids of their words.
+
+    Texts are divided before white space that begins with a character of `spaces`, such as " \\n".
+    With none they stay whole, as they must where the tokenizer encodes a word that begins so
+    otherwise than inside a text.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, clean: CleanCuts, spaces: str) -> None:
+        self._tokenizer = tokenizer
+        self._clean = clean
+        self._spaces = spaces
+        self._divide = re.compile(
+            f"[{spaces}]*[^{spaces}]+|[{spaces}]+" if spaces else "(?s:.+)"
+        ).findall
+        self._lock = Lock()
+        self._forget()
+
+    def encode(self, texts: Sequence[str]) -> Ragged:
+        """The ids of each text, a row a text: int32. Threads may share a cache."""
+        with self._lock:
+            return self._encode(texts)
+
+    def _encode(self, texts: Sequence[str]) -> Ragged:
+        if self._characters > _MOST_CHARACTERS:
+            self._forget()
+        divided = list(map(self._divide, texts))
+        words = self._look_up(chain.from_iterable(divided))
+        if np.frombuffer(self._joining, dtype=np.bool_)[words].any():
+            divided = [
+                self._keep_whole(text, parts) for text, parts in zip(texts, divided, strict=True)
+            ]
+            words = self._look_up(chain.from_iterable(divided))
+        known = Ragged(
+            np.frombuffer(self._ids, dtype=np.int32), np.frombuffer(self._ends, dtype=np.int64)
+        )
+        ids = known.take(words)
+        return Ragged(
+            ids.values,
+            ids.offsets[offsets_of(np.fromiter(map(len, divided), np.int64, len(divided)))],
+        )
+
+    def _forget(self) -> None:
+        self._numbers: defaultdict[str, int] = defaultdict()
+        self._numbers.default_factory = self._numbers.__len__
+        self._ids, self._ends = array("i"), array("q", [0])  # of all words by number, end to end
+        self._joining = (
+            bytearray()
+        )  # by number: 1 for words that what follows may join, white space by `lstrip`
+        self._characters = 0
+
+    def _look_up(self, words: Iterable[str]) -> IntArray:
+        """The numbers of these words; new ones are encoded and get the next numbers."""
+        known = len(self._numbers)
+        found = np.fromiter(map(self._numbers.__getitem__, words), dtype=np.int64)
+        self._learn(list(islice(reversed(self._numbers), len(self._numbers) - known))[::-1])
+        return found
+
+    def _learn(self, words: Sequence[str]) -> None:
+        encodings = self._tokenizer.encode_batch_fast(words, add_special_tokens=False)
+        for word, encoding in zip(words, encodings, strict=True):
+            self._ids.extend(encoding.ids)
+            self._ends.append(len(self._ids))
+            self._joining.append(
+                word[-1].isspace()
+                or not all(self._clean[word[-1] + space] for space in self._spaces)
+            )
+            self._characters += len(word)
+
+    def _keep_whole(self, text: str, words: list[str]) -> list[str]:
+        return [text] if any(self._joining[self._numbers[word]] for word in words[:-1]) else words
