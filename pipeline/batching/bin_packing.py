@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import Array, Ragged, offsets_of
+from noisebeam.transforms.data.ragged import Array, Ragged, offsets_of
 
 
 def best_fit(lengths: Array, capacity: int) -> Ragged:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from noisebeam.transforms.data.samples import IntArray, Ragged
+from noisebeam.transforms.data.ragged import IntArray, Ragged
 
 IGNORED = -100  # the label at which a loss does not look
 Batch = dict[str, torch.Tensor]

@@ -43,7 +43,7 @@ import torch
 from noisebeam.pipeline.batching.collate import Batch
 from noisebeam.pipeline.batching.hf_examples import field, flat_examples, flat_rows, ids_of, key_of
 from noisebeam.pipeline.batching.layout import Layout
-from noisebeam.transforms.data.samples import IntArray, Ragged
+from noisebeam.transforms.data.ragged import IntArray, Ragged
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise import (
     PrefixSplit,

@@ -12,14 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import (
-    Array,
-    FlatBatch,
-    IntArray,
-    Sample,
-    batch_samples,
-    offsets_of,
-)
+from noisebeam.transforms.data.ragged import Array, IntArray, offsets_of
+from noisebeam.transforms.data.samples import FlatBatch, Sample, batch_samples
 from noisebeam.transforms.data.vocabulary import Vocabulary
 
 _HEADS = ("head_lengths", "alternative_lengths", "alternatives")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from noisebeam.pipeline.batching.collate import IGNORED, Batch, collate
 from noisebeam.pipeline.batching.masks import padding_mask, positions_of, prefix_mask, to_additive
-from noisebeam.transforms.data.samples import Ragged
+from noisebeam.transforms.data.ragged import Ragged
 
 Side = Literal["left", "right"]
 

@@ -16,7 +16,7 @@ from noisebeam.pipeline.batching.bin_packing import best_fit
 from noisebeam.pipeline.batching.collate import IGNORED, Batch
 from noisebeam.pipeline.batching.masks import causal_mask, packed_mask
 from noisebeam.pipeline.batching.plan import WINDOW, Collate, Lengths
-from noisebeam.transforms.data.samples import Array, IntArray, Ragged
+from noisebeam.transforms.data.ragged import Array, IntArray, Ragged
 
 Attention = Literal["mask", "positions", "varlen"]
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from noisebeam.pipeline.batching.collate import Batch
 from noisebeam.transforms.data.hashing import permutation
-from noisebeam.transforms.data.samples import IntArray, Ragged
+from noisebeam.transforms.data.ragged import IntArray, Ragged
 
 WINDOW = 8192  # samples whose lengths are looked at together
 _GROUPS = 19  # which permutation of (seed, epoch, ...) is meant

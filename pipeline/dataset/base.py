@@ -20,7 +20,7 @@ from noisebeam.pipeline.dataset.checkpoint import Progress, check_state
 from noisebeam.pipeline.dataset.prefetch import read_ahead
 from noisebeam.pipeline.dataset.settings import BatchSettings, check_number
 from noisebeam.pipeline.skipped import SkippedCount
-from noisebeam.transforms.data.samples import IntArray, Ragged
+from noisebeam.transforms.data.ragged import IntArray, Ragged
 
 _PLANNED = (
     2**17

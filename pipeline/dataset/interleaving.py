@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from noisebeam.transforms.data.samples import Array, IntArray, offsets_of
+from noisebeam.transforms.data.ragged import Array, IntArray, offsets_of
 
 _HAND = 2**16  # positions that are worked out together
 _TURNS = 63_000  # thousandths, thirds, sevenths, eighths and ninths are whole numbers of turns

@@ -13,7 +13,7 @@ import numpy as np
 
 from noisebeam.pipeline.epoch.model_inputs import InputMaker
 from noisebeam.pipeline.epoch.shard_source import RecentlyUsed, ShardSource, column_of
-from noisebeam.transforms.data.samples import IntArray, Ragged
+from noisebeam.transforms.data.ragged import IntArray, Ragged
 from noisebeam.transforms.shards.reader import Block
 
 _BLOCKS = 64  # kept for samples that lie near each other

@@ -15,7 +15,7 @@ from noisebeam.pipeline.dataset.shard_dataset import ShardDataset
 from noisebeam.pipeline.epoch.block_buffer import RowMatrix, matrix_of
 from noisebeam.pipeline.epoch.shard_source import RecentlyUsed
 from noisebeam.pipeline.skipped import SkippedCount
-from noisebeam.transforms.data.samples import IntArray, Ragged
+from noisebeam.transforms.data.ragged import IntArray, Ragged
 
 
 class Mixture(BatchedDataset):

@@ -26,7 +26,8 @@ from noisebeam.pipeline.epoch.row_reader import RowReader, Skip
 from noisebeam.pipeline.epoch.shard_cache import ShardCache
 from noisebeam.pipeline.epoch.shard_source import ShardSource
 from noisebeam.pipeline.skipped import SkippedCount
-from noisebeam.transforms.data.samples import Array, IntArray, Ragged, Sample
+from noisebeam.transforms.data.ragged import Array, IntArray, Ragged
+from noisebeam.transforms.data.samples import Sample
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.io.safe_yaml import load_yaml
 from noisebeam.transforms.noise import Recipe, check_recipe, load_recipe

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from noisebeam.pipeline.epoch.memory import address, keep_freed, spare
-from noisebeam.transforms.data.samples import Array, IntArray, LazyRagged, Mask, Ragged, within
+from noisebeam.transforms.data.ragged import Array, IntArray, LazyRagged, Mask, Ragged, within
 from noisebeam.transforms.shards.format import ALIGNED
 from noisebeam.transforms.shards.reader import ShardError
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from noisebeam.pipeline.epoch.order import EpochOrder
-from noisebeam.transforms.data.samples import Array, IntArray, offsets_of
+from noisebeam.transforms.data.ragged import Array, IntArray, offsets_of
 
 _READS = 8  # indexes at a time
 

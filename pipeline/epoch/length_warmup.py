@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import Array, IntArray, Ragged, offsets_of
+from noisebeam.transforms.data.ragged import Array, IntArray, Ragged, offsets_of
 
 _SENTENCE_FIELDS = (
     "sentence_lengths",

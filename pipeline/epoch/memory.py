@@ -15,7 +15,7 @@ from weakref import ref
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import Array
+from noisebeam.transforms.data.ragged import Array
 from noisebeam.transforms.shards.format import ALIGNED
 
 _KEPT = 2**27  # bytes

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from noisebeam.transforms.data.samples import Ragged, flat_batch
+from noisebeam.transforms.data.ragged import Ragged
+from noisebeam.transforms.data.samples import flat_batch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise import Recipe, apply_recipe
 from noisebeam.transforms.shards.format import KEYS

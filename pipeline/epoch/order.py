@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from noisebeam.transforms.data.hashing import permutation
-from noisebeam.transforms.data.samples import IntArray, offsets_of
+from noisebeam.transforms.data.ragged import IntArray, offsets_of
 
 STREAMS = 64
 _SHARDS, _BLOCKS, _SAMPLES = 16, 17, 18  # which permutation of (seed, epoch, ...) is meant

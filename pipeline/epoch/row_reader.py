@@ -15,7 +15,7 @@ import numpy.typing as npt
 from noisebeam.pipeline.epoch.block_buffer import BlockRows, Rows
 from noisebeam.pipeline.epoch.order import EpochOrder
 from noisebeam.pipeline.epoch.shard_source import ShardSource, column_of
-from noisebeam.transforms.data.samples import Array, IntArray, Mask
+from noisebeam.transforms.data.ragged import Array, IntArray, Mask
 from noisebeam.transforms.io.timeouts import later
 from noisebeam.transforms.shards.reader import Block, ShardError, ShardReader
 

@@ -15,7 +15,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from noisebeam.pipeline.epoch.shard_cache import ShardCache
-from noisebeam.transforms.data.samples import Array, Ragged, Sample, offsets_of
+from noisebeam.transforms.data.ragged import Array, Ragged, offsets_of
+from noisebeam.transforms.data.samples import Sample
 from noisebeam.transforms.io.storage import join, local_path
 from noisebeam.transforms.io.timeouts import later
 from noisebeam.transforms.output.manifest import Manifest

@@ -9,7 +9,7 @@ from html import escape
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import Array
+from noisebeam.transforms.data.ragged import Array
 
 _BINS = 16
 _ROUNDING = 1e-9  # of a bin: a share that was meant to be its lower end is in it

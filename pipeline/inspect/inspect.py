@@ -18,7 +18,8 @@ from noisebeam.pipeline.inspect.mask_pictures import MaskPicture
 from noisebeam.pipeline.inspect.terminal import to_terminal
 from noisebeam.pipeline.inspect.token_view import Panel, Speller, label_tokens
 from noisebeam.pipeline.inspect.trace import source_tokens, trace_recipe
-from noisebeam.transforms.data.samples import Array, FlatBatch, batch_samples
+from noisebeam.transforms.data.ragged import Array
+from noisebeam.transforms.data.samples import FlatBatch, batch_samples
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.io.safe_yaml import load_yaml
 from noisebeam.transforms.io.storage import join

@@ -20,7 +20,7 @@ from noisebeam.pipeline.batching.bin_packing import best_fit
 from noisebeam.pipeline.epoch.shard_cache import ShardCache
 from noisebeam.pipeline.epoch.shard_source import read_index
 from noisebeam.pipeline.inspect.histograms import Bars, histogram, summarise
-from noisebeam.transforms.data.samples import Array, IntArray, Ragged
+from noisebeam.transforms.data.ragged import Array, IntArray, Ragged
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.io.safe_yaml import load_yaml
 from noisebeam.transforms.io.storage import answered, join

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from noisebeam.pipeline.inspect.trace import GONE, NOWHERE, Kind, Token
-from noisebeam.transforms.data.samples import Array, FlatBatch
+from noisebeam.transforms.data.ragged import Array
+from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise.corruptions.masking import IGNORED
 

@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import Array, FlatBatch, IntArray, Ragged
+from noisebeam.transforms.data.ragged import Array, IntArray, Ragged
+from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise import Recipe, apply_corruption
 from noisebeam.transforms.noise.corruptions.blank_infilling import (

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import Array
+from noisebeam.transforms.data.ragged import Array
 from noisebeam.transforms.errors import one_line
 from noisebeam.transforms.io.storage import join, list_names, read_bytes
 from noisebeam.transforms.io.timeouts import patience

@@ -35,7 +35,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import BatchEncoding, DataCollatorForLanguageModeling, PreTrainedTokenizerFast
 
-from noisebeam.transforms.data.samples import FlatBatch, Ragged, flat_batch, offsets_of
+from noisebeam.transforms.data.ragged import Ragged, offsets_of
+from noisebeam.transforms.data.samples import FlatBatch, flat_batch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise import TokenMasking, apply_recipe, load_recipe, mask_tokens
 

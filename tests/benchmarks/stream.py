@@ -54,7 +54,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from noisebeam.pipeline.batching.collate import collate
 from noisebeam.pipeline.dataset.shard_dataset import ShardDataset
-from noisebeam.transforms.data.samples import Ragged, flat_batch
+from noisebeam.transforms.data.ragged import Ragged
+from noisebeam.transforms.data.samples import flat_batch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise import apply_recipe, load_recipe
 from noisebeam.transforms.output.manifest import Manifest, write_manifest

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import Ragged
+from noisebeam.transforms.data.ragged import Ragged
 
 BATCH = 32
 FIELDS = ("input_ids", "labels")

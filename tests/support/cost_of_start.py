@@ -12,7 +12,7 @@ from typing import Any
 
 from noisebeam.pipeline import GroupByLength, Mixture, Pack, ShardDataset
 from noisebeam.pipeline.dataset.base import BatchedDataset
-from noisebeam.transforms.data.samples import Array
+from noisebeam.transforms.data.ragged import Array
 from noisebeam.transforms.shards.reader import Block, ShardReader
 
 SETTINGS: dict[str, dict[str, Any]] = {

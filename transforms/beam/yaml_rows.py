@@ -16,7 +16,8 @@ from noisebeam.transforms.data.documents import (
     Document,
     document_of_fields,
 )
-from noisebeam.transforms.data.samples import Array, Sample
+from noisebeam.transforms.data.ragged import Array
+from noisebeam.transforms.data.samples import Sample
 from noisebeam.transforms.io.storage import join
 from noisebeam.transforms.output.finish import Failure
 from noisebeam.transforms.output.manifest import MANIFEST_NAME, Manifest

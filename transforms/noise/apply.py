@@ -13,7 +13,8 @@ from typing import cast
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import FlatBatch, Ragged, offsets_of
+from noisebeam.transforms.data.ragged import Ragged, offsets_of
+from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise.batch_ops import samples_between, without_sentences
 from noisebeam.transforms.noise.corruptions.blank_infilling import BlankInfilling, infill_blanks

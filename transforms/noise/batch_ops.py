@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from noisebeam.transforms.data.samples import Array, FlatBatch, IntArray
+from noisebeam.transforms.data.ragged import Array, IntArray
+from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.noise.rng import Purpose, UIntArray, counting, draw, happens, stream_keys
 
 

@@ -10,7 +10,8 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import Array, FlatBatch, IntArray
+from noisebeam.transforms.data.ragged import Array, IntArray
+from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise.batch_ops import differences
 from noisebeam.transforms.noise.rng import UIntArray, counting

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from noisebeam.transforms.data.hashing import GAMMA, mix64
-from noisebeam.transforms.data.samples import Array, IntArray, offsets_of
+from noisebeam.transforms.data.ragged import Array, IntArray, offsets_of
 
 UIntArray = npt.NDArray[np.uint64]
 

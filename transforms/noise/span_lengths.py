@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import IntArray, offsets_of
+from noisebeam.transforms.data.ragged import IntArray, offsets_of
 from noisebeam.transforms.noise.batch_ops import ranges
 from noisebeam.transforms.noise.checks import check_integer, check_positive
 from noisebeam.transforms.noise.rng import LANE_RANGE, UIntArray, draw_lanes

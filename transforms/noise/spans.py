@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import Array, FlatBatch, IntArray, offsets_of
+from noisebeam.transforms.data.ragged import Array, IntArray, offsets_of
+from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.noise.batch_ops import dtype_for, largest_of, ranges, without_sentences
 from noisebeam.transforms.noise.ordinary_tokens import Ordinary
 from noisebeam.transforms.noise.rng import counting

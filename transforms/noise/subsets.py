@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from noisebeam.transforms.data.samples import IntArray
+from noisebeam.transforms.data.ragged import IntArray
 from noisebeam.transforms.noise.rng import UIntArray, counting, draw_halves
 
 BoolArray = npt.NDArray[np.bool_]

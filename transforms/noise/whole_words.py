@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import FlatBatch, IntArray
+from noisebeam.transforms.data.ragged import IntArray
+from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise.batch_ops import differences, order_within, ranges
 from noisebeam.transforms.noise.ordinary_tokens import Ordinary

@@ -20,7 +20,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import Array, Ragged
+from noisebeam.transforms.data.ragged import Array, Ragged
 
 LENGTHS = {
     "ids": "lengths",

@@ -25,7 +25,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import Array, IntArray
+from noisebeam.transforms.data.ragged import Array, IntArray
 
 KEYS, WINDOWS, DOCUMENTS = "keys", "windows", "documents.json"
 NPY_HEADER = 128  # bytes: what numpy writes for any flat array

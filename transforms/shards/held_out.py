@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from noisebeam.transforms.data.keys import text_key
-from noisebeam.transforms.data.samples import IntArray
+from noisebeam.transforms.data.ragged import IntArray
 from noisebeam.transforms.shards.writer import shard_of
 
 

@@ -16,15 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from isal.isal_zlib import crc32
 
-from noisebeam.transforms.data.samples import (
-    Array,
-    FlatBatch,
-    IntArray,
-    Ragged,
-    Sample,
-    flat_batch,
-    offsets_of,
-)
+from noisebeam.transforms.data.ragged import Array, IntArray, Ragged, offsets_of
+from noisebeam.transforms.data.samples import FlatBatch, Sample, flat_batch
 from noisebeam.transforms.shards.fields import LENGTHS, fields_of, stored_field, stored_lengths
 from noisebeam.transforms.shards.format import DOCUMENTS, KEYS, WINDOWS, ShardIndex
 from noisebeam.transforms.shards.writer import ShardInfo

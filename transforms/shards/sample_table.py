@@ -15,14 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from noisebeam.transforms.data.hashing import UInts
-from noisebeam.transforms.data.samples import (
-    Array,
-    IntArray,
-    LazyRagged,
-    Ragged,
-    Sample,
-    offsets_of,
-)
+from noisebeam.transforms.data.ragged import Array, IntArray, LazyRagged, Ragged, offsets_of
+from noisebeam.transforms.data.samples import Sample
 from noisebeam.transforms.shards.fields import LENGTHS
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from isal.isal_zlib import crc32
 
-from noisebeam.transforms.data.samples import Array, IntArray, Ragged, offsets_of
+from noisebeam.transforms.data.ragged import Array, IntArray, Ragged, offsets_of
 from noisebeam.transforms.shards.fields import LENGTHS, Column, left_out
 from noisebeam.transforms.shards.format import (
     DOCUMENTS,

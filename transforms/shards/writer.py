@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from noisebeam.transforms.data.hashing import UInts, hash64
-from noisebeam.transforms.data.samples import IntArray, Sample
+from noisebeam.transforms.data.ragged import IntArray
+from noisebeam.transforms.data.samples import Sample
 from noisebeam.transforms.io.storage import join, publish
 from noisebeam.transforms.io.timeouts import later
 from noisebeam.transforms.shards.sample_table import SampleTable

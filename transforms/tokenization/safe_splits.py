@@ -1,8 +1,8 @@
 """Where a text may be cut so that encoding the two parts apart gives the ids of encoding it whole.
 
-    "It rains. We stay."   before the space: safe if the tokenizer splits words at white space
-    "下雨了。我们留下。"       after the full stop: safe if no token can contain "。我"
-    "rain|drops"           not safe: "raindrops" may be one token
+"It rains. We stay."   before the space: safe if the tokenizer splits words at white space
+"下雨了。我们留下。"       after the full stop: safe if no token can contain "。我"
+"rain|drops"           not safe: "raindrops" may be one token
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 _SPACES = " \n\r\t\f\v\u00a0\u3000"  # that an added token may take in with `rstrip`
 
 
-class CleanCuts(dict[str, bool]):
+class SafeSplits(dict[str, bool]):
     """For each pair of neighbouring characters, whether a text may be cut between them. Worked out
     once a pair.
 

@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from noisebeam.transforms.data.samples import Array, IntArray, Ragged, offsets_of
+from noisebeam.transforms.data.ragged import Array, IntArray, Ragged, offsets_of
 from noisebeam.transforms.data.spans import Spans
-from noisebeam.transforms.tokenization.safe_splits import CleanCuts
+from noisebeam.transforms.tokenization.safe_splits import SafeSplits
 from noisebeam.transforms.tokenization.tokenizer import LoadedTokenizer, load_once
 from noisebeam.transforms.tokenization.word_cache import WordCache
 
@@ -91,7 +91,7 @@ class Encoder:
         self._prefix = np.array(self.vocabulary.prefix, dtype=np.int32)
         self._dtype = np.min_scalar_type(self.vocabulary.size)
         self._tokenizer = loaded.tokenizer
-        self._clean = CleanCuts(self._tokenizer)
+        self._clean = SafeSplits(self._tokenizer)
         self._heads: dict[tuple[str, str, str], _Head] = {}
         self._words = WordCache(self._tokenizer, self._clean, spaces="")
         self._prepends, self._prepends_to_space = (

@@ -14,7 +14,8 @@ import numpy as np
 
 from noisebeam.transforms.data.documents import Document
 from noisebeam.transforms.data.keys import document_key, sample_key
-from noisebeam.transforms.data.samples import Array, Sample
+from noisebeam.transforms.data.ragged import Array
+from noisebeam.transforms.data.samples import Sample
 from noisebeam.transforms.data.spans import Spans
 from noisebeam.transforms.tokenization.sentence_encoder import (
     SMALLEST_BUDGET,

@@ -18,8 +18,8 @@ from threading import Lock
 import numpy as np
 from tokenizers import Tokenizer
 
-from noisebeam.transforms.data.samples import IntArray, Ragged, offsets_of
-from noisebeam.transforms.tokenization.safe_splits import CleanCuts
+from noisebeam.transforms.data.ragged import IntArray, Ragged, offsets_of
+from noisebeam.transforms.tokenization.safe_splits import SafeSplits
 
 _MOST_CHARACTERS = 2_000_000  # of the words kept: some 200,000 of them, in 40 MB
 
@@ -32,7 +32,7 @@ class WordCache:
     otherwise than inside a text.
     """
 
-    def __init__(self, tokenizer: Tokenizer, clean: CleanCuts, spaces: str) -> None:
+    def __init__(self, tokenizer: Tokenizer, clean: SafeSplits, spaces: str) -> None:
         self._tokenizer = tokenizer
         self._clean = clean
         self._spaces = spaces

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from noisebeam.pipeline.batching.collate import Batch, collate, pad
-from noisebeam.transforms.data.samples import Ragged, within
+from noisebeam.transforms.data.ragged import Ragged, within
 
 
 def rows(*values: list[int], dtype: str = "uint16") -> Ragged:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from noisebeam.pipeline.epoch.block_buffer import RowMatrix, RowTable, RowViews
-from noisebeam.transforms.data.samples import Ragged, within
+from noisebeam.transforms.data.ragged import Ragged, within
 from noisebeam.transforms.shards.reader import ShardError
 
 LISTS = st.lists(st.lists(st.integers(0, 999), max_size=9), min_size=1, max_size=9)

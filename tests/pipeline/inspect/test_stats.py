@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from noisebeam.pipeline.cli import main
 from noisebeam.pipeline.inspect.stats import evenly, measure, noise_shares, padding_estimate
-from noisebeam.transforms.data.samples import Ragged, offsets_of
+from noisebeam.transforms.data.ragged import Ragged, offsets_of
 from noisebeam.transforms.data.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(100, prefix=(0,), suffix=(2,), special_ids=(0, 1, 2, 99), mask_id=99)

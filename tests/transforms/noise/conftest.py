@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from support.vocabularies import BART_LIKE
 
-from noisebeam.transforms.data.samples import FlatBatch, Ragged, flat_batch
+from noisebeam.transforms.data.ragged import Ragged
+from noisebeam.transforms.data.samples import FlatBatch, flat_batch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 
 MakeBatch = Callable[..., FlatBatch]

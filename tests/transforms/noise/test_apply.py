@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noisebeam.transforms.data.samples import FlatBatch, Ragged, offsets_of
+from noisebeam.transforms.data.ragged import Ragged, offsets_of
+from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.noise import PRESETS, apply_recipe, corruption_steps, load_recipe
 from noisebeam.transforms.noise.batch_ops import samples_between
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from noisebeam.transforms.data.samples import FlatBatch, Ragged, flat_batch
+from noisebeam.transforms.data.ragged import Ragged
+from noisebeam.transforms.data.samples import FlatBatch, flat_batch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise import (
     Replacements,

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisebeam.transforms.data.samples import Ragged, Sample
+from noisebeam.transforms.data.ragged import Ragged
+from noisebeam.transforms.data.samples import Sample
 from noisebeam.transforms.shards.sample_table import SampleTable
 
 rows = st.lists(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from noisebeam.transforms.data.samples import offsets_of
+from noisebeam.transforms.data.ragged import offsets_of
 from noisebeam.transforms.data.spans import Spans
 from noisebeam.transforms.segmenters.segmenters import SegmenterOptions, load_segmenter
 from noisebeam.transforms.tokenization.sentence_encoder import EncodedSentences, Encoder

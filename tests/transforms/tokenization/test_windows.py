@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from noisebeam.transforms.data.documents import Document
-from noisebeam.transforms.data.samples import Ragged, offsets_of
+from noisebeam.transforms.data.ragged import Ragged, offsets_of
 from noisebeam.transforms.data.spans import Spans
 from noisebeam.transforms.formats import ReadOptions, read_documents
 from noisebeam.transforms.io.input_files import FilePart

@@ -13,7 +13,7 @@ import pytest
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from noisebeam.transforms.tokenization import word_cache
-from noisebeam.transforms.tokenization.safe_splits import CleanCuts
+from noisebeam.transforms.tokenization.safe_splits import SafeSplits
 from noisebeam.transforms.tokenization.sentence_encoder import Encoder
 from noisebeam.transforms.tokenization.tokenizer import LoadedTokenizer, load_tokenizer
 from noisebeam.transforms.tokenization.word_cache import WordCache
@@ -131,7 +131,7 @@ def test_any_kind_of_tokenizer_gives_the_ids_of_whole_texts(kind: str, model: ty
 
 def test_a_known_word_is_not_encoded_again() -> None:
     tokenizer = made(pre_tokenizers.Split(" ", "merged_with_next"))
-    cache = WordCache(tokenizer, CleanCuts(tokenizer), spaces=" ")
+    cache = WordCache(tokenizer, SafeSplits(tokenizer), spaces=" ")
     assert rows(cache, ["ab a ab", " a"]) == [[6, 2, 0, 2, 6], [2, 0]]
     known = len(cache._numbers)
     assert rows(cache, ["a a ab", ""]) == [[0, 2, 0, 2, 6], []]
@@ -141,7 +141,7 @@ def test_a_known_word_is_not_encoded_again() -> None:
 
 def test_a_text_stays_whole_where_a_word_may_join_the_space_after_it() -> None:
     tokenizer = Tokenizer(models.BPE({"a": 0, "b": 1, " ": 2, "b ": 3}, [("b", " ")]))
-    cache = WordCache(tokenizer, CleanCuts(tokenizer), spaces=" ")
+    cache = WordCache(tokenizer, SafeSplits(tokenizer), spaces=" ")
     assert (
         rows(cache, ["a b a", "a a"])
         == whole(tokenizer, ["a b a", "a a"])
@@ -152,21 +152,21 @@ def test_a_text_stays_whole_where_a_word_may_join_the_space_after_it() -> None:
 
 def test_a_token_that_takes_in_the_space_after_it_stays_with_it() -> None:
     tokenizer = made(pre_tokenizers.Split(" ", "merged_with_next"), rstrip=True, lstrip=True)
-    cache = WordCache(tokenizer, CleanCuts(tokenizer), spaces=" ")
+    cache = WordCache(tokenizer, SafeSplits(tokenizer), spaces=" ")
     assert rows(cache, ["a <> b"]) == whole(tokenizer, ["a <> b"]) == [[0, 7, 1]]
 
 
 def test_a_normalizer_that_strips_texts_keeps_them_whole() -> None:
     tokenizer = made()
     tokenizer.normalizer = normalizers.Strip()
-    cache = WordCache(tokenizer, CleanCuts(tokenizer), spaces=" ")
+    cache = WordCache(tokenizer, SafeSplits(tokenizer), spaces=" ")
     assert rows(cache, [" a b "]) == whole(tokenizer, [" a b "]) == [[0, 2, 1]]
 
 
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(word_cache, "_MOST_CHARACTERS", 20)
     tokenizer = made(pre_tokenizers.Split(" ", "merged_with_next"))
-    cache = WordCache(tokenizer, CleanCuts(tokenizer), spaces=" ")
+    cache = WordCache(tokenizer, SafeSplits(tokenizer), spaces=" ")
     texts = [" ".join("ab" * i for i in range(n, n + 4)) for n in range(1, 12)]
     assert [rows(cache, [text]) for text in texts] == [whole(tokenizer, [text]) for text in texts]
     assert len(cache._numbers) < 10
@@ -174,7 +174,7 @@ def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_threads_share_a_cache() -> None:
     tokenizer = made(pre_tokenizers.Split(" ", "merged_with_next"))
-    cache = WordCache(tokenizer, CleanCuts(tokenizer), spaces=" ")
+    cache = WordCache(tokenizer, SafeSplits(tokenizer), spaces=" ")
     texts = [" ".join("ab" * (i * j % 7 + 1) for j in range(9)) for i in range(400)]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda text: rows(cache, [text])[0], texts)) == whole(tokenizer, texts)

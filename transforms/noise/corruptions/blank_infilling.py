@@ -22,7 +22,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import Array, FlatBatch, IntArray, Ragged, offsets_of
+from noisebeam.transforms.data.ragged import Array, IntArray, Ragged, offsets_of
+from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise.batch_ops import differences, dtype_for, order_within, ranges
 from noisebeam.transforms.noise.checks import check_share, check_token, token_id

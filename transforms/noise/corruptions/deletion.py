@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import FlatBatch, IntArray
+from noisebeam.transforms.data.ragged import IntArray
+from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise.batch_ops import only_some, without_sentences
 from noisebeam.transforms.noise.checks import check_share

@@ -9,7 +9,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import Array, FlatBatch
+from noisebeam.transforms.data.ragged import Array
+from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise.batch_ops import only_some
 from noisebeam.transforms.noise.checks import check_share

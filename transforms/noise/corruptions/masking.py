@@ -12,7 +12,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import Array, FlatBatch, IntArray, Ragged
+from noisebeam.transforms.data.ragged import Array, IntArray, Ragged
+from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise.batch_ops import differences, dtype_for, largest_of, only_some
 from noisebeam.transforms.noise.checks import check_flag, check_share

@@ -12,7 +12,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import FlatBatch, IntArray, Ragged
+from noisebeam.transforms.data.ragged import IntArray, Ragged
+from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise.batch_ops import differences, ranges
 from noisebeam.transforms.noise.checks import check_share

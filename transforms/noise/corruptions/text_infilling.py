@@ -13,7 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from noisebeam.transforms.data.samples import FlatBatch, IntArray, offsets_of
+from noisebeam.transforms.data.ragged import IntArray, offsets_of
+from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise.batch_ops import differences, only_some, ranges, without_sentences
 from noisebeam.transforms.noise.checks import check_share

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisebeam.transforms.data.samples import Ragged, offsets_of
+from noisebeam.transforms.data.ragged import Ragged, offsets_of
 from noisebeam.transforms.noise.corruptions.permutation import (
     SentencePermutation,
     choose_order,
