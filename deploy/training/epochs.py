@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from noisebeam.pipeline import ShardDataset
-from noisebeam.pipeline.batching.collate import IGNORED, Batch
+from noisebeam.pipeline.batching.collate import Batch
+from noisebeam.transforms.noise.labels import IGNORED
 
 
 def label_entropy(dataset: ShardDataset, batches: int = 1000) -> float:

@@ -27,8 +27,8 @@ from noisebeam.deploy.training.runs import (
     train,
 )
 from noisebeam.pipeline import ShardDataset
-from noisebeam.pipeline.batching.collate import IGNORED
 from noisebeam.pipeline.batching.masks import prefix_mask, to_additive
+from noisebeam.transforms.noise.labels import IGNORED
 
 
 @torch.no_grad()

@@ -48,7 +48,6 @@ from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise import (
     PrefixSplit,
     Recipe,
-    SentencePermutation,
     apply_recipe,
     check_recipe,
     load_recipe,
@@ -122,15 +121,12 @@ class DenoisingCollator(Epoch):
                 f"got {self.recipe.name!r} with {self.recipe.objective}; take the collator of that objective"
             )
         check_recipe(self.recipe, self.vocabulary)
-        self._permutes = any(
-            isinstance(step, SentencePermutation) for step in self.recipe.corruptions
-        )
 
     def __call__(self, examples: Sequence[Any]) -> Batch:
         """`input_ids`, `attention_mask` and `labels` of these examples: (examples, longest)
         int64.
         """
-        batch = flat_examples(examples, self.vocabulary, self._permutes)
+        batch = flat_examples(examples, self.vocabulary, self.recipe.needs_sentences)
         return self.layout(apply_recipe(self.recipe, batch, self.vocabulary, self.seed, self.epoch))
 
 

@@ -6,20 +6,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from noisebeam.pipeline.batching.collate import IGNORED, Batch, collate
+from noisebeam.pipeline.batching.collate import Batch, collate
 from noisebeam.pipeline.batching.masks import padding_mask, positions_of, prefix_mask, to_additive
 from noisebeam.transforms.data.ragged import Ragged
+from noisebeam.transforms.noise.labels import IGNORED
+from noisebeam.transforms.noise.objectives import BATCH_OBJECTIVES, Attention
 
 Side = Literal["left", "right"]
-
-_LEFT = ("causal", "clean")
-_DECODED = ("denoising", "spans", "clean")
-_GIVEN = ("prefix", "glm")  # a first part is seen from everywhere: the prefix, part A
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,15 +50,23 @@ class Layout:
     def __post_init__(self) -> None:
         if self.padding_side not in get_args(Side):
             raise ValueError(f"expected padding_side left or right, got {self.padding_side!r}")
-        for name, wanted, objectives in (
-            ("padding_side left", self.padding_side == "left", _LEFT),
-            ("position_ids", self.position_ids, _LEFT),
-            ("decoder_start_token_id", self.decoder_start_token_id is not None, _DECODED),
+        for name, wanted, allows in (
+            ("padding_side left", self.padding_side == "left", attrgetter("takes_left_padding")),
+            ("position_ids", self.position_ids, attrgetter("takes_left_padding")),
+            (
+                "decoder_start_token_id",
+                self.decoder_start_token_id is not None,
+                attrgetter("takes_decoder_inputs"),
+            ),
         ):
-            if wanted and self.objective not in objectives:
-                raise ValueError(
-                    f"{name}: expected an objective of {', '.join(objectives)}, got {self.objective}"
-                )
+            if wanted and not allows(BATCH_OBJECTIVES[self.objective]):
+                known = ", ".join(row.name for row in BATCH_OBJECTIVES.values() if allows(row))
+                raise ValueError(f"{name}: expected an objective of {known}, got {self.objective}")
+
+    @property
+    def _has_prefix(self) -> bool:
+        """Whether a first part of a row (prefix, or part A) is seen from everywhere."""
+        return BATCH_OBJECTIVES[self.objective].attention is Attention.PREFIX
 
     @property
     def extended(self) -> bool:
@@ -75,12 +82,12 @@ class Layout:
         """Whether batches have a mask of two dimensions, and take some tens of microseconds to
         make.
         """
-        return self.objective not in _GIVEN
+        return not self._has_prefix
 
     @property
     def form(self) -> Layout:
         """Equal for layouts whose batches may follow one another in training."""
-        return replace(self, objective=self.objective if self.objective in _GIVEN else "clean")
+        return replace(self, objective=self.objective if self._has_prefix else "clean")
 
     def __call__(self, fields: Mapping[str, Ragged], multiple: int | None = None) -> Batch:
         """The batch of these rows: int64 tensors, but for masks."""
@@ -97,7 +104,7 @@ class Layout:
             batch["position_ids"] = torch.stack(
                 [batch["position_ids"], batch.pop("block_position_ids")], 1
             )
-        if self.objective in _GIVEN:
+        if self._has_prefix:
             batch["attention_mask"] = self._given_mask(batch)
         return batch
 

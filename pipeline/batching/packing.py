@@ -13,14 +13,14 @@ import numpy as np
 import torch
 
 from noisebeam.pipeline.batching.bin_packing import best_fit
-from noisebeam.pipeline.batching.collate import IGNORED, Batch
+from noisebeam.pipeline.batching.collate import Batch
 from noisebeam.pipeline.batching.masks import causal_mask, packed_mask
 from noisebeam.pipeline.batching.plan import WINDOW, Collate, Lengths
 from noisebeam.transforms.data.ragged import Array, IntArray, Ragged
+from noisebeam.transforms.noise.labels import IGNORED
+from noisebeam.transforms.noise.objectives import BATCH_OBJECTIVES, OBJECTIVES, Attention
 
-Attention = Literal["mask", "positions", "varlen"]
-
-_OBJECTIVES = ("clean", "causal", "mlm")  # inputs as long as the samples, and a label for each
+PackedAttention = Literal["mask", "positions", "varlen"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Pack:
 
     length: int
     window: int = WINDOW
-    attention: Attention = field(default="mask", repr=False)
+    attention: PackedAttention = field(default="mask", repr=False)
     causal: bool = field(default=True, repr=False)
     sample_rows: ClassVar[bool] = False
 
@@ -61,7 +61,7 @@ class Pack:
         for name, value in (("length", self.length), ("window", self.window)):
             if operator.index(value) < 1:
                 raise ValueError(f"Pack: expected {name} of at least 1, got {value}")
-        if self.attention not in get_args(Attention):
+        if self.attention not in get_args(PackedAttention):
             raise ValueError(
                 f"Pack: expected attention mask, positions or varlen, got {self.attention!r}"
             )
@@ -70,14 +70,17 @@ class Pack:
         """This, causal or not as the objective asks; ValueError if samples of this objective cannot
         be packed.
         """
-        if objective not in _OBJECTIVES:
+        row = BATCH_OBJECTIVES[objective]
+        if not row.packable:
+            known = " or ".join(sorted(one.name for one in OBJECTIVES.values() if one.packable))
             raise ValueError(
-                f"Pack: expected samples without noise or the objective causal or mlm, got {objective}, whose inputs "
-                "have lengths or attention of their own; take GroupByLength"
+                f"Pack: expected samples without noise or the objective {known}, got {objective}, "
+                "whose inputs have lengths or attention of their own; take GroupByLength"
             )
-        if objective == "mlm" and self.attention == "positions":
+        causal = row.attention is Attention.CAUSAL
+        if not causal and self.attention == "positions":
             raise ValueError(
-                "Pack: expected attention mask or varlen for the objective mlm, got positions; "
+                f"Pack: expected attention mask or varlen for the objective {objective}, got positions; "
                 "models that see both sides do not work out of positions where samples begin"
             )
         if self.length < max_tokens:
@@ -85,7 +88,7 @@ class Pack:
                 f"Pack: expected rows of at least {max_tokens} tokens, as the longest sample may have, "
                 f"got {self.length}; take longer rows, or leave out longer samples with max_tokens"
             )
-        return replace(self, causal=objective != "mlm")
+        return replace(self, causal=causal)
 
     def rows(self, count: int, lengths: Lengths, words: tuple[int, ...]) -> Ragged:
         """The samples in as few rows as best fit finds."""

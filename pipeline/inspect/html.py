@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 from noisebeam.pipeline.inspect.html_page import facts_list, page
 from noisebeam.pipeline.inspect.mask_pictures import MaskPicture, data_uri
 from noisebeam.pipeline.inspect.token_view import Panel, Row, Run
-from noisebeam.pipeline.inspect.trace import GONE, Kind
+from noisebeam.pipeline.inspect.trace import GONE
+from noisebeam.transforms.noise.corruption import Change
 
 if TYPE_CHECKING:
-    from noisebeam.pipeline.inspect.inspect import View
+    from noisebeam.pipeline.inspect.token_view import InspectView
 
 _HUE = 137  # degrees between the colours of neighbouring sentences
 
 _TAGS = {
-    **dict.fromkeys((Kind.MOVED, Kind.ROTATED), "span"),
-    **dict.fromkeys((Kind.COVERED, Kind.DELETED), "s"),
+    **dict.fromkeys((Change.MOVED, Change.ROTATED), "span"),
+    **dict.fromkeys((Change.COVERED, Change.DELETED), "s"),
     **dict.fromkeys(
-        (Kind.SPECIAL, Kind.MASKED, Kind.SENTINEL, Kind.IGNORED), "bdi"
+        (Change.SPECIAL, Change.MASKED, Change.SENTINEL, Change.IGNORED), "bdi"
     ),  # Latin, in any script
 }
 
@@ -58,7 +59,7 @@ figure img { display: block; width: 13rem; height: 13rem; object-fit: contain; o
 """
 
 
-def to_html(view: View) -> str:
+def to_html(view: InspectView) -> str:
     """The page, which needs nothing else."""
     noised = (
         f"<section><h2>{escape(noised.recipe.name)} <small>objective: {noised.recipe.objective}</small></h2>"
@@ -74,10 +75,10 @@ def to_html(view: View) -> str:
 
 
 def _legend(panels: list[Panel]) -> str:
-    found = set[Kind]().union(*(panel.kinds for panel in panels))
+    found = set[Change]().union(*(panel.changes for panel in panels))
     entries = "".join(
         f"<li>{_styled(kind, kind.name.lower())} {kind.value}</li>"
-        for kind in Kind
+        for kind in Change
         if kind in found
     )
     toggle = '<label class="toggle"><input type="checkbox" id="gone" checked> show what is gone from the input</label>'
@@ -108,16 +109,16 @@ def _row(row: Row) -> str:
 
 def _runs(row: Row) -> Iterator[str]:
     for run in row.runs:
-        yield _styled(run.kind, run.text, _title(run))
+        yield _styled(run.change, run.text, _title(run))
 
 
 def _title(run: Run) -> str:
-    return f"{run.kind.name.lower()}: {run.kind.value}; ids {' '.join(map(str, run.ids[:20]))}"
+    return f"{run.change.name.lower()}: {run.change.value}; ids {' '.join(map(str, run.ids[:20]))}"
 
 
-def _styled(kind: Kind, text: str, title: str = "") -> str:
+def _styled(kind: Change, text: str, title: str = "") -> str:
     shown = escape(text).replace("\n", '<span class="nl">↵</span><wbr>')
-    if kind is Kind.KEPT:
+    if kind is Change.KEPT:
         return shown
     space = shown[: len(shown) - len(shown.lstrip(" "))]
     name, tag = kind.name.lower(), _TAGS.get(kind, "mark")

@@ -5,7 +5,6 @@ inspect` shows.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,13 @@ from noisebeam.pipeline.inspect import mask_pictures as draw
 from noisebeam.pipeline.inspect.html import to_html
 from noisebeam.pipeline.inspect.mask_pictures import MaskPicture
 from noisebeam.pipeline.inspect.terminal import to_terminal
-from noisebeam.pipeline.inspect.token_view import Panel, Speller, label_tokens
+from noisebeam.pipeline.inspect.token_view import (
+    InspectView,
+    Panel,
+    RecipeView,
+    Speller,
+    label_tokens,
+)
 from noisebeam.pipeline.inspect.trace import source_tokens, trace_recipe
 from noisebeam.transforms.data.ragged import Array
 from noisebeam.transforms.data.samples import FlatBatch, batch_samples
@@ -24,28 +29,10 @@ from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.io.safe_yaml import load_yaml
 from noisebeam.transforms.io.storage import join
 from noisebeam.transforms.noise import Recipe, apply_recipe, check_recipe, load_recipe
-from noisebeam.transforms.noise.corruptions.masking import IGNORED
+from noisebeam.transforms.noise.labels import IGNORED
+from noisebeam.transforms.noise.objectives import Attention, Objective
 from noisebeam.transforms.output.manifest import Manifest, read_manifest
 from noisebeam.transforms.tokenization.tokenizer import load_tokenizer
-
-
-@dataclass(frozen=True)
-class Noised:
-    """The sample under one recipe: the tokens after each corruption, the labels, the masks."""
-
-    recipe: Recipe
-    panels: tuple[Panel, ...]
-    masks: tuple[MaskPicture, ...]
-
-
-@dataclass(frozen=True)
-class View:
-    """All that there is to see of a sample."""
-
-    title: str
-    facts: dict[str, str]
-    source: Panel
-    noised: tuple[Noised, ...]
 
 
 def inspect(
@@ -65,7 +52,7 @@ def inspect(
         to_terminal(Console(highlight=False), view)
 
 
-def make_view(url: str, number: int, recipes: Sequence[str] = (), epoch: int = 0) -> View:
+def make_view(url: str, number: int, recipes: Sequence[str] = (), epoch: int = 0) -> InspectView:
     """What `inspect` shows."""
     manifest = read_manifest(url)
     source = ShardSource(url, manifest)
@@ -78,7 +65,7 @@ def make_view(url: str, number: int, recipes: Sequence[str] = (), epoch: int = 0
         _noised(recipe, batch, vocabulary, manifest, epoch, speller, neighbours)
         for recipe in _recipes(manifest, recipes)
     )
-    return View(
+    return InspectView(
         title=f"{url}: sample {number} of {manifest.samples}, window {sample.window} of document {sample.document!r}",
         facts={
             "tokens": f"{len(batch.ids):,} of {manifest.max_tokens:,} at most",
@@ -125,7 +112,7 @@ def _noised(
     epoch: int,
     speller: Speller,
     neighbours: Sequence[int],
-) -> Noised:
+) -> RecipeView:
     check_recipe(recipe, vocabulary)
     rows = apply_recipe(recipe, batch, vocabulary, manifest.seed, epoch)
     labels = rows["labels"].values
@@ -144,9 +131,9 @@ def _noised(
         panels.append(speller.panel(f"{recipe.name}: labels", shown))
     lengths = len(rows["input_ids"].values), len(labels)
     masks = mask_pictures(
-        recipe.objective, *lengths, manifest.max_tokens, neighbours, given=_given(labels)
+        recipe.row, *lengths, manifest.max_tokens, neighbours, given=_given(labels)
     )
-    return Noised(recipe, tuple(panels), tuple(masks))
+    return RecipeView(recipe, tuple(panels), tuple(masks))
 
 
 def _given(labels: Array) -> int:
@@ -155,7 +142,7 @@ def _given(labels: Array) -> int:
 
 
 def mask_pictures(
-    objective: str,
+    objective: Objective,
     inputs: int,
     labels: int,
     width: int,
@@ -169,11 +156,12 @@ def mask_pictures(
     `given` is the length of the prefix, or of GLM's part A.
     """
     width = max(inputs, width)
-    if objective in ("prefix", "glm"):
-        title = {"prefix": "prefix, then causal", "glm": "part A, then part B"}[objective]
-        yield MaskPicture(f"{title}, padded", draw.padded(draw.prefix(given, inputs), width, width))
+    if objective.attention is Attention.PREFIX:
+        yield MaskPicture(
+            f"{objective.title}, padded", draw.padded(draw.prefix(given, inputs), width, width)
+        )
         return
-    if objective in ("denoising", "spans"):
+    if objective.attention is Attention.ENCODER_DECODER:
         target = max(labels, width)
         yield MaskPicture("encoder", draw.padded(draw.full(inputs, inputs), width, width))
         yield MaskPicture("decoder: causal", draw.padded(draw.causal(labels), target, target))
@@ -181,8 +169,8 @@ def mask_pictures(
             "decoder to encoder", draw.padded(draw.full(labels, inputs), target, width)
         )
         return
-    title, square = ("causal", draw.causal) if objective == "causal" else ("encoder", draw.square)
-    yield MaskPicture(f"{title}, padded", draw.padded(square(inputs), width, width))
+    square = draw.causal if objective.attention is Attention.CAUSAL else draw.square
+    yield MaskPicture(f"{objective.title}, padded", draw.padded(square(inputs), width, width))
     if neighbours:
         whole = [square(length) for length in (inputs, *neighbours)]
         yield MaskPicture(

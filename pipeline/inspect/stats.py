@@ -25,7 +25,8 @@ from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.io.safe_yaml import load_yaml
 from noisebeam.transforms.io.storage import answered, join
 from noisebeam.transforms.noise import Recipe, apply_recipe, check_recipe, load_recipe
-from noisebeam.transforms.noise.corruptions.masking import IGNORED
+from noisebeam.transforms.noise.labels import IGNORED
+from noisebeam.transforms.noise.objectives import Attention, Objective
 from noisebeam.transforms.noise.ordinary_tokens import is_special
 from noisebeam.transforms.output.manifest import Manifest, read_manifest
 from noisebeam.transforms.shards.format import ShardIndex
@@ -121,7 +122,7 @@ def _batch_padding(lengths: IntArray, size: int) -> float:
 
 
 def noise_shares(
-    source: Ragged, inputs: Ragged, labels: Ragged, objective: str, vocabulary: Vocabulary
+    source: Ragged, inputs: Ragged, labels: Ragged, objective: Objective, vocabulary: Vocabulary
 ) -> Array:
     """(samples,): the share of the ordinary tokens of each sample that are to be restored.
 
@@ -129,7 +130,7 @@ def noise_shares(
     moved are not missing. For other objectives as many as have a label.
     """
     counts = _sums(~is_special(source.values, vocabulary), source.offsets)
-    if objective in ("denoising", "spans"):
+    if objective.attention is Attention.ENCODER_DECODER:
         wanted = counts - _common(source, inputs, vocabulary)
     else:
         wanted = np.minimum(counts, _sums(labels.values != IGNORED, labels.offsets))
@@ -190,7 +191,7 @@ class _Look:
         noised = apply_recipe(recipe, source, self._vocabulary, self._manifest.seed, epoch=0)
         clean = Ragged(source.ids, source.offsets)
         return noise_shares(
-            clean, noised["input_ids"], noised["labels"], recipe.objective, self._vocabulary
+            clean, noised["input_ids"], noised["labels"], recipe.row, self._vocabulary
         )
 
 

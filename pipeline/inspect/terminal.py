@@ -11,30 +11,31 @@ from rich.text import Text
 
 from noisebeam.pipeline.inspect.mask_pictures import MaskPicture, blocks
 from noisebeam.pipeline.inspect.token_view import Panel, Row
-from noisebeam.pipeline.inspect.trace import GONE, Kind
+from noisebeam.pipeline.inspect.trace import GONE
+from noisebeam.transforms.noise.corruption import Change
 
 if TYPE_CHECKING:
-    from noisebeam.pipeline.inspect.inspect import View
+    from noisebeam.pipeline.inspect.token_view import InspectView
 
 _CHIPS = ("blue", "magenta", "green", "yellow", "cyan", "red")
 _STYLES = {
-    Kind.KEPT: "",
-    Kind.SPECIAL: "dim",
-    Kind.MOVED: "underline",
-    Kind.ROTATED: "underline cyan",
-    Kind.MASKED: "bold black on #ffd33d",
-    Kind.RANDOM: "black on #ffb77c",
-    Kind.CHOSEN: "black on #9ecbff",
-    Kind.SENTINEL: "bold black on #85e89d",
-    Kind.INSERTED: "black on #f5a3d9",
-    Kind.COVERED: "dim red strike",
-    Kind.DELETED: "red strike",
-    Kind.IGNORED: "dim",
-    Kind.LABEL: "black on #9ecbff",
+    Change.KEPT: "",
+    Change.SPECIAL: "dim",
+    Change.MOVED: "underline",
+    Change.ROTATED: "underline cyan",
+    Change.MASKED: "bold black on #ffd33d",
+    Change.RANDOM: "black on #ffb77c",
+    Change.CHOSEN: "black on #9ecbff",
+    Change.SENTINEL: "bold black on #85e89d",
+    Change.INSERTED: "black on #f5a3d9",
+    Change.COVERED: "dim red strike",
+    Change.DELETED: "red strike",
+    Change.IGNORED: "dim",
+    Change.LABEL: "black on #9ecbff",
 }
 
 
-def to_terminal(console: Console, view: View) -> None:
+def to_terminal(console: Console, view: InspectView) -> None:
     """Print what there is to see. Where there is no terminal, what is gone is left out."""
     console.print(view.title, style="bold", soft_wrap=True, markup=False)
     for name, fact in view.facts.items():
@@ -49,8 +50,8 @@ def to_terminal(console: Console, view: View) -> None:
 
 
 def _print_legend(console: Console, panels: Iterable[Panel]) -> None:
-    found = set[Kind]().union(*(panel.kinds for panel in panels)) - {Kind.KEPT}
-    for kind in Kind:
+    found = set[Change]().union(*(panel.changes for panel in panels)) - {Change.KEPT}
+    for kind in Change:
         if kind in found and (kind not in GONE or console.is_terminal):
             console.print(
                 Text.assemble("  ", (kind.name.lower(), _STYLES[kind]), f"  {kind.value}"),
@@ -73,8 +74,8 @@ def _line(row: Row, with_gone: bool) -> Text:
     number = "    " if row.sentence < 0 else f"{row.sentence + 1:>3} "
     line = Text.assemble((number, _CHIPS[row.sentence % len(_CHIPS)]), ("│ ", "dim"))
     for run in row.runs:
-        if with_gone or run.kind not in GONE:
-            line.append(run.text.replace("\n", "↵"), style=_STYLES[run.kind])
+        if with_gone or run.change not in GONE:
+            line.append(run.text.replace("\n", "↵"), style=_STYLES[run.change])
     return line
 
 

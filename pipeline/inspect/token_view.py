@@ -11,20 +11,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from noisebeam.pipeline.inspect.trace import GONE, NOWHERE, Kind, Token
+from noisebeam.pipeline.inspect.mask_pictures import MaskPicture
+from noisebeam.pipeline.inspect.trace import GONE, Token
 from noisebeam.transforms.data.ragged import Array
 from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
-from noisebeam.transforms.noise.corruptions.masking import IGNORED
+from noisebeam.transforms.noise.corruption import NEW, Change
+from noisebeam.transforms.noise.labels import IGNORED
+from noisebeam.transforms.noise.recipes import Recipe
 
-_LED = (Kind.COVERED, Kind.LABEL)  # what a mask or a start token comes before
+_LED = (Change.COVERED, Change.LABEL)  # what a mask or a start token comes before
 _CONTEXT = 16  # tokens: how a token is spelled depends on those before it
 
 
 class Run(NamedTuple):
-    """Consecutive tokens of one kind."""
+    """Consecutive tokens with the same change."""
 
-    kind: Kind
+    change: Change
     ids: tuple[int, ...]
     text: str
 
@@ -48,13 +51,36 @@ class Panel:
     def ids(self) -> list[int]:
         """The ids of the sequence, without those that are gone."""
         return [
-            id_ for row in self.rows for run in row.runs if run.kind not in GONE for id_ in run.ids
+            id_
+            for row in self.rows
+            for run in row.runs
+            if run.change not in GONE
+            for id_ in run.ids
         ]
 
     @property
-    def kinds(self) -> set[Kind]:
-        """The kinds of token in it."""
-        return {run.kind for row in self.rows for run in row.runs}
+    def changes(self) -> set[Change]:
+        """Changes of the tokens of the panel."""
+        return {run.change for row in self.rows for run in row.runs}
+
+
+@dataclass(frozen=True)
+class RecipeView:
+    """One sample under one recipe: tokens after each corruption, labels and attention masks."""
+
+    recipe: Recipe
+    panels: tuple[Panel, ...]
+    masks: tuple[MaskPicture, ...]
+
+
+@dataclass(frozen=True)
+class InspectView:
+    """Everything that `noisebeam inspect` shows of a sample."""
+
+    title: str
+    facts: dict[str, str]
+    source: Panel
+    noised: tuple[RecipeView, ...]
 
 
 class Speller:
@@ -74,10 +100,12 @@ class Speller:
         placed = zip(self._sentences_of(tokens), tokens, strict=True)
         for sentence, group in groupby(placed, key=lambda pair: pair[0]):
             runs = []
-            for kind, run in groupby((token for _, token in group), key=lambda token: token.kind):
+            for change, run in groupby(
+                (token for _, token in group), key=lambda token: token.change
+            ):
                 ids = [token.id for token in run]
-                runs.append(Run(kind, tuple(ids), self._spell(kind, before, ids)))
-                before += [] if kind in GONE else ids
+                runs.append(Run(change, tuple(ids), self._spell(change, before, ids)))
+                before += [] if change in GONE else ids
             yield Row(sentence, tuple(runs))
 
     def _sentences_of(self, tokens: Sequence[Token]) -> list[int]:
@@ -85,21 +113,21 @@ class Speller:
         is before it.
         """
         known = [
-            NOWHERE
-            if token.origin == NOWHERE or token.kind is Kind.SPECIAL
+            NEW
+            if token.origin == NEW or token.change is Change.SPECIAL
             else self._sentences[token.origin]
             for token in tokens
         ]
-        last = next((sentence for sentence in known if sentence != NOWHERE), NOWHERE)
+        last = next((sentence for sentence in known if sentence != NEW), NEW)
         for i, sentence in enumerate(known):
             follower = i + 1
-            if sentence == NOWHERE and follower < len(tokens) and tokens[follower].kind in _LED:
+            if sentence == NEW and follower < len(tokens) and tokens[follower].change in _LED:
                 sentence = known[follower]
-            last = known[i] = last if sentence == NOWHERE else sentence
+            last = known[i] = last if sentence == NEW else sentence
         return known
 
-    def _spell(self, kind: Kind, before: Sequence[int], ids: Sequence[int]) -> str:
-        if kind is Kind.IGNORED:
+    def _spell(self, change: Change, before: Sequence[int], ids: Sequence[int]) -> str:
+        if change is Change.IGNORED:
             return f"−100 × {len(ids)}"
         context = [id_ for id_ in before[-_CONTEXT:] if id_ >= 0]
         start, text = self._decode(context), self._decode([*context, *ids])
@@ -119,14 +147,14 @@ class Speller:
 def label_tokens(labels: Array, aligned: bool, vocabulary: Vocabulary) -> list[Token]:
     """Labels as tokens; where they are `aligned`, label i belongs to token i of the source."""
     return [
-        Token(id_, i if aligned else NOWHERE, _kind_of_label(id_, vocabulary))
+        Token(id_, i if aligned else NEW, _kind_of_label(id_, vocabulary))
         for i, id_ in enumerate(labels.tolist())
     ]
 
 
-def _kind_of_label(id_: int, vocabulary: Vocabulary) -> Kind:
+def _kind_of_label(id_: int, vocabulary: Vocabulary) -> Change:
     if id_ == IGNORED:
-        return Kind.IGNORED
+        return Change.IGNORED
     if id_ in vocabulary.sentinel_ids:
-        return Kind.SENTINEL
-    return Kind.SPECIAL if vocabulary.is_special[id_] else Kind.LABEL
+        return Change.SENTINEL
+    return Change.SPECIAL if vocabulary.is_special[id_] else Change.LABEL

@@ -15,7 +15,7 @@ from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.formats import ReadOptions, read_documents
 from noisebeam.transforms.io.input_files import FilePart
 from noisebeam.transforms.noise import apply_recipe, load_recipe, purpose_of
-from noisebeam.transforms.noise.rng import Purpose
+from noisebeam.transforms.noise.rng import Stream
 from noisebeam.transforms.plugins import (
     FORMATS,
     PluginError,
@@ -151,4 +151,4 @@ def test_unknown_names_list_what_is_known() -> None:
 
 def test_purposes_of_others_are_their_own() -> None:
     assert purpose_of("a: places") != purpose_of("a: kinds")
-    assert purpose_of("a: places") not in set(Purpose)
+    assert purpose_of("a: places") not in set(Stream)

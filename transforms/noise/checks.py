@@ -1,7 +1,11 @@
-"""Checks of settings, in one line: which corruption and key, what came, what is allowed."""
+"""Checks of the settings of corruptions: each raises ValueError in one line.
+
+The line has the corruption, the key, the value, and what is allowed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
@@ -9,31 +13,31 @@ from noisebeam.transforms.data.vocabulary import Vocabulary
 
 
 def check_share(corruption: str, key: str, value: Any) -> None:
-    """ValueError unless the value is a number from 0 to 1."""
+    """Raise ValueError unless the value is a number from 0 to 1."""
     if not _is_number(value) or not 0 <= value <= 1:
         raise ValueError(f"{corruption}: {key} is {value!r}; expected a number from 0 to 1")
 
 
 def check_positive(corruption: str, key: str, value: Any) -> None:
-    """ValueError unless the value is a finite number above 0."""
+    """Raise ValueError unless the value is a finite number above 0."""
     if not _is_number(value) or not 0 < value < float("inf"):
         raise ValueError(f"{corruption}: {key} is {value!r}; expected a number above 0")
 
 
 def check_flag(corruption: str, key: str, value: Any) -> None:
-    """ValueError unless the value is true or false."""
+    """Raise ValueError unless the value is True or False."""
     if not isinstance(value, bool):
         raise ValueError(f"{corruption}: {key} is {value!r}; expected true or false")
 
 
 def check_integer(corruption: str, key: str, value: Any, least: int) -> None:
-    """ValueError unless the value is an integer, `least` or more."""
+    """Raise ValueError unless the value is an integer of `least` or more."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{corruption}: {key} is {value!r}; expected an integer, {least} or more")
 
 
 def check_token(corruption: str, key: str, value: Any) -> None:
-    """ValueError unless the value can name a token (see `token_id`)."""
+    """Raise ValueError unless the value can name a token: a non-empty text or an id."""
     if (
         isinstance(value, bool)
         or not isinstance(value, str | int)
@@ -41,21 +45,39 @@ def check_token(corruption: str, key: str, value: Any) -> None:
         or (isinstance(value, int) and value < 0)
     ):
         raise ValueError(
-            f"{corruption}: {key} is {value!r}; expected a special token, a role (mask, bos, eos) or an id"
+            f"{corruption}: {key} is {value!r}; "
+            "expected a special token, a role (mask, bos, eos) or an id"
         )
 
 
 def token_id(corruption: str, key: str, token: str | int, vocabulary: Vocabulary) -> int:
-    """The id of a token that a setting names by its text, its role or its id; ValueError if there
-    is none.
+    """Return the id of the token that a setting names by its text, its role or its id.
+
+    Roles are "mask", "pad", "bos" and "eos". Raises ValueError if the vocabulary has no such token.
     """
     found = vocabulary.id_of(token)
     if found is None:
         raise ValueError(
-            f"{corruption}: {key} is {token!r}, and the tokenizer has no such special token; add it to the tokenizer "
-            "(noisebeam build --add-tokens), or name another one"
+            f"{corruption}: {key} is {token!r}, and the tokenizer has no such special token; "
+            "add it to the tokenizer (noisebeam build --add-tokens), or name another one"
         )
     return found
+
+
+def check_keys(where: str, values: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
+    """Raise ValueError if a mapping has a key that is not allowed."""
+    unknown = [key for key in values if key not in allowed]
+    if unknown:
+        raise ValueError(f"{where}: unknown key {unknown[0]!r}; expected {', '.join(allowed)}")
+
+
+def require_mask(corruption: str, vocabulary: Vocabulary, otherwise: str) -> None:
+    """Raise ValueError unless the vocabulary has a mask token; `otherwise` says what else to do."""
+    if vocabulary.mask_id is None:
+        raise ValueError(
+            f"{corruption}: needs a mask token, and the tokenizer has none; "
+            f"add one to the tokenizer, or {otherwise}"
+        )
 
 
 def _is_number(value: Any) -> bool:

@@ -1,6 +1,9 @@
-"""Which tokens may be noised: all but special and added tokens, wherever in the sample these are.
+"""Ordinary tokens, those that may be noised: all but special and added tokens.
 
-*Ordinary* tokens are numbered through the batch, as if there were no others.
+They are numbered through the batch, as if there were no others:
+
+    ids                  <s>  a  b  </s>  <s>  c  </s>
+    number of ordinary        0  1             2
 """
 
 from __future__ import annotations
@@ -14,31 +17,27 @@ from noisebeam.transforms.data.ragged import Array, IntArray
 from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise.batch_ops import differences
-from noisebeam.transforms.noise.rng import UIntArray, counting
-from noisebeam.transforms.noise.subsets import BoolArray, draw_places, take_places
+from noisebeam.transforms.noise.rng import UIntArray, below, counting, draw
+from noisebeam.transforms.noise.subsets import BoolArray, draw_subsets, mark_subsets
 
 _MOST_RUNS = 8
 
 
 @dataclass(frozen=True)
 class Ordinary:
-    """The ordinary tokens of a batch: those of sample i are numbers `offsets[i]` up to `offsets[i +
-    1]`.
-    """
+    """Ordinary tokens of a batch: those of sample i have numbers `offsets[i]` to `offsets[i + 1] - 1`."""
 
     specials: IntArray  # ascending positions in `ids` of the tokens that are not ordinary
     offsets: IntArray  # (samples + 1,)
 
     @cached_property
     def counts(self) -> IntArray:
-        """(samples,): ordinary tokens of each sample."""
+        """Number of ordinary tokens of each sample: (samples,)."""
         return differences(self.offsets)
 
     @cached_property
     def leads(self) -> IntArray:
-        """(samples,): special tokens of the batch before the first ordinary token of each
-        sample.
-        """
+        """Number of special tokens of the batch before each sample's first ordinary token: (samples,)."""
         return self._boundaries.searchsorted(self.offsets[:-1], side="right")
 
     @cached_property
@@ -48,12 +47,13 @@ class Ordinary:
 
     @cached_property
     def _boundaries(self) -> IntArray:
-        """(specials,): ordinary tokens before each special one."""
+        """Number of ordinary tokens before each special one: (specials,)."""
         before: IntArray = self.specials - counting(len(self.specials))
         return before
 
     def positions(self, numbers: IntArray) -> IntArray:
-        """Where in `ids` the ordinary tokens with these ascending numbers are."""
+        """Return the positions in `ids` of the ordinary tokens with these ascending numbers."""
+        # (specials + 2,): index of the first number behind each special token
         bounds = np.empty(len(self.specials) + 2, dtype=np.int64)
         bounds[0], bounds[-1] = 0, len(numbers)
         bounds[1:-1] = numbers.searchsorted(self._boundaries)
@@ -63,12 +63,14 @@ class Ordinary:
 
 
 def ordinary_tokens(batch: FlatBatch, vocabulary: Vocabulary) -> Ordinary:
-    """The ordinary tokens of a batch.
+    """Return the ordinary tokens of a batch.
 
     >>> from noisebeam.transforms.data.samples import Sample, batch_samples
     >>> rows = [[0, 7, 8, 2], [0, 5, 2]]
-    >>> fields = [{"ids": np.array(row), "sentence_lengths": np.array([len(row) - 2])} for row in rows]
-    >>> batch = batch_samples([Sample(1, "d", 0, field) for field in fields], prefix_length=1)
+    >>> def sample(row):
+    ...     lengths = np.array([len(row) - 2])
+    ...     return Sample(1, "d", 0, {"ids": np.array(row), "sentence_lengths": lengths})
+    >>> batch = batch_samples(list(map(sample, rows)), prefix_length=1)
     >>> ordinary = ordinary_tokens(batch, Vocabulary(size=10, special_ids=(0, 1, 2)))
     >>> ordinary.counts.tolist(), ordinary.positions(np.array([0, 1, 2])).tolist()
     ([2, 1], [1, 2, 5])
@@ -78,7 +80,7 @@ def ordinary_tokens(batch: FlatBatch, vocabulary: Vocabulary) -> Ordinary:
 
 
 def is_special(ids: Array, vocabulary: Vocabulary) -> BoolArray:
-    """Whether each id is a special or added one."""
+    """Return whether each id is special or added: (ids,) bool."""
     runs = special_runs(vocabulary)
     if len(runs) > _MOST_RUNS:
         return np.asarray(vocabulary.is_special[ids])
@@ -95,7 +97,7 @@ def is_special(ids: Array, vocabulary: Vocabulary) -> BoolArray:
 
 @lru_cache(maxsize=16)
 def special_runs(vocabulary: Vocabulary) -> tuple[tuple[int, int], ...]:
-    """The special ids as ascending runs, first and last id of each.
+    """Return the special ids as ascending runs: the first and the last id of each run.
 
     >>> special_runs(Vocabulary(size=200, special_ids=(0, 100, 101, 102)))
     ((0, 0), (100, 102))
@@ -110,13 +112,15 @@ def special_runs(vocabulary: Vocabulary) -> tuple[tuple[int, int], ...]:
 
 
 def ordinary_ids(indices: IntArray, vocabulary: Vocabulary) -> IntArray:
-    """The ordinary ids of the vocabulary, in ascending order, at these indices (0 up to
-    `ordinary_id_count`).
+    """Return the ordinary ids at these indices of all ordinary ids, ascending.
+
+    Indices are 0 to `ordinary_id_count` - 1.
 
     >>> ordinary_ids(np.array([0, 1, 2]), Vocabulary(size=6, special_ids=(0, 2, 3)))
     array([1, 4, 5])
     """
     runs = special_runs(vocabulary)
+    # (runs + 1,) ids in the runs so far; (runs,) number of ordinary ids before each run
     lengths = np.cumsum([0, *(last - first + 1 for first, last in runs)])
     bounds = np.array([first for first, _ in runs], dtype=np.int64) - lengths[:-1]
     ids: IntArray = indices + lengths[np.searchsorted(bounds, indices, side="right")]
@@ -124,12 +128,12 @@ def ordinary_ids(indices: IntArray, vocabulary: Vocabulary) -> IntArray:
 
 
 def ordinary_id_count(vocabulary: Vocabulary) -> int:
-    """How many ids of the vocabulary are ordinary."""
+    """Return the number of ordinary ids of a vocabulary."""
     return vocabulary.size - sum(last - first + 1 for first, last in special_runs(vocabulary))
 
 
 def budgets(counts: IntArray, share: float) -> IntArray:
-    """How many of `counts` a share (0 to 1) is, rounded to the nearest, halves upwards.
+    """Return `counts` times a share (0 to 1), rounded to the nearest integer, halves upwards.
 
     >>> budgets(np.array([10, 11, 5]), 0.3).tolist()
     [3, 3, 2]
@@ -145,13 +149,28 @@ def choose_ordinary(
     counts: IntArray,
     ascending: bool = True,
 ) -> IntArray:
-    """Positions in `ids` of `counts[i]` random ordinary tokens of sample i, in any order if not
-    `ascending`.
+    """Return the positions in `ids` of `counts[i]` random ordinary tokens of each sample i.
+
+    Without `ascending` their order is arbitrary, which is faster for small counts.
     """
     starts, sizes, total = batch.offsets[:-1], differences(batch.offsets), len(batch.ids)
     if ascending or np.count_nonzero(counts * 2 > ordinary.counts):
-        taken = take_places(
+        taken = mark_subsets(
             streams, starts, sizes, counts, total, ordinary.specials, ordinary.counts
         )
         return taken.nonzero()[0]
-    return draw_places(streams, starts, sizes, counts, total, ordinary.specials, ordinary.counts)
+    return draw_subsets(streams, starts, sizes, counts, total, ordinary.specials, ordinary.counts)
+
+
+def random_ids(streams: UIntArray, counts: IntArray, vocabulary: Vocabulary) -> IntArray:
+    """Draw `counts[i]` ordinary ids from each stream i, end to end; all ids are equally likely."""
+    return ordinary_ids(below(draw(streams, counts), ordinary_id_count(vocabulary)), vocabulary)
+
+
+def require_ordinary(corruption: str, vocabulary: Vocabulary) -> None:
+    """Raise ValueError unless the vocabulary has ordinary tokens to draw."""
+    if ordinary_id_count(vocabulary) < 1:
+        raise ValueError(
+            f"{corruption}: random tokens need a vocabulary with ordinary tokens; "
+            "all ids are special"
+        )

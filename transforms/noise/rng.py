@@ -1,10 +1,12 @@
-"""Counter-based random numbers: SplitMix64, keyed by (seed, epoch, sample key, purpose) and indexed
-by position.
+"""Counter-based random numbers: SplitMix64, keyed by (seed, epoch, sample key, stream).
 
-Draw i of stream k is `mix64(k + (i + 1) * GAMMA)`, the output function of SplitMix64 (Steele, Lea
-and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014), whose state advances by
-GAMMA at each draw. So any draw of any stream can be had alone, and a sample's draws are the same in
-every batch, process, platform and numpy version.
+Draw i of the stream with key k is `mix64(k + (i + 1) * GAMMA)`, the output function of SplitMix64
+(Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014), whose state
+advances by GAMMA at each draw. Any draw of any stream can be computed alone, and the draws of a
+sample are the same in every batch, process, platform and numpy version.
+
+    seed, epoch, stream -> root --mix with sample keys--> stream keys (samples,)
+    stream keys + counts (samples,) -> draws (sum of counts,), end to end
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from noisebeam.transforms.data.hashing import GAMMA, mix64
+from noisebeam.transforms.data.keys import text_key
 from noisebeam.transforms.data.ragged import Array, IntArray, offsets_of
 
 UIntArray = npt.NDArray[np.uint64]
@@ -31,9 +34,10 @@ _LITTLE = {size: np.dtype(f"<u{size}") for size in (2, 4, 8)}
 _CACHED = 1 << 16
 
 
-class Purpose(IntEnum):
-    """What a stream of draws is for. Numbers never change meaning, or old noise could not be
-    replayed.
+class Stream(IntEnum):
+    """Number of each stream of draws, one for each random decision of a corruption.
+
+    A number never changes its meaning: noise drawn by older versions must stay reproducible.
     """
 
     MASKED_TOKENS = 1
@@ -60,17 +64,18 @@ class Purpose(IntEnum):
     PREFIX_LENGTH = 22
 
 
-def stream_keys(seed: int, epoch: int, keys: UIntArray, *purposes: Purpose | int) -> UIntArray:
-    """(purposes, samples), or (samples,) for one: the stream of each sample for each purpose.
+def stream_keys(seed: int, epoch: int, keys: UIntArray, *numbers: Stream | int) -> UIntArray:
+    """Return the stream key of each sample: (samples,) for one stream, else (streams, samples).
 
-    Seed, epoch, purpose and key are mixed in one by one; seed and epoch count modulo 2**64.
+    `keys` (samples,) are sample keys; `numbers` are members of `Stream`, or results of `stream_of`.
+    Seed and epoch count modulo 2**64.
     """
-    roots = _roots(seed, epoch, purposes)
-    return mix64(keys ^ roots) if len(purposes) > 1 else mix64(keys ^ roots[0])
+    roots = _roots(seed, epoch, numbers)
+    return mix64(keys ^ roots) if len(numbers) > 1 else mix64(keys ^ roots[0])
 
 
 def draw(streams: UIntArray, counts: IntArray) -> UIntArray:
-    """(sum of counts,): draws 0 up to `counts[i]` of each stream i, end to end.
+    """Return draws 0 to `counts[i]` - 1 of each stream i, end to end: (sum of counts,) uint64.
 
     >>> [hex(x) for x in draw(np.zeros(1, dtype=np.uint64), np.array([2])).tolist()]
     ['0xe220a8397b1dcdaf', '0x6e789e6aa1b965f4']
@@ -83,22 +88,24 @@ def draw(streams: UIntArray, counts: IntArray) -> UIntArray:
 
 
 def draw_lanes(streams: UIntArray, counts: IntArray) -> tuple[npt.NDArray[np.uint16], IntArray]:
-    """16-bit numbers, four to a draw, the lowest bits first, and where those of each stream start.
+    """Return 16-bit random numbers of each stream, end to end, and their offsets (streams + 1,).
 
-    Row i has room for `counts[i]` rounded up to a multiple of four.
+    Stream i has `counts[i]` numbers, rounded up to a multiple of four. One draw makes four numbers,
+    the lowest bits first.
     """
     blocks = (counts + (LANES - 1)) // LANES
+    # (draws,) uint64 -> (4 * draws,) uint16
     lanes = draw(streams, blocks).astype(_LITTLE[8], copy=False).view(_LITTLE[2])
     return lanes, offsets_of(blocks * LANES)
 
 
 def draw_halves(streams: UIntArray, count: int, limits: IntArray) -> IntArray:
-    """(streams, `count` rounded up to even): numbers from 0 up to `limits[i]` (0 to 2**32), two
-    from each draw.
+    """Return random numbers below `limits[i]` (0 to 2**32): (streams, `count` rounded up to even).
 
-    The last column holds the first number; the upper 32 bits of a draw come before the lower. The
-    bias is at most the limit times 2**-32.
+    One draw makes two numbers, the upper 32 bits before the lower. The last column holds the first
+    number. The bias is at most the limit times 2**-32.
     """
+    # (streams, 1) + (draws,) -> (streams, draws) uint64, then viewed as (streams, 2 * draws) uint32
     draws = mix64(streams[:, None] + _multiples((count + 1) // 2)[::-1])
     numbers = draws.astype(_LITTLE[8], copy=False).view(_LITTLE[4]).astype(np.uint64)
     numbers *= limits.view(np.uint64)[:, None]
@@ -107,7 +114,7 @@ def draw_halves(streams: UIntArray, count: int, limits: IntArray) -> IntArray:
 
 
 def draw_at(streams: UIntArray, indices: IntArray) -> UIntArray:
-    """Draw `indices[i]` of stream i."""
+    """Return draw number `indices[i]` of stream i: (streams,) uint64."""
     counters = indices.astype(np.uint64)
     counters += np.uint64(1)
     counters *= _STEP
@@ -116,8 +123,9 @@ def draw_at(streams: UIntArray, indices: IntArray) -> UIntArray:
 
 
 def below(draws: UIntArray, limits: Array | int) -> IntArray:
-    """Numbers from 0 up to `limits` (1 to 2**32), by multiplication of the upper 32 bits (bias:
-    limit * 2**-32).
+    """Return a number from 0 to `limits` - 1 for each draw; limits are 1 to 2**32.
+
+    The upper 32 bits of the draw are multiplied by the limit; the bias is at most limit * 2**-32.
     """
     scaled = draws >> _HALF
     scaled *= np.asarray(limits, dtype=np.uint64)
@@ -126,32 +134,45 @@ def below(draws: UIntArray, limits: Array | int) -> IntArray:
 
 
 def happens(draws: UIntArray, probability: float) -> npt.NDArray[np.bool_]:
-    """True with this probability (0 to 1, to the nearest 2**-32)."""
+    """Return True for each draw with this probability (0 to 1, rounded to a multiple of 2**-32)."""
     return np.asarray((draws >> _HALF) < np.uint64(round(probability * (1 << 32))))
 
 
 def pick(draws: UIntArray, weights: Sequence[float]) -> IntArray:
-    """Indices into `weights`, each as often as its weight says."""
+    """Return an index into `weights` for each draw, with probability in proportion to its weight."""
     ends = np.cumsum(np.asarray(weights, dtype=np.float64))
     bounds = np.rint(ends[:-1] / ends[-1] * 2.0**32).astype(np.uint64)
     return np.searchsorted(bounds, draws >> _HALF, side="right").astype(np.int64)
 
 
+def stream_of(name: str) -> int:
+    """Return the number of a stream that another package uses, for `stream_keys`.
+
+    `name` has the package and the decision in it. The number is never one of `Stream`.
+
+    >>> stream_of("my-package: starts of swaps") >= 2**63
+    True
+    """
+    return text_key(name) | 1 << 63
+
+
 def counting(count: int, dtype: str = "int64") -> npt.NDArray[Any]:
-    """0 up to `count`, read-only."""
+    """Return the numbers 0 to `count` - 1 as a read-only array, cached up to 65,536 numbers."""
     return _counting(_CACHED, dtype)[:count] if count <= _CACHED else np.arange(count, dtype=dtype)
 
 
 @lru_cache(maxsize=256)
-def _roots(seed: int, epoch: int, purposes: tuple[int, ...]) -> UIntArray:
-    states = np.zeros((len(purposes), 1), dtype=np.uint64)
-    for numbers in ([seed], [epoch], purposes):
-        words = [(number + GAMMA) % (1 << 64) for number in numbers]
-        states = mix64(states ^ mix64(np.array(words, dtype=np.uint64)[:, None]))
+def _roots(seed: int, epoch: int, numbers: tuple[int, ...]) -> UIntArray:
+    """Return the mix of seed, epoch and each stream number: (streams, 1) uint64."""
+    states = np.zeros((len(numbers), 1), dtype=np.uint64)
+    for values in ([seed], [epoch], numbers):
+        rng_key = [(value + GAMMA) % (1 << 64) for value in values]
+        states = mix64(states ^ mix64(np.array(rng_key, dtype=np.uint64)[:, None]))
     return states
 
 
 def _multiples(count: int) -> UIntArray:
+    """Return 1 to `count`, each times GAMMA."""
     if count <= _CACHED:
         return _cached_multiples(_CACHED)[:count]
     return np.arange(1, count + 1, dtype=np.uint64) * _STEP

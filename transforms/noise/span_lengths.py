@@ -1,14 +1,13 @@
-"""Distributions of span lengths, as tables of integers: entry i is the length for the 16-bit number
-i.
+"""Distributions of span lengths, as tables of the length for each 16-bit random number.
 
-Tables are computed with `decimal`, so that they are the same on every platform; a probability is
-exact to 2**-16.
+Tables are computed with `decimal`, so that they are the same on every platform; probabilities are
+rounded to multiples of 2**-16.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from functools import lru_cache
 from typing import Any
@@ -34,8 +33,8 @@ class SpanLengths:
     | `uniform` | longest, 1 to 65536 | 1, 2, ..., longest, equally likely |
     | `fixed` | the length, 1 or more | always the same |
 
-    `longest`, if not None, cuts a Poisson or geometric distribution off: what lies above is not
-    drawn, and the rest is drawn as much more often (SpanBERT: geometric 0.2, longest 10).
+    `longest`, if not None, truncates a Poisson or geometric distribution: greater lengths are not
+    drawn, and the probabilities of the others are scaled up (SpanBERT: geometric 0.2, longest 10).
     """
 
     kind: str = "poisson"
@@ -60,12 +59,13 @@ class SpanLengths:
             raise ValueError(f"lengths: geometric is {self.value!r}; expected 0.01 or more")
         if self.longest is not None and not self.table.any():
             raise ValueError(
-                f"lengths: longest is {self.longest!r}; expected a limit that leaves lengths above 0"
+                f"lengths: longest is {self.longest!r}; "
+                "expected a limit that leaves lengths above 0"
             )
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> SpanLengths:
-        """From `{kind: value}` and perhaps `longest`.
+        """Return the distribution of a mapping `{kind: value}`, which may have `longest` too.
 
         >>> SpanLengths.from_mapping({"geometric": 0.2, "longest": 10})
         SpanLengths(kind='geometric', value=0.2, longest=10)
@@ -73,38 +73,66 @@ class SpanLengths:
         kinds = [key for key in values if key != "longest"]
         if len(kinds) != 1 or kinds[0] not in _TABLES:
             raise ValueError(
-                f"lengths is {dict(values)!r}; expected one of {', '.join(_TABLES)}, as in {{poisson: 3}}"
+                f"lengths is {dict(values)!r}; "
+                f"expected one of {', '.join(_TABLES)}, as in {{poisson: 3}}"
             )
         return cls(kinds[0], values[kinds[0]], values.get("longest"))
 
     def to_mapping(self) -> dict[str, Any]:
-        """The inverse of `from_mapping`."""
+        """Return the distribution as a mapping, the inverse of `from_mapping`."""
         longest = {} if self.longest is None else {"longest": self.longest}
         return {self.kind: self.value, **longest}
 
     @property
     def table(self) -> IntArray:
-        """(65536,): the length for each 16-bit number, ascending."""
+        """Length for each 16-bit number, ascending: (65536,)."""
         return _table(self.kind, str(self.value), self.longest)
 
     @property
     def mean(self) -> float:
-        """Of the table."""
+        """Mean length, computed from the table."""
         return _mean(self.kind, str(self.value), self.longest)
+
+
+def _read_lengths(corruption: str, value: Any) -> SpanLengths:
+    """Return the distribution of a recipe's mapping; ValueError, with the corruption, if wrong."""
+    if not isinstance(value, Mapping):
+        raise ValueError(
+            f"{corruption}: lengths is {value!r}; expected a mapping, as in {{poisson: 3}}"
+        )
+    try:
+        return SpanLengths.from_mapping(value)
+    except ValueError as error:
+        raise ValueError(f"{corruption}: {error}") from error
+
+
+def lengths_field() -> Any:
+    """Return a dataclass field of a corruption's settings for span lengths, by default Poisson 3."""
+    hooks = {"read": _read_lengths, "write": SpanLengths.to_mapping}
+    return field(default_factory=SpanLengths, metadata=hooks)
+
+
+def check_lengths(corruption: str, lengths: Any) -> None:
+    """Raise ValueError unless the setting `lengths` is a `SpanLengths`."""
+    if not isinstance(lengths, SpanLengths):
+        raise ValueError(
+            f"{corruption}: lengths is {lengths!r}; expected span lengths, as in {{poisson: 3}}"
+        )
 
 
 def draw_lengths(
     streams: UIntArray, budgets: IntArray, slots: IntArray, distribution: SpanLengths
 ) -> tuple[IntArray, IntArray]:
-    """Lengths of spans, end to end, and the number of spans of each sample.
+    """Draw span lengths that add up to `budgets[i]` for each sample i.
 
-    Spans are drawn until their lengths reach the sample's budget; the last is cut so that they are
-    exactly that. Where there would be more spans than `slots[i]` (1 or more), the last of so many
-    makes up for the others.
+    Returns the lengths (spans,), sample by sample, and the number of spans (samples,). Spans are
+    drawn until their sum reaches the budget, and the last one is shortened to fit it. A sample has
+    at most `slots[i]` (1 or more) spans: its last span then takes the rest of the budget.
     """
     table, mean = distribution.table, distribution.mean
     room = (budgets * (1.25 / mean)).astype(np.int64) + 8
     while True:
+        # (draws of all samples,) lengths, their running sums, and the budget's end in these sums
         lanes, starts = draw_lanes(streams, room)
         lengths = table.take(lanes)
         sums = offsets_of(lengths)
@@ -122,6 +150,8 @@ def draw_lengths(
 
 
 def _poisson(value: Decimal) -> Callable[[int], Decimal]:
+    """Return the probability of each length, Poisson with this mean."""
+
     def probability(length: int) -> Decimal:
         result = (-value).exp()
         for factor in range(1, length + 1):
@@ -132,14 +162,17 @@ def _poisson(value: Decimal) -> Callable[[int], Decimal]:
 
 
 def _geometric(value: Decimal) -> Callable[[int], Decimal]:
+    """Return the probability of each length, geometric with this probability to end."""
     return lambda length: value * (1 - value) ** (length - 1) if length else Decimal(0)
 
 
 def _uniform(value: Decimal) -> Callable[[int], Decimal]:
+    """Return the probability of each length, uniform from 1 to this length."""
     return lambda length: 1 / value if 0 < length <= value else Decimal(0)
 
 
 def _fixed(value: Decimal) -> Callable[[int], Decimal]:
+    """Return the probability of each length, 1 for this one."""
     return lambda length: Decimal(int(length == value))
 
 
@@ -148,6 +181,7 @@ _TABLES = {"poisson": _poisson, "geometric": _geometric, "uniform": _uniform, "f
 
 @lru_cache(maxsize=32)
 def _table(kind: str, value: str, longest: int | None) -> IntArray:
+    """Return the read-only table of a distribution: (65536,)."""
     with localcontext(prec=50):
         if kind == "fixed":
             table = np.full(LANE_RANGE, int(value))
@@ -163,8 +197,10 @@ def _mean(kind: str, value: str, longest: int | None) -> float:
 
 
 def _tabulate(probability: Callable[[int], Decimal], longest: int | None) -> IntArray:
-    """Lengths in proportion to their probability, in order: length l ends at the rounded sum up to
-    l.
+    """Return lengths in ascending order, each as often as its probability times 65,536.
+
+    Length l ends at the rounded sum of the probabilities up to l; probabilities are scaled so that
+    those up to `longest` add up to 1.
     """
     sums: list[Decimal] = []
     total, limit = Decimal(0), LANE_RANGE if longest is None else longest

@@ -1,4 +1,4 @@
-"""Spans of tokens, and putting one token in place of each."""
+"""Spans of tokens: drawing them, and writing one token in place of each."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ import numpy as np
 
 from noisebeam.transforms.data.ragged import Array, IntArray, offsets_of
 from noisebeam.transforms.data.samples import FlatBatch
-from noisebeam.transforms.noise.batch_ops import dtype_for, largest_of, ranges, without_sentences
+from noisebeam.transforms.noise.batch_ops import (
+    differences,
+    dtype_for,
+    largest_of,
+    ranges,
+    without_sentences,
+)
 from noisebeam.transforms.noise.ordinary_tokens import Ordinary
-from noisebeam.transforms.noise.rng import counting
-from noisebeam.transforms.noise.subsets import BoolArray
+from noisebeam.transforms.noise.rng import Stream, counting, stream_keys
+from noisebeam.transforms.noise.span_lengths import SpanLengths, draw_lengths
+from noisebeam.transforms.noise.subsets import BoolArray, choose_subsets
 
 
 class Spans(NamedTuple):
-    """Spans of many samples, in ascending order. Those of length 0 lie before the token at their
-    start.
-    """
+    """Spans of the tokens of a batch, ascending. A span of length 0 is before the token at `starts`."""
 
     starts: IntArray  # (spans,), positions in `ids`
     lengths: IntArray  # (spans,), 0 or more
@@ -25,34 +30,35 @@ class Spans(NamedTuple):
 
 
 def replace_spans(batch: FlatBatch, spans: Spans, ids: Array | None) -> FlatBatch:
-    """The batch with the token `ids[j]` in place of span j, or nothing where `ids` is None; without
-    sentences.
+    """Return the batch with the token `ids[j]` in place of span j, without sentences.
 
-    `ids` of shape () is the same token for all.
+    `ids` of shape () is the same token for all spans; None removes the spans.
 
     >>> from noisebeam.transforms.data.samples import Sample, batch_samples
-    >>> sample = Sample(1, "d", 0, {"ids": np.array([0, 7, 8, 9, 2]), "sentence_lengths": np.array([3])})
+    >>> fields = {"ids": np.array([0, 7, 8, 9, 2]), "sentence_lengths": np.array([3])}
+    >>> batch = batch_samples([Sample(1, "d", 0, fields)], prefix_length=1)
     >>> spans = Spans(np.array([1, 4]), np.array([2, 0]), np.array([2]))
-    >>> replace_spans(batch_samples([sample], prefix_length=1), spans, np.array([50, 51])).ids.tolist()
+    >>> replace_spans(batch, spans, np.array([50, 51])).ids.tolist()
     [0, 50, 9, 51, 2]
     """
     covered, before = offsets_of(spans.lengths), offsets_of(spans.counts)
     offsets = batch.offsets - covered[before]
-    places = spans.starts - covered[:-1]  # in the result, of what follows each span
+    bounds = spans.starts - covered[:-1]  # (spans,): offset in the result behind each span
     if ids is None:
-        return without_sentences(batch, _gather(batch.ids, places, covered, offsets[-1]), offsets)
+        return without_sentences(batch, _gather(batch.ids, bounds, covered, offsets[-1]), offsets)
     offsets += before
-    numbers = counting(len(places) + 1)
-    places += numbers[1:]
-    values = _gather(batch.ids, places, covered - numbers, offsets[-1])
+    numbers = counting(len(bounds) + 1)
+    bounds += numbers[1:]
+    values = _gather(batch.ids, bounds, covered - numbers, offsets[-1])
     values = values.astype(dtype_for(batch.ids.dtype, largest_of(ids)), copy=False)
-    values[places - 1] = ids[()]
+    values[bounds - 1] = ids[()]
     return without_sentences(batch, values, offsets)
 
 
 def _gather(ids: Array, bounds: IntArray, shifts: IntArray, total: int) -> Array:
-    """(total,): entry o is `ids[o + shifts[j]]`, where j is the number of `bounds` that are at most
-    o.
+    """Return `ids[o + shifts[j]]` for each o below `total`; j is the number of bounds <= o.
+
+    `bounds` (spans,) ascend; `shifts` has shape (spans + 1,).
     """
     lengths = np.empty(len(shifts), dtype=np.int64)
     lengths[:-1], lengths[-1] = bounds, total
@@ -65,11 +71,10 @@ def _gather(ids: Array, bounds: IntArray, shifts: IntArray, total: int) -> Array
 def spans_of_ordinary(
     ordinary: Ordinary, starts: IntArray, lengths: IntArray, counts: IntArray
 ) -> Spans:
-    """Spans given by numbers of ordinary tokens, as spans of positions; a span with special tokens
-    inside is divided.
+    """Return spans of positions for spans of numbers of ordinary tokens.
 
-    `starts` and `lengths` are ascending and do not touch; a span of length 0 may lie after the last
-    ordinary token of its sample. Spans of length 0 may be at one place.
+    Spans ascend and do not touch; a span of length 0 may be after the last ordinary token of its
+    sample, and several may be at one position. A span with special tokens inside is divided.
     """
     if not ordinary.scattered:
         return Spans(starts + ordinary.leads.repeat(counts), lengths, counts)
@@ -80,6 +85,11 @@ def spans_of_ordinary(
 def _divide(
     ordinary: Ordinary, starts: IntArray, lengths: IntArray, counts: IntArray, after: BoolArray
 ) -> Spans:
+    """Return spans of positions, each divided where its tokens are not neighbours in `ids`.
+
+    `after` (spans,) is True for a span of length 0 behind the last ordinary token of its sample.
+    """
+    # (spans,) -> (tokens of spans,) positions -> (pieces,) runs of neighbouring positions
     sizes = np.maximum(lengths, 1)
     positions = ordinary.positions(ranges(starts - after, sizes)) + np.repeat(after, sizes)
     begins = np.ones(len(positions), dtype=np.bool_)
@@ -90,3 +100,31 @@ def _divide(
     empty = np.repeat(lengths == 0, sizes)[begins]
     piece_counts = np.diff(offsets_of(begins)[cuts[offsets_of(counts)]])
     return Spans(positions[begins], pieces * ~empty, piece_counts)
+
+
+def draw_spans(
+    batch: FlatBatch,
+    ordinary: Ordinary,
+    covered: IntArray,
+    distribution: SpanLengths,
+    seed: int,
+    epoch: int,
+    *,
+    empty: bool = True,
+) -> Spans:
+    """Draw spans over `covered[i]` ordinary tokens of sample i that never overlap or touch.
+
+    Lengths come from `distribution`; without `empty`, spans of length 0 are dropped.
+    """
+    slots = ordinary.counts - covered + 1  # (samples,): gaps between the tokens that stay
+    length_streams, start_streams = stream_keys(
+        seed, epoch, batch.keys, Stream.SPAN_LENGTHS, Stream.SPAN_PLACES
+    )
+    lengths, counts = draw_lengths(length_streams, covered, slots, distribution)
+    if not empty:
+        filled = lengths > 0
+        lengths, counts = lengths[filled], differences(offsets_of(filled)[offsets_of(counts)])
+    bases = ordinary.offsets[:-1] + covered - covered.cumsum()
+    starts = choose_subsets(start_streams, slots, counts, bases)
+    starts += lengths.cumsum() - lengths
+    return spans_of_ordinary(ordinary, starts, lengths, counts)

@@ -1,8 +1,8 @@
 """Uniformly random subsets of an exact size, for all samples of a batch at once.
 
-Numbers are drawn from the range of each sample, and the first so many different ones are taken.
-Where more than half are wanted, those to leave out are drawn instead. So every subset of the size
-is equally likely.
+Numbers are drawn from the range of each sample, and the first `count` different ones are chosen. If
+more than half of a range is wanted, the numbers to leave out are drawn instead. So every subset of
+the size is equally likely.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ BoolArray = npt.NDArray[np.bool_]
 def choose_subsets(
     streams: UIntArray, sizes: IntArray, counts: IntArray, bases: IntArray
 ) -> IntArray:
-    """`counts[i]` of the `sizes[i]` numbers from `bases[i]` on, ascending, for each sample i, end
-    to end.
+    """Return `counts[i]` random numbers of range `bases[i]` to `bases[i] + sizes[i] - 1`.
 
-    Counts are 0 up to and including the size.
+    The numbers of each sample i are different and ascend; samples are end to end. Counts are 0 to
+    the size.
 
     >>> streams, sizes = np.arange(2, dtype=np.uint64), np.array([10, 4])
     >>> choose_subsets(streams, sizes, np.array([3, 4]), bases=np.array([0, 10])).tolist()[3:]
@@ -34,12 +34,12 @@ def choose_subsets(
     starts = sizes.cumsum()
     total = int(starts[-1]) if len(starts) else 0
     starts -= sizes
-    chosen = take_places(streams, starts, sizes, counts, total).nonzero()[0]
+    chosen = mark_subsets(streams, starts, sizes, counts, total).nonzero()[0]
     chosen += (bases - starts).repeat(counts)
     return chosen
 
 
-def take_places(
+def mark_subsets(
     streams: UIntArray,
     starts: IntArray,
     sizes: IntArray,
@@ -48,10 +48,10 @@ def take_places(
     excluded: IntArray | None = None,
     allowed: IntArray | None = None,
 ) -> BoolArray:
-    """(total,): True at `counts[i]` of the `sizes[i]` places from `starts[i]` on, for each sample
-    i.
+    """Return a mask (total,) that is True at `counts[i]` random positions of each sample i.
 
-    `excluded` are places not to take, and `allowed` (samples,) is the number of the others.
+    Sample i has the positions `starts[i]` to `starts[i] + sizes[i] - 1`. Positions in `excluded`
+    stay False, and `allowed` (samples,) is the number of the other ones.
     """
     available = sizes if allowed is None else allowed
     inverted = counts * 2 > available
@@ -59,7 +59,7 @@ def take_places(
     if any_inverted:
         counts = np.where(inverted, available - counts, counts)
     taken = np.zeros(total, dtype=np.bool_)
-    taken[draw_places(streams, starts, sizes, counts, total, excluded, allowed)] = True
+    taken[draw_subsets(streams, starts, sizes, counts, total, excluded, allowed)] = True
     if any_inverted:
         taken ^= inverted.repeat(sizes)
         if excluded is not None:
@@ -67,7 +67,7 @@ def take_places(
     return taken
 
 
-def draw_places(
+def draw_subsets(
     streams: UIntArray,
     starts: IntArray,
     sizes: IntArray,
@@ -76,7 +76,10 @@ def draw_places(
     excluded: IntArray | None = None,
     allowed: IntArray | None = None,
 ) -> IntArray:
-    """The same places in any order, but slow where more than half are wanted."""
+    """Return the positions that `mark_subsets` marks, in any order.
+
+    Slow if more than half of the positions of a sample are wanted.
+    """
     allowed = sizes if allowed is None else allowed
     parts = [
         _first_different(
@@ -90,7 +93,7 @@ def draw_places(
 def _tables(
     sizes: IntArray, allowed: IntArray, counts: IntArray
 ) -> Iterator[tuple[int, slice | IntArray]]:
-    """Rows that need about as many draws, to be worked on as one table, and its width."""
+    """Yield groups of rows that need about as many draws, each with that number (the table's width)."""
     if not len(counts):
         return
     some = np.maximum(allowed, 1)
@@ -107,8 +110,9 @@ def _tables(
 
 
 def _width(count: int, share: float, loss: float) -> int:
-    """About how many draws give `count` different ones, with a good margin. It decides the speed
-    alone.
+    """Return about how many draws contain `count` different numbers, with a good margin.
+
+    The result affects the speed alone: rows with too few numbers are drawn again.
     """
     repeated = count * share * (0.5 + 0.6 * share)
     return int((count + repeated + 5 * math.sqrt(repeated) + 2) * loss) if count else 1
@@ -123,20 +127,21 @@ def _first_different(
     total: int,
     excluded: IntArray | None,
 ) -> IntArray:
-    """The first `counts[i]` different places that are drawn for row i. About `width` draws are
-    tried at first.
+    """Return the first `counts[i]` different positions drawn for row i, rows end to end.
+
+    `width` is the number of draws of the first try; it doubles until every row has enough.
     """
-    seen = np.empty(total + 1, dtype=np.int32)  # a row of size 0 draws the place after it
+    seen = np.empty(total + 1, dtype=np.int32)  # a row of size 0 draws the position after it
     while True:
-        places = draw_halves(streams, width, sizes)  # (rows, draws), the first draw last
-        places += starts[:, None]
-        flat = places.reshape(-1)
+        positions = draw_halves(streams, width, sizes)  # (rows, draws), the first draw last
+        positions += starts[:, None]
+        flat = positions.reshape(-1)  # (rows * draws,)
         order = counting(len(flat), "int32")
-        seen[flat] = order  # of several values for one place the last stays: the first draw of it
+        seen[flat] = order  # of equal positions the last write stays: that of the first draw
         if excluded is not None:
             seen[excluded] = -1
         usable = seen.take(flat) == order
-        nth = usable.cumsum().reshape(places.shape)
+        nth = usable.cumsum().reshape(positions.shape)  # (rows, draws): usable draws up to here
         ends = nth[:, -1]
         skipped = ends - counts
         if skipped[0] >= 0 and not np.count_nonzero(skipped[1:] < ends[:-1]):

@@ -1,10 +1,9 @@
-"""Whole words: the tokens of a word are taken together.
+"""Whole words: the tokens of a word are chosen together.
 
 A word begins at every token that does not continue one, and after a special token. In scripts
-without spaces between words (Chinese, Japanese, Thai, ...) each character is a word: there nothing
-tells where words begin, and the segmented words of BERT-wwm are not known. The choice is that of
-BERT's published data preparation: words in random order, each taken unless it would exceed the
-sample's budget.
+without spaces between words (Chinese, Japanese, Thai, ...) each character is a word, since a
+tokenizer does not know the segmented words of BERT-wwm. Words are chosen as in BERT's published
+data preparation: in random order, each one unless it would exceed the budget of its sample.
 """
 
 from __future__ import annotations
@@ -26,10 +25,12 @@ def choose_words(
     ordinary: Ordinary,
     budgets: IntArray,
 ) -> IntArray:
-    """Numbers, ascending, of the ordinary tokens of randomly chosen words, at most `budgets[i]` of
-    sample i.
+    """Return the numbers of the ordinary tokens of random words, ascending.
+
+    At most `budgets[i]` tokens of sample i are chosen.
     """
     starts = word_starts(batch, vocabulary, ordinary)
+    # (words,) tokens of each word; (samples,) words of each sample
     lengths = np.diff(starts, append=ordinary.offsets[-1])
     counts = differences(np.searchsorted(starts, ordinary.offsets))
     rows = np.repeat(np.arange(len(batch)), counts)
@@ -39,7 +40,7 @@ def choose_words(
 
 
 def word_starts(batch: FlatBatch, vocabulary: Vocabulary, ordinary: Ordinary) -> IntArray:
-    """Numbers of the ordinary tokens at which a word begins."""
+    """Return the numbers of the ordinary tokens that begin a word: (words,)."""
     positions = ordinary.positions(np.arange(ordinary.offsets[-1]))
     begins = ~vocabulary.continues_word[batch.ids[positions]]
     begins[1:] |= positions[1:] != positions[:-1] + 1
@@ -48,13 +49,14 @@ def word_starts(batch: FlatBatch, vocabulary: Vocabulary, ordinary: Ordinary) ->
 
 
 def _take_in_turn(lengths: IntArray, rows: IntArray, budgets: IntArray) -> IntArray:
-    """Indices of the words taken when each in its row's turn is taken unless it exceeds what is
-    left of the budget.
+    """Return the indices of the words that fit when words are taken in order, row by row.
+
+    A word is skipped if its length exceeds what is left of the budget of its row.
     """
     left, waiting, taken = budgets.copy(), np.arange(len(lengths)), []
     while len(waiting):
         row, length = rows[waiting], lengths[waiting]
-        ends = np.cumsum(length)
+        ends = np.cumsum(length)  # (waiting words,): tokens up to and including each word
         row_starts = np.searchsorted(row, np.arange(len(left)))
         before_row = np.append(0, ends)[row_starts]
         fits = ends <= (before_row + left)[row]

@@ -14,6 +14,7 @@ import pytest
 from noisebeam.pipeline.cli import main
 from noisebeam.pipeline.inspect.inspect import mask_pictures
 from noisebeam.pipeline.inspect.mask_pictures import SEEN
+from noisebeam.transforms.noise.objectives import OBJECTIVES
 
 CORRUPTIONS = (
     "token-masking",
@@ -91,17 +92,25 @@ def test_each_objective_has_its_masks(built: str, capsys: pytest.CaptureFixture[
 
 
 def test_a_short_sample_is_shown_padded_and_packed() -> None:
-    padded, packed = mask_pictures("mlm", inputs=5, labels=5, width=16, neighbours=[4, 3])
+    padded, packed = mask_pictures(
+        OBJECTIVES["mlm"], inputs=5, labels=5, width=16, neighbours=[4, 3]
+    )
     assert packed.title == "packed with 2 more"
     assert [int((picture == SEEN).sum()) for _, picture in (padded, packed)] == [25, 25 + 16 + 9]
     assert padded.picture.shape == packed.picture.shape == (16, 16)
-    assert [title for title, _ in mask_pictures("mlm", 5, 5, 16, [])] == ["encoder, padded"]
+    assert [title for title, _ in mask_pictures(OBJECTIVES["mlm"], 5, 5, 16, [])] == [
+        "encoder, padded"
+    ]
 
 
 def test_causal_samples_are_packed_without_seeing_each_other() -> None:
-    padded, packed = mask_pictures("causal", inputs=3, labels=3, width=8, neighbours=[2])
+    padded, packed = mask_pictures(
+        OBJECTIVES["causal"], inputs=3, labels=3, width=8, neighbours=[2]
+    )
     assert [int((picture == SEEN).sum()) for _, picture in (padded, packed)] == [6, 6 + 3]
-    (prefix,) = mask_pictures("prefix", inputs=3, labels=3, width=8, neighbours=[2], given=2)
+    (prefix,) = mask_pictures(
+        OBJECTIVES["prefix"], inputs=3, labels=3, width=8, neighbours=[2], given=2
+    )
     assert int((prefix.picture == SEEN).sum()) == 7
 
 

@@ -17,6 +17,7 @@ from noisebeam.pipeline.cli import main
 from noisebeam.pipeline.inspect.stats import evenly, measure, noise_shares, padding_estimate
 from noisebeam.transforms.data.ragged import Ragged, offsets_of
 from noisebeam.transforms.data.vocabulary import Vocabulary
+from noisebeam.transforms.noise.objectives import OBJECTIVES
 
 VOCABULARY = Vocabulary(100, prefix=(0,), suffix=(2,), special_ids=(0, 1, 2, 99), mask_id=99)
 
@@ -73,7 +74,7 @@ tokens = st.lists(st.integers(3, 9), max_size=12)
 @given(st.lists(st.tuples(tokens, tokens), min_size=1, max_size=5))
 def test_noise_is_what_the_input_lacks(rows: list[tuple[list[int], list[int]]]) -> None:
     source, inputs = (ragged([[0, *pair[i], 2] for pair in rows]) for i in (0, 1))
-    shares = noise_shares(source, inputs, source, "denoising", VOCABULARY)
+    shares = noise_shares(source, inputs, source, OBJECTIVES["denoising"], VOCABULARY)
     lacking = [
         sum((Counter(one) - Counter(other)).values()) / max(1, len(one)) for one, other in rows
     ]
@@ -82,7 +83,7 @@ def test_noise_is_what_the_input_lacks(rows: list[tuple[list[int], list[int]]]) 
 
 def test_noise_of_masked_language_models_is_what_has_a_label() -> None:
     source, labels = ragged([[0, 5, 6, 7, 8, 2]]), ragged([[-100, 5, -100, -100, -100, -100]])
-    assert noise_shares(source, source, labels, "mlm", VOCABULARY).tolist() == [0.25]
+    assert noise_shares(source, source, labels, OBJECTIVES["mlm"], VOCABULARY).tolist() == [0.25]
 
 
 @given(st.lists(st.integers(1, 64), min_size=1, max_size=300))

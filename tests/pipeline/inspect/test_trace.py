@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noisebeam.pipeline.inspect.trace import GONE, NOWHERE, Kind, Token, source_tokens, trace_recipe
+from noisebeam.pipeline.inspect.trace import GONE, Token, source_tokens, trace_recipe
 from noisebeam.transforms.data.samples import FlatBatch, Sample, batch_samples
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise import PRESETS, Recipe, apply_recipe, load_recipe
+from noisebeam.transforms.noise.corruption import NEW, Change
 
 VOCABULARY = Vocabulary(
     1000,
@@ -58,7 +59,7 @@ def last(recipe: Recipe, batch: FlatBatch) -> list[Token]:
 
 
 def live(tokens: list[Token]) -> list[int]:
-    return [token.id for token in tokens if token.kind not in GONE]
+    return [token.id for token in tokens if token.change not in GONE]
 
 
 sentences = st.lists(st.lists(st.integers(4, 799), min_size=1, max_size=12), min_size=1, max_size=6)
@@ -83,25 +84,23 @@ def test_what_is_left_is_the_input_and_each_token_of_the_source_is_accounted_for
         origins = [
             token.origin
             for token in tokens
-            if token.origin != NOWHERE and token.kind is not Kind.LABEL
+            if token.origin != NEW and token.change is not Change.LABEL
         ]
         assert sorted(origins) == list(range(len(batch.ids)))
-        assert all(
-            token.id == batch.ids[token.origin] for token in tokens if token.origin != NOWHERE
-        )
+        assert all(token.id == batch.ids[token.origin] for token in tokens if token.origin != NEW)
 
 
 @pytest.mark.parametrize("name", ONE_STEP)
 def test_kinds_are_as_many_as_the_recipe_says(name: str) -> None:
     batch = batch_of([list(range(4 + 50 * i, 54 + 50 * i)) for i in range(4)])
     corruption = load_recipe(name).corruptions[0]
-    kinds = Counter(token.kind for token in last(load_recipe(name), batch))
+    kinds = Counter(token.change for token in last(load_recipe(name), batch))
     share = getattr(corruption, "share", None)
-    added = kinds[Kind.INSERTED] if corruption.name == "token-insertion" else 0
-    noised = added + sum(kinds[kind] for kind in (Kind.COVERED, Kind.DELETED, Kind.CHOSEN))
+    added = kinds[Change.INSERTED] if corruption.name == "token-insertion" else 0
+    noised = added + sum(kinds[kind] for kind in (Change.COVERED, Change.DELETED, Change.CHOSEN))
     if share is not None and not getattr(corruption, "whole_words", False):
         assert noised == round(200 * share)
-    assert kinds[Kind.SPECIAL] == 2
+    assert kinds[Change.SPECIAL] == 2
 
 
 def test_masks_come_before_what_they_stand_for() -> None:
@@ -109,11 +108,11 @@ def test_masks_come_before_what_they_stand_for() -> None:
         {"corruptions": [{"text-infilling": {"share": 0.5, "lengths": {"fixed": 2}}}]}
     )
     tokens = last(recipe, batch_of([[10, 11, 12, 13]]))
-    at = next(i for i, token in enumerate(tokens) if token.kind is Kind.MASKED)
-    assert [token.kind for token in tokens[at : at + 3]] == [
-        Kind.MASKED,
-        Kind.COVERED,
-        Kind.COVERED,
+    at = next(i for i, token in enumerate(tokens) if token.change is Change.MASKED)
+    assert [token.change for token in tokens[at : at + 3]] == [
+        Change.MASKED,
+        Change.COVERED,
+        Change.COVERED,
     ]
     assert tokens[at + 1].origin + 1 == tokens[at + 2].origin
 
@@ -130,11 +129,11 @@ def test_what_is_gone_moves_with_the_token_before_it() -> None:
             0,
         )
     )
-    deleted = [token for token in first if token.kind is Kind.DELETED]
-    assert sorted(deleted) == sorted(token for token in second if token.kind is Kind.DELETED)
+    deleted = [token for token in first if token.change is Change.DELETED]
+    assert sorted(deleted) == sorted(token for token in second if token.change is Change.DELETED)
     for token in deleted:
         before = first[first.index(token) - 1]
-        if before.kind is Kind.KEPT:
+        if before.change is Change.KEPT:
             assert second[second.index(token) - 1].origin == before.origin
 
 
@@ -142,13 +141,13 @@ def test_only_sentences_in_another_place_are_moved() -> None:
     batch = batch_of([[10, 11], [20, 21], [30, 31]])
     tokens = last(load_recipe("sentence-permutation"), batch)
     for place, token in enumerate(tokens):
-        assert (token.kind is Kind.MOVED) == (token.origin != place)
+        assert (token.change is Change.MOVED) == (token.origin != place)
 
 
 def test_bert_leaves_some_of_the_chosen_tokens_as_they_are() -> None:
     batch = batch_of([list(range(4, 704))])
     labels = apply_recipe(load_recipe("bert"), batch, VOCABULARY, 17, 0)["labels"].values
     tokens = last(load_recipe("bert"), batch)
-    chosen = {token.origin for token in tokens if token.kind in (Kind.CHOSEN, Kind.COVERED)}
+    chosen = {token.origin for token in tokens if token.change in (Change.CHOSEN, Change.COVERED)}
     assert chosen == set(np.flatnonzero(labels >= 0).tolist())
-    assert Counter(token.kind for token in tokens)[Kind.CHOSEN] > 0
+    assert Counter(token.change for token in tokens)[Change.CHOSEN] > 0

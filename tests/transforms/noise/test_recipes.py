@@ -121,7 +121,7 @@ ERRORS = [
     ),
     (
         {"corruptions": ["noise"]},
-        "recipe 'unnamed': corruption 'noise': expected one of token-masking, token-deletion,",
+        "recipe 'unnamed': corruption 'noise': expected one of blank-infilling, token-deletion,",
     ),
     (
         {"corruptions": [3]},

@@ -7,7 +7,7 @@ import pytest
 
 from noisebeam.transforms.noise.rng import (
     GAMMA,
-    Purpose,
+    Stream,
     below,
     draw,
     draw_at,
@@ -32,7 +32,7 @@ VECTORS = {
     0: [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F, 0xF88BB8A8724C81EC],
 }
 
-STREAMS = stream_keys(1, 0, np.arange(64, dtype=np.uint64), Purpose.MASKED_TOKENS)
+STREAMS = stream_keys(1, 0, np.arange(64, dtype=np.uint64), Stream.MASKED_TOKENS)
 
 
 @pytest.mark.parametrize("seed", VECTORS)
@@ -79,7 +79,7 @@ def test_halves_are_scaled_draws_with_the_first_last() -> None:
 def test_each_part_of_a_stream_key_matters(changed: tuple[int, int, int, int]) -> None:
     def key(seed: int, epoch: int, sample: int, purpose: int) -> int:
         return int(
-            stream_keys(seed, epoch, np.array([sample], dtype=np.uint64), Purpose(purpose))[0]
+            stream_keys(seed, epoch, np.array([sample], dtype=np.uint64), Stream(purpose))[0]
         )
 
     assert key(1, 0, 7, 1) != key(*changed)
@@ -88,12 +88,12 @@ def test_each_part_of_a_stream_key_matters(changed: tuple[int, int, int, int]) -
 
 def test_stream_keys_are_pinned() -> None:
     keys = np.array([0, 1, 2**64 - 1], dtype=np.uint64)
-    assert stream_keys(17, 3, keys, Purpose.SPAN_PLACES).tolist() == STREAM_KEYS
+    assert stream_keys(17, 3, keys, Stream.SPAN_PLACES).tolist() == STREAM_KEYS
 
 
 def test_purposes_never_change() -> None:
-    assert [purpose.value for purpose in Purpose] == list(range(1, 23))
-    assert (Purpose.MASKED_TOKENS, Purpose.SPAN_LENGTHS, Purpose.KEPT_CUTS) == (1, 7, 20)
+    assert [purpose.value for purpose in Stream] == list(range(1, 23))
+    assert (Stream.MASKED_TOKENS, Stream.SPAN_LENGTHS, Stream.KEPT_CUTS) == (1, 7, 20)
 
 
 def chi_square(counts: np.ndarray) -> float:
@@ -113,7 +113,7 @@ def test_four_million_draws_are_uniform_in_every_byte(shift: int) -> None:
 
 
 def test_first_draws_of_streams_with_close_keys_are_uniform() -> None:
-    streams = stream_keys(0, 0, np.arange(1 << 21, dtype=np.uint64), Purpose.MASKED_TOKENS)
+    streams = stream_keys(0, 0, np.arange(1 << 21, dtype=np.uint64), Stream.MASKED_TOKENS)
     firsts = below(draw(streams, np.ones(len(streams), dtype=np.int64)), 1000)
     assert abs(chi_square(np.bincount(firsts, minlength=1000))) < 4.5
 

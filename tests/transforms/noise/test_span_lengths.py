@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisebeam.transforms.noise.rng import Purpose, stream_keys
+from noisebeam.transforms.noise.rng import Stream, stream_keys
 from noisebeam.transforms.noise.span_lengths import SpanLengths, draw_lengths
 
 
@@ -18,7 +18,7 @@ def shares(lengths: SpanLengths) -> np.ndarray:
 
 
 def streams_of(count: int) -> np.ndarray:
-    return stream_keys(3, 0, np.arange(count, dtype=np.uint64), Purpose.SPAN_LENGTHS)
+    return stream_keys(3, 0, np.arange(count, dtype=np.uint64), Stream.SPAN_LENGTHS)
 
 
 @pytest.mark.parametrize("mean", [0.5, 3, 3.5, 20])

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noisebeam.transforms.noise.rng import Purpose, stream_keys
-from noisebeam.transforms.noise.subsets import choose_subsets, take_places
+from noisebeam.transforms.noise.rng import Stream, stream_keys
+from noisebeam.transforms.noise.subsets import choose_subsets, mark_subsets
 
 rows = st.lists(
     st.integers(0, 60).flatmap(lambda size: st.tuples(st.just(size), st.integers(0, size))),
@@ -18,7 +18,7 @@ rows = st.lists(
 
 
 def streams_of(count: int) -> np.ndarray:
-    return stream_keys(3, 0, np.arange(count, dtype=np.uint64), Purpose.MASKED_TOKENS)
+    return stream_keys(3, 0, np.arange(count, dtype=np.uint64), Stream.MASKED_TOKENS)
 
 
 def choose(sizes: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -85,7 +85,7 @@ def test_excluded_places_are_never_taken(excluded: list[bool], count: int) -> No
     allowed = np.count_nonzero(~barred)
     count = min(count, allowed)
     size = np.array([len(barred)])
-    taken = take_places(
+    taken = mark_subsets(
         streams_of(1),
         np.array([0]),
         size,

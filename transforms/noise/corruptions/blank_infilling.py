@@ -1,8 +1,7 @@
 """Blank infilling, the objective of GLM (Du et al. 2022, section 2.1 and figure 2).
 
-Part A is the text with a mask in place of each span; part B follows it: the spans in random order,
-each led by a start token. A model sees all of part A from everywhere, and part B from left to
-right, so that it fills each blank knowing the text around it and the blanks filled before:
+Part A is the text with a mask in place of each span; part B is the spans in random order, each
+after a start token. A model sees all of part A from everywhere, and part B from left to right:
 
     x1 x2 x3 x4 x5 x6   without x3 and x5 x6:
 
@@ -11,13 +10,13 @@ right, so that it fills each blank knowing the text around it and the blanks fil
     block_position_ids   0    0    0    0    0    1    2    3    1    2
     labels               -100 -100 -100 -100 -100 x5   x6   [E]  x3   [E]
 
-Labels stand where they are predicted, so that no model must shift them. Spans never touch or hold
-special tokens.
+A label is at the position that predicts it, so no model may shift labels. Spans never touch, and
+never contain special tokens.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -25,33 +24,38 @@ import numpy as np
 from noisebeam.transforms.data.ragged import Array, IntArray, Ragged, offsets_of
 from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
-from noisebeam.transforms.noise.batch_ops import differences, dtype_for, order_within, ranges
+from noisebeam.transforms.noise.batch_ops import (
+    differences,
+    dtype_for,
+    order_within,
+    ranges,
+    without_sentences,
+)
 from noisebeam.transforms.noise.checks import check_share, check_token, token_id
-from noisebeam.transforms.noise.corruptions.masking import IGNORED, label_dtype
-from noisebeam.transforms.noise.corruptions.text_infilling import draw_spans
+from noisebeam.transforms.noise.corruption import NEW, Change, Trace, numbered
+from noisebeam.transforms.noise.labels import IGNORED, label_dtype
 from noisebeam.transforms.noise.ordinary_tokens import budgets, ordinary_tokens
-from noisebeam.transforms.noise.rng import Purpose, counting, draw, stream_keys
-from noisebeam.transforms.noise.span_lengths import SpanLengths
-from noisebeam.transforms.noise.spans import Spans, replace_spans
+from noisebeam.transforms.noise.rng import Stream, counting, draw, stream_keys
+from noisebeam.transforms.noise.span_lengths import SpanLengths, check_lengths, lengths_field
+from noisebeam.transforms.noise.spans import Spans, draw_spans, replace_spans
 
 
 class Blanks(NamedTuple):
-    """Spans to cut out, and the order in which part B has them."""
+    """Spans to cut out, and their order in part B."""
 
     spans: Spans  # of length 1 and more
-    order: IntArray  # (spans,): numbers of spans; those of a sample stay together
+    order: IntArray  # (spans,): numbers of spans, sample by sample
 
 
 @dataclass(frozen=True)
 class BlankInfilling:
-    """Settings of `infill_blanks`. A token is given by its text, its role (mask, bos, eos) or its
-    id.
-    """
+    """Settings of `infill_blanks`. A token has a text, a role (mask, bos, eos) or an id."""
 
     name: ClassVar[str] = "blank-infilling"
+    objective: ClassVar[str] = "glm"
 
     share: float = 0.15  # of the ordinary tokens of each sample, rounded to the nearest
-    lengths: SpanLengths = field(default_factory=SpanLengths)  # lengths of 0 are not drawn
+    lengths: SpanLengths = lengths_field()  # lengths of 0 are not drawn
     mask: str | int = "mask"  # in place of each span in part A
     start: str | int = "bos"  # before each span in part B
     end: str | int = "eos"  # the last label of each span
@@ -60,22 +64,42 @@ class BlankInfilling:
         check_share(self.name, "share", self.share)
         for key in ("mask", "start", "end"):
             check_token(self.name, key, getattr(self, key))
-        if not isinstance(self.lengths, SpanLengths):
-            raise ValueError(
-                f"{self.name}: lengths is {self.lengths!r}; expected span lengths, as in {{poisson: 3}}"
-            )
+        check_lengths(self.name, self.lengths)
 
     def check(self, vocabulary: Vocabulary) -> None:
-        """ValueError if the vocabulary lacks what these settings need."""
+        """Raise ValueError if the vocabulary lacks a token that these settings need."""
         self.token_ids(vocabulary)
 
     def token_ids(self, vocabulary: Vocabulary) -> tuple[int, int, int]:
-        """The ids of mask, start and end; ValueError if the vocabulary lacks one."""
+        """Return the ids of mask, start and end; ValueError if the vocabulary lacks one."""
         mask, start, end = (
             token_id(self.name, key, token, vocabulary)
             for key, token in (("mask", self.mask), ("start", self.start), ("end", self.end))
         )
         return mask, start, end
+
+    def apply(
+        self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
+    ) -> FlatBatch:
+        """Return the batch with part A and part B as ids, as `infill_blanks`."""
+        return without_sentences(
+            batch, *self.model_inputs(batch, vocabulary, seed=seed, epoch=epoch)["input_ids"]
+        )
+
+    def model_inputs(
+        self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
+    ) -> dict[str, Ragged]:
+        """Return inputs, labels and two rows of positions, as `infill_blanks`."""
+        return infill_blanks(batch, vocabulary, self, seed=seed, epoch=epoch)
+
+    def trace(self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int) -> Trace:
+        """Return which tokens of a batch of one sample are cut out, and where they are in part B."""
+        blanks = choose_blanks(batch, vocabulary, self, seed, epoch)
+        origins = cut_blanks(numbered(batch), blanks, NEW, NEW, NEW)["input_ids"].values
+        spans = len(blanks.order)
+        part_a = len(batch.ids) - int(blanks.spans.lengths.sum()) + spans
+        new = (Change.MASKED,) * spans + (Change.INSERTED,) * spans
+        return Trace(origins, new, appended=part_a)
 
 
 _DEFAULTS = BlankInfilling()
@@ -89,8 +113,9 @@ def infill_blanks(
     seed: int,
     epoch: int = 0,
 ) -> dict[str, Ragged]:
-    """`input_ids`, `labels`, `position_ids` and `block_position_ids` of each sample, rows of the
-    same lengths.
+    """Return `input_ids`, `labels`, `position_ids` and `block_position_ids`, a row a sample.
+
+    The four fields of a sample have the same length.
     """
     options = options or _DEFAULTS
     blanks = choose_blanks(batch, vocabulary, options, seed, epoch)
@@ -100,35 +125,37 @@ def infill_blanks(
 def choose_blanks(
     batch: FlatBatch, vocabulary: Vocabulary, options: BlankInfilling, seed: int, epoch: int
 ) -> Blanks:
-    """Draw the spans, and their order: all orders are equally likely."""
+    """Draw the spans and their order in part B; all orders are equally likely."""
     ordinary = ordinary_tokens(batch, vocabulary)
     covered = budgets(ordinary.counts, options.share)
     spans = draw_spans(batch, ordinary, covered, options.lengths, seed, epoch, empty=False)
-    draws = draw(stream_keys(seed, epoch, batch.keys, Purpose.BLANK_ORDER), spans.counts)
+    draws = draw(stream_keys(seed, epoch, batch.keys, Stream.BLANK_ORDER), spans.counts)
     return Blanks(spans, order_within(counting(len(batch)).repeat(spans.counts), draws))
 
 
 def cut_blanks(
     batch: FlatBatch, blanks: Blanks, mask_id: int, start_id: int, end_id: int
 ) -> dict[str, Ragged]:
-    """The fields of `infill_blanks` for these blanks.
+    """Return the fields of `infill_blanks` for given blanks.
 
     >>> from noisebeam.transforms.data.samples import Sample, batch_samples
     >>> ids = {"ids": np.array([1, 2, 3, 4, 5, 6]), "sentence_lengths": np.array([6])}
     >>> blanks = Blanks(Spans(np.array([2, 4]), np.array([1, 2]), np.array([2])), np.array([1, 0]))
-    >>> fields = cut_blanks(batch_samples([Sample(1, "d", 0, ids)], 0), blanks, mask_id=7, start_id=8, end_id=9)
+    >>> batch = batch_samples([Sample(1, "d", 0, ids)], 0)
+    >>> fields = cut_blanks(batch, blanks, mask_id=7, start_id=8, end_id=9)
     >>> fields["input_ids"].values.tolist(), fields["labels"].values.tolist()[5:]
     ([1, 2, 7, 4, 7, 8, 5, 6, 8, 3], [5, 6, 9, 3, 9])
     """
     spans, order = blanks
     part_a = replace_spans(batch, spans, np.array(mask_id))
     lengths = spans.lengths[order]
-    pieces = offsets_of(lengths + 1)  # of part B: a start token and a span
+    pieces = offsets_of(lengths + 1)  # (spans + 1,), in part B: a start token and a span each
     rows = offsets_of(spans.counts)
     ids, labels = _part_b(
         batch.ids.take(ranges(spans.starts[order], lengths)), pieces, start_id, end_id
     )
     covered = offsets_of(spans.lengths)[:-1]
+    # (spans,): position of each mask in part A of its sample
     masks = spans.starts - covered + counting(len(order)) - part_a.offsets[:-1].repeat(spans.counts)
     merge = _Merge(differences(part_a.offsets), differences(pieces[rows]))
     ids_dtype = dtype_for(batch.ids.dtype, max(start_id, end_id, mask_id))
@@ -146,31 +173,32 @@ def cut_blanks(
 
 
 def _part_b(tokens: Array, pieces: IntArray, start_id: int, end_id: int) -> tuple[Array, Array]:
-    """Inputs and labels: the tokens of each piece after the start token, and before the end
-    token.
+    """Return inputs and labels of part B: start token + span, and span + end token.
+
+    `pieces` (spans + 1,) are the offsets of the pieces; both results have shape (pieces[-1],).
     """
     inputs, labels = np.empty((2, pieces[-1]), dtype=np.int64)
-    for values, places, id_ in ((inputs, pieces[:-1], start_id), (labels, pieces[1:] - 1, end_id)):
+    for values, edges, id_ in ((inputs, pieces[:-1], start_id), (labels, pieces[1:] - 1, end_id)):
         is_token = np.ones(len(values), dtype=np.bool_)
-        is_token[places] = False
-        values[places] = id_
+        is_token[edges] = False
+        values[edges] = id_
         values[is_token] = tokens
     return inputs, labels
 
 
 class _Merge:
-    """Puts rows of two parts together, row by row: `first[i]` values of the one, then `second[i]`
-    of the other.
-    """
+    """Concatenation of two ragged arrays row by row: `first[i]` values, then `second[i]` values."""
 
     def __init__(self, first: IntArray, second: IntArray) -> None:
         self.first = first
         self.offsets = offsets_of(first + second)
+        # (total,): False for the values of the first part of each row, True for the second
         self._is_second = np.tile([False, True], len(first)).repeat(
             np.stack([first, second], 1).reshape(-1)
         )
 
     def __call__(self, first: Array, second: Array, dtype: np.dtype[np.generic]) -> Ragged:
+        """Return the rows, given the values of each part end to end."""
         values: Array = np.empty(len(self._is_second), dtype=dtype)
         values[~self._is_second] = first
         values[self._is_second] = second

@@ -1,4 +1,7 @@
-"""Token deletion: tokens go, and a model has to find out where they were missing."""
+"""Token deletion: tokens are removed, and a model has to find out where they were missing.
+
+Lewis et al. 2020 (BART), section 2.2, "Token Deletion".
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,9 @@ from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise.batch_ops import only_some, without_sentences
 from noisebeam.transforms.noise.checks import check_share
+from noisebeam.transforms.noise.corruption import Change, Trace, numbered
 from noisebeam.transforms.noise.ordinary_tokens import budgets, choose_ordinary, ordinary_tokens
-from noisebeam.transforms.noise.rng import Purpose, stream_keys
+from noisebeam.transforms.noise.rng import Stream, stream_keys
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,18 @@ class TokenDeletion:
         check_share(self.name, "probability", self.probability)
 
     def check(self, vocabulary: Vocabulary) -> None:
-        """Any vocabulary will do."""
+        """Accept any vocabulary."""
+
+    def apply(
+        self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
+    ) -> FlatBatch:
+        """Return the batch with tokens deleted, as `delete_tokens`."""
+        return delete_tokens(batch, vocabulary, self, seed=seed, epoch=epoch)
+
+    def trace(self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int) -> Trace:
+        """Return which tokens of a batch of one sample are deleted."""
+        deleted = choose_deletion(batch, vocabulary, self, seed, epoch)
+        return Trace(remove_tokens(numbered(batch), deleted).ids, gone=Change.DELETED)
 
 
 _DEFAULTS = TokenDeletion()
@@ -44,23 +59,27 @@ def delete_tokens(
     seed: int,
     epoch: int = 0,
 ) -> FlatBatch:
-    """The batch with tokens deleted and without sentences; what is left keeps its order."""
+    """Return the batch with random ordinary tokens deleted; the others keep their order.
+
+    The result has no sentences.
+    """
     return remove_tokens(
         batch, choose_deletion(batch, vocabulary, options or _DEFAULTS, seed, epoch)
     )
 
 
 def remove_tokens(batch: FlatBatch, positions: IntArray) -> FlatBatch:
-    """The batch without the tokens at these ascending positions in `ids`.
+    """Return the batch without the tokens at these ascending positions in `ids`.
 
     >>> from noisebeam.transforms.data.samples import Sample, batch_samples
-    >>> sample = Sample(1, "d", 0, {"ids": np.array([0, 7, 8, 2]), "sentence_lengths": np.array([2])})
-    >>> batch = batch_samples([sample], prefix_length=1)
+    >>> fields = {"ids": np.array([0, 7, 8, 2]), "sentence_lengths": np.array([2])}
+    >>> batch = batch_samples([Sample(1, "d", 0, fields)], prefix_length=1)
     >>> remove_tokens(batch, np.array([1])).ids.tolist()
     [0, 8, 2]
     """
     keep = np.ones(len(batch.ids), dtype=np.bool_)
     keep[positions] = False
+    # (samples + 1,): each offset moves down by the number of removed positions before it
     return without_sentences(
         batch, batch.ids[keep], batch.offsets - np.searchsorted(positions, batch.offsets)
     )
@@ -69,9 +88,9 @@ def remove_tokens(batch: FlatBatch, positions: IntArray) -> FlatBatch:
 def choose_deletion(
     batch: FlatBatch, vocabulary: Vocabulary, options: TokenDeletion, seed: int, epoch: int
 ) -> IntArray:
-    """Draw the positions of the tokens to delete."""
+    """Draw the positions in `ids` of the tokens to delete, ascending."""
     ordinary = ordinary_tokens(batch, vocabulary)
     counts = budgets(ordinary.counts, options.share)
-    counts = only_some(counts, batch, options.probability, seed, epoch, Purpose.DELETION_HAPPENS)
-    streams = stream_keys(seed, epoch, batch.keys, Purpose.DELETED_TOKENS)
+    counts = only_some(counts, batch, options.probability, seed, epoch, Stream.DELETION_HAPPENS)
+    streams = stream_keys(seed, epoch, batch.keys, Stream.DELETED_TOKENS)
     return choose_ordinary(streams, batch, ordinary, counts)

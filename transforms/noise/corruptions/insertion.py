@@ -1,6 +1,4 @@
-"""Token insertion: masks or random tokens are put in between, and a model has to find out which do
-not belong.
-"""
+"""Token insertion: masks or random tokens are inserted, and a model has to find and remove them."""
 
 from __future__ import annotations
 
@@ -13,14 +11,15 @@ from noisebeam.transforms.data.ragged import Array
 from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise.batch_ops import only_some
-from noisebeam.transforms.noise.checks import check_share
-from noisebeam.transforms.noise.corruptions.masking import (
+from noisebeam.transforms.noise.checks import check_share, require_mask
+from noisebeam.transforms.noise.corruption import NEW, Change, Trace, numbered
+from noisebeam.transforms.noise.ordinary_tokens import (
+    budgets,
+    ordinary_tokens,
     random_ids,
-    require_mask,
     require_ordinary,
 )
-from noisebeam.transforms.noise.ordinary_tokens import budgets, ordinary_tokens
-from noisebeam.transforms.noise.rng import Purpose, draw, happens, stream_keys
+from noisebeam.transforms.noise.rng import Stream, draw, happens, stream_keys
 from noisebeam.transforms.noise.spans import Spans, replace_spans, spans_of_ordinary
 from noisebeam.transforms.noise.subsets import choose_subsets
 
@@ -38,11 +37,8 @@ class TokenInsertion:
 
     name: ClassVar[str] = "token-insertion"
 
-    # tokens to insert, as a share of the ordinary tokens of each sample, rounded to the nearest
-    share: float = 0.15
-    random: float = (
-        0.0  # how many of these are random ordinary tokens, as a share; the others are masks
-    )
+    share: float = 0.15  # tokens to insert, of the ordinary tokens of each sample, rounded
+    random: float = 0.0  # share of the inserted tokens that are random; the others are masks
     probability: float = 1.0  # that a sample gets insertions at all
 
     def __post_init__(self) -> None:
@@ -50,11 +46,23 @@ class TokenInsertion:
             check_share(self.name, key, getattr(self, key))
 
     def check(self, vocabulary: Vocabulary) -> None:
-        """ValueError if the vocabulary lacks what these settings need."""
+        """Raise ValueError if the vocabulary lacks a token that these settings need."""
         if self.random < 1:
             require_mask(self.name, vocabulary, "set random to 1")
         if self.random > 0:
             require_ordinary(self.name, vocabulary)
+
+    def apply(
+        self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
+    ) -> FlatBatch:
+        """Return the batch with tokens inserted, as `insert_tokens`."""
+        return insert_tokens(batch, vocabulary, self, seed=seed, epoch=epoch)
+
+    def trace(self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int) -> Trace:
+        """Return which tokens of a batch of one sample are inserted."""
+        spans = choose_insertion(batch, vocabulary, self, seed, epoch).spans
+        origins = replace_spans(numbered(batch), spans, np.array(NEW)).ids
+        return Trace(origins, (Change.INSERTED,) * len(spans.starts))
 
 
 _DEFAULTS = TokenInsertion()
@@ -68,7 +76,7 @@ def insert_tokens(
     seed: int,
     epoch: int = 0,
 ) -> FlatBatch:
-    """The batch with tokens inserted among the ordinary ones, without sentences."""
+    """Return the batch with tokens inserted among the ordinary ones, without sentences."""
     return replace_spans(
         batch, *choose_insertion(batch, vocabulary, options or _DEFAULTS, seed, epoch)
     )
@@ -77,29 +85,31 @@ def insert_tokens(
 def choose_insertion(
     batch: FlatBatch, vocabulary: Vocabulary, options: TokenInsertion, seed: int, epoch: int
 ) -> Insertion:
-    """Draw the places, every set of places in the noised sequence being equally likely, and the
-    tokens.
+    """Draw where to insert tokens, and which.
+
+    Every set of positions in the sequence with insertions is equally likely.
     """
     options.check(vocabulary)
     ordinary = ordinary_tokens(batch, vocabulary)
     counts = budgets(ordinary.counts, options.share)
-    counts = only_some(counts, batch, options.probability, seed, epoch, Purpose.INSERTION_HAPPENS)
-    streams = stream_keys(seed, epoch, batch.keys, Purpose.INSERTED_PLACES)
-    places = choose_subsets(
+    counts = only_some(counts, batch, options.probability, seed, epoch, Stream.INSERTION_HAPPENS)
+    streams = stream_keys(seed, epoch, batch.keys, Stream.INSERTED_PLACES)
+    positions = choose_subsets(
         streams,
         ordinary.counts + counts,
         counts,
         ordinary.offsets[:-1] + np.cumsum(counts) - counts,
     )
-    places -= np.arange(len(places))
-    spans = spans_of_ordinary(ordinary, places, np.zeros(len(places), dtype=np.int64), counts)
-    ids = np.full(len(places), -1 if vocabulary.mask_id is None else vocabulary.mask_id)
+    # position in the result - insertions before it = number of the ordinary token behind it
+    positions -= np.arange(len(positions))
+    spans = spans_of_ordinary(ordinary, positions, np.zeros(len(positions), dtype=np.int64), counts)
+    ids = np.full(len(positions), -1 if vocabulary.mask_id is None else vocabulary.mask_id)
     if options.random:
         drawn = happens(
-            draw(stream_keys(seed, epoch, batch.keys, Purpose.INSERTION_KIND), counts),
+            draw(stream_keys(seed, epoch, batch.keys, Stream.INSERTION_KIND), counts),
             options.random,
         )
         rows = np.repeat(np.arange(len(batch)), counts)[drawn]
-        id_streams = stream_keys(seed, epoch, batch.keys, Purpose.INSERTED_IDS)
+        id_streams = stream_keys(seed, epoch, batch.keys, Stream.INSERTED_IDS)
         ids[drawn] = random_ids(id_streams, np.bincount(rows, minlength=len(batch)), vocabulary)
     return Insertion(spans, ids)

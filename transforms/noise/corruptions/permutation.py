@@ -1,24 +1,25 @@
-"""Sentence permutation: a sample's sentences come in random order, and a model has to restore it.
+"""Sentence permutation: the sentences of a sample are shuffled, and a model has to restore them.
 
-The ids are those of the permuted text. A sentence that comes to be first takes its form at the
-start of a text, one that stops being first its continuing form (see `Sample`), so lengths may
-change. All tokens of a sentence move with it, special ones too; prefix, suffix and padding stay. It
-works on clean text only, so a recipe has it first.
+Lewis et al. 2020 (BART), section 2.2. The ids are those of the permuted text: a sentence that
+becomes the first one has the ids of the beginning of a text, one that stops being the first has
+those after white space (see `Sample`), so lengths may change. Special tokens inside a sentence move
+with it; prefix, suffix and padding stay. It needs clean samples, so a recipe has it first.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
-from noisebeam.transforms.data.ragged import Array, IntArray, offsets_of
+from noisebeam.transforms.data.ragged import Array, IntArray, Ragged, offsets_of
 from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise.batch_ops import differences, only_some, order_within, ranges
 from noisebeam.transforms.noise.checks import check_share
-from noisebeam.transforms.noise.rng import Purpose, counting, draw, stream_keys
+from noisebeam.transforms.noise.corruption import Change, Trace, numbered
+from noisebeam.transforms.noise.rng import Stream, counting, draw, stream_keys
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class SentencePermutation:
     """Settings of `permute_sentences`."""
 
     name: ClassVar[str] = "sentence-permutation"
+    needs_sentences: ClassVar[bool] = True
 
     probability: float = 1.0  # that a sample is permuted at all
 
@@ -33,7 +35,23 @@ class SentencePermutation:
         check_share(self.name, "probability", self.probability)
 
     def check(self, vocabulary: Vocabulary) -> None:
-        """Any vocabulary will do."""
+        """Accept any vocabulary."""
+
+    def apply(
+        self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
+    ) -> FlatBatch:
+        """Return the batch with sentences permuted, as `permute_sentences`."""
+        return permute_sentences(batch, vocabulary, self, seed=seed, epoch=epoch)
+
+    def trace(self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int) -> Trace:
+        """Return where the tokens of a batch of one sample move."""
+        order = choose_order(batch, self, seed, epoch)
+        after = reorder_sentences(batch, order, len(vocabulary.prefix))
+        origins = _origins(batch, order, len(vocabulary.prefix))
+        # (tokens,): number of the sentence of each token, before and after
+        was = np.searchsorted(batch.sentence_ends, np.arange(len(batch.ids)), "right")
+        now = np.searchsorted(after.sentence_ends, np.arange(len(origins)), "right")
+        return Trace(origins, moved=was[origins] != now, moves=Change.MOVED)
 
 
 _DEFAULTS = SentencePermutation()
@@ -47,10 +65,10 @@ def permute_sentences(
     seed: int,
     epoch: int = 0,
 ) -> FlatBatch:
-    """The batch with the sentences of each sample in random order, all orders (the old one too)
-    equally likely.
+    """Return the batch with the sentences of each sample shuffled; all orders are equally likely.
 
-    The result has its sentence ends, but no heads and alternatives: it cannot be permuted again.
+    The result has sentence ends, but no `head_lengths` and `alternatives`: it cannot be permuted
+    again. Raises ValueError if the batch has tokens but no sentences.
     """
     if not len(batch.sentence_ends) and len(batch.ids) > len(batch) * len(
         vocabulary.prefix + vocabulary.suffix
@@ -64,12 +82,13 @@ def permute_sentences(
 
 
 def reorder_sentences(batch: FlatBatch, order: IntArray, prefix_length: int) -> FlatBatch:
-    """The batch with sentence `order[j]` (numbered through the batch) in place of sentence j, of
-    the same sample.
+    """Return the batch with sentence `order[j]` in place of sentence j of the same sample.
+
+    `order` (sentences,) has numbers of sentences, counted through the batch.
 
     >>> from noisebeam.transforms.data.samples import Sample, batch_samples
-    >>> sample = Sample(1, "d", 0, {"ids": np.array([0, 7, 8, 9, 2]), "sentence_lengths": np.array([1, 2])})
-    >>> batch = batch_samples([sample], prefix_length=1)
+    >>> fields = {"ids": np.array([0, 7, 8, 9, 2]), "sentence_lengths": np.array([1, 2])}
+    >>> batch = batch_samples([Sample(1, "d", 0, fields)], prefix_length=1)
     >>> reorder_sentences(batch, np.array([1, 0]), prefix_length=1).ids.tolist()
     [0, 8, 9, 7, 2]
     """
@@ -80,10 +99,11 @@ def reorder_sentences(batch: FlatBatch, order: IntArray, prefix_length: int) -> 
         return _assemble(batch, batch.ids, moved[:, None], lengths[:, None], prefix_length)
     first = np.zeros(len(order), dtype=np.bool_)
     first[firsts] = True
-    changed = first[order] != first
+    changed = first[order] != first  # (sentences,): whether the form of the first word changes
     heads = batch.head_lengths[order] * changed
     new_heads = differences(batch.alternatives.offsets)[order] * changed
     pool = np.concatenate((batch.ids, batch.alternatives.values))
+    # (sentences, 2): the other first word, then the rest of the sentence
     begins, piece_lengths = np.empty((2, len(order), 2), dtype=np.int64)
     begins[:, 0], begins[:, 1] = batch.alternatives.offsets[order] + len(batch.ids), moved + heads
     piece_lengths[:, 0], piece_lengths[:, 1] = new_heads, lengths - heads
@@ -91,10 +111,10 @@ def reorder_sentences(batch: FlatBatch, order: IntArray, prefix_length: int) -> 
 
 
 def choose_order(batch: FlatBatch, options: SentencePermutation, seed: int, epoch: int) -> IntArray:
-    """(sentences,): draw the sentence for each place."""
+    """Draw the order of the sentences of each sample: (sentences,) numbers of sentences."""
     counts = differences(batch.sentence_offsets)
-    counts = only_some(counts, batch, options.probability, seed, epoch, Purpose.PERMUTATION_HAPPENS)
-    draws = draw(stream_keys(seed, epoch, batch.keys, Purpose.SENTENCE_ORDER), counts)
+    counts = only_some(counts, batch, options.probability, seed, epoch, Stream.PERMUTATION_HAPPENS)
+    draws = draw(stream_keys(seed, epoch, batch.keys, Stream.SENTENCE_ORDER), counts)
     shuffled = order_within(counting(len(batch)).repeat(counts), draws)
     if len(shuffled) == len(batch.sentence_ends):
         return shuffled
@@ -105,8 +125,9 @@ def choose_order(batch: FlatBatch, options: SentencePermutation, seed: int, epoc
 
 
 def _sentence_starts(batch: FlatBatch, prefix_length: int) -> tuple[IntArray, IntArray]:
-    """(sentences,) where each sentence starts, and the numbers of the sentences that are first in
-    their sample.
+    """Return the start of each sentence in `ids`, and the numbers of the first sentences.
+
+    Shapes: (sentences,) and (samples with sentences,).
     """
     filled = differences(batch.sentence_offsets) > 0
     firsts = batch.sentence_offsets[:-1][filled]
@@ -119,11 +140,12 @@ def _sentence_starts(batch: FlatBatch, prefix_length: int) -> tuple[IntArray, In
 def _assemble(
     batch: FlatBatch, pool: Array, begins: IntArray, lengths: IntArray, prefix_length: int
 ) -> FlatBatch:
-    """Samples whose sentences are put together from pieces of `pool`: (sentences, pieces) begins
-    and lengths.
+    """Return samples whose sentences are concatenated from pieces of `pool`.
 
-    What lies between the sentences of one sample and of the next, a suffix and a prefix, is one
-    piece more.
+    `begins` and `lengths` (sentences, pieces) say where each piece is in `pool`. The tokens between
+    the last sentence of a sample and the first one of the next (suffix and prefix) are one piece:
+
+        prefix | pieces of sample 0 | suffix prefix | pieces of sample 1 | suffix
     """
     filled = differences(batch.sentence_offsets) > 0
     prefixes = prefix_length * filled
@@ -132,20 +154,21 @@ def _assemble(
     between[1, :-1] = batch.offsets[:-1] + prefixes
     between[0, 1:] = batch.offsets[:-1]
     between[0, 1:][filled] = batch.sentence_ends[batch.sentence_offsets[1:][filled] - 1]
-    places = batch.sentence_offsets * begins.shape[1] + counting(len(batch) + 1)
-    movable = np.ones(begins.size + len(places), dtype=np.bool_)
-    movable[places] = False
-    movable_places = movable.nonzero()[0]
+    # (samples + 1,): numbers of the pieces between samples, among all pieces
+    fixed = batch.sentence_offsets * begins.shape[1] + counting(len(batch) + 1)
+    movable = np.ones(begins.size + len(fixed), dtype=np.bool_)
+    movable[fixed] = False
+    movable_at = movable.nonzero()[0]
     all_begins, all_lengths = np.empty((2, len(movable)), dtype=np.int64)
-    all_begins[places], all_lengths[places] = between[0], between[1] - between[0]
-    all_begins[movable_places], all_lengths[movable_places] = (
+    all_begins[fixed], all_lengths[fixed] = between[0], between[1] - between[0]
+    all_begins[movable_at], all_lengths[movable_at] = (
         begins.reshape(-1),
         lengths.reshape(-1),
     )
     cuts = offsets_of(all_lengths)
-    offsets = cuts[places + 1]
+    offsets = cuts[fixed + 1]
     offsets[:-1] -= prefixes
-    ends = cuts[movable_places[begins.shape[1] - 1 :: begins.shape[1]] + 1]
+    ends = cuts[movable_at[begins.shape[1] - 1 :: begins.shape[1]] + 1]
     return FlatBatch(
         pool.take(ranges(all_begins, all_lengths)),
         offsets,
@@ -153,3 +176,15 @@ def _assemble(
         ends,
         batch.sentence_offsets,
     )
+
+
+def _origins(batch: FlatBatch, order: IntArray, prefix_length: int) -> IntArray:
+    """Return the position before of each token after a permutation of a batch of one sample."""
+    tagged = numbered(batch)
+    if tagged.alternatives is not None:
+        starts = np.concatenate([[prefix_length], tagged.sentence_ends[:-1]])
+        counts = np.diff(tagged.alternatives.offsets)
+        tagged = replace(
+            tagged, alternatives=Ragged(starts.repeat(counts), tagged.alternatives.offsets)
+        )
+    return reorder_sentences(tagged, order, prefix_length).ids

@@ -1,8 +1,7 @@
-"""Prefixes: the first tokens of a sample are given, a model sees them in both directions and learns
-to go on.
+"""Prefix split: a model sees the first tokens of a sample in both directions, and predicts the rest.
 
-The rest is read from left to right, as by a causal model; labels are -100 on the prefix (Raffel et
-al. 2019, figure 4).
+The rest is read from left to right, as by a causal model; labels are -100 on the prefix. Raffel et
+al. 2020 (T5), figure 4, "Prefix LM".
 """
 
 from __future__ import annotations
@@ -17,21 +16,23 @@ from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise.batch_ops import differences, ranges
 from noisebeam.transforms.noise.checks import check_share
-from noisebeam.transforms.noise.corruptions.masking import mlm_labels
+from noisebeam.transforms.noise.corruption import Trace, numbered
+from noisebeam.transforms.noise.labels import labels_at
 from noisebeam.transforms.noise.ordinary_tokens import budgets
-from noisebeam.transforms.noise.rng import Purpose, below, draw, stream_keys
+from noisebeam.transforms.noise.rng import Stream, below, draw, stream_keys
 
 
 @dataclass(frozen=True)
 class PrefixSplit:
-    """Settings of `split_prefixes`: how long prefixes are, as shares of the sample's tokens,
-    special ones included.
+    """Settings of `split_prefixes`: the bounds of prefix lengths.
 
-    All lengths from the smallest to the largest are equally likely. A token is in the prefix at
-    least, and one in the rest; a sample of one token is all rest.
+    Bounds are shares of the sample's tokens, special ones included. All lengths from the smallest
+    to the largest are equally likely. Prefix and rest have at least one token each; a sample of one
+    token has no prefix.
     """
 
     name: ClassVar[str] = "prefix-split"
+    objective: ClassVar[str] = "prefix"
 
     smallest: float = 0.0
     largest: float = 1.0
@@ -41,11 +42,29 @@ class PrefixSplit:
         check_share(self.name, "largest", self.largest)
         if self.smallest > self.largest:
             raise ValueError(
-                f"{self.name}: smallest is {self.smallest!r}; expected at most largest, which is {self.largest!r}"
+                f"{self.name}: smallest is {self.smallest!r}; "
+                f"expected at most largest, which is {self.largest!r}"
             )
 
     def check(self, vocabulary: Vocabulary) -> None:
-        """Any vocabulary will do."""
+        """Accept any vocabulary."""
+
+    def apply(
+        self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
+    ) -> FlatBatch:
+        """Return the batch itself: the split is in the labels alone."""
+        return batch
+
+    def model_inputs(
+        self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
+    ) -> dict[str, Ragged]:
+        """Return the ids of the batch, and labels that are -100 on the prefix."""
+        labels = split_prefixes(batch, vocabulary, self, seed=seed, epoch=epoch)
+        return {"input_ids": Ragged(batch.ids, batch.offsets), "labels": labels}
+
+    def trace(self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int) -> Trace:
+        """Return that every token of a batch of one sample is kept."""
+        return Trace(numbered(batch).ids)
 
 
 _DEFAULTS = PrefixSplit()
@@ -59,21 +78,19 @@ def split_prefixes(
     seed: int,
     epoch: int = 0,
 ) -> Ragged:
-    """The labels: -100 on a prefix of each sample, and the ids after it."""
+    """Return the labels of each sample: -100 on a random prefix, and the ids after it."""
     return prefix_labels(batch, choose_prefixes(batch, options or _DEFAULTS, seed, epoch))
 
 
 def prefix_labels(batch: FlatBatch, lengths: IntArray) -> Ragged:
-    """-100 on the first `lengths[i]` tokens of sample i, and the ids after them; int32, or int64
-    where the ids are.
-    """
-    return mlm_labels(
+    """Return labels that are -100 on the first `lengths[i]` tokens of sample i, else the ids."""
+    return labels_at(
         batch, ranges(batch.offsets[:-1] + lengths, differences(batch.offsets) - lengths)
     )
 
 
 def choose_prefixes(batch: FlatBatch, options: PrefixSplit, seed: int, epoch: int) -> IntArray:
-    """(samples,): draw how many tokens the prefix of each sample has."""
+    """Draw the number of tokens of the prefix of each sample: (samples,)."""
     sizes = differences(batch.offsets)
     most = np.maximum(sizes - 1, 0)
     lows, highs = (
@@ -81,7 +98,7 @@ def choose_prefixes(batch: FlatBatch, options: PrefixSplit, seed: int, epoch: in
         for share in (options.smallest, options.largest)
     )
     draws = draw(
-        stream_keys(seed, epoch, batch.keys, Purpose.PREFIX_LENGTH),
+        stream_keys(seed, epoch, batch.keys, Stream.PREFIX_LENGTH),
         np.ones(len(batch), dtype=np.int64),
     )
     lengths: IntArray = lows + below(draws, highs - lows + 1)

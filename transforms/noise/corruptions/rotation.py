@@ -1,5 +1,6 @@
-"""Document rotation: a sample begins at a random token and goes round, and a model has to find its
-start.
+"""Document rotation: a sample begins at a random token, and a model has to find its start.
+
+Lewis et al. 2020 (BART), section 2.2, "Document Rotation".
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise.batch_ops import only_some, ranges, without_sentences
 from noisebeam.transforms.noise.checks import check_share
+from noisebeam.transforms.noise.corruption import Change, Trace, numbered
 from noisebeam.transforms.noise.ordinary_tokens import Ordinary, ordinary_tokens
-from noisebeam.transforms.noise.rng import Purpose, below, draw, stream_keys
+from noisebeam.transforms.noise.rng import Stream, below, draw, stream_keys
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,21 @@ class DocumentRotation:
         check_share(self.name, "probability", self.probability)
 
     def check(self, vocabulary: Vocabulary) -> None:
-        """Any vocabulary will do."""
+        """Accept any vocabulary."""
+
+    def apply(
+        self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
+    ) -> FlatBatch:
+        """Return the batch with samples rotated, as `rotate_documents`."""
+        return rotate_documents(batch, vocabulary, self, seed=seed, epoch=epoch)
+
+    def trace(self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int) -> Trace:
+        """Return where the tokens of a batch of one sample move."""
+        ordinary = ordinary_tokens(batch, vocabulary)
+        starts = choose_rotation(batch, ordinary, self, seed, epoch)
+        origins = rotate_to(numbered(batch), ordinary, starts).ids
+        moved = origins < np.arange(len(origins))
+        return Trace(origins, moved=moved, moves=Change.ROTATED)
 
 
 _DEFAULTS = DocumentRotation()
@@ -44,10 +60,10 @@ def rotate_documents(
     seed: int,
     epoch: int = 0,
 ) -> FlatBatch:
-    """The batch with the ordinary tokens of each sample rotated, special tokens where they were,
-    without sentences.
+    """Return the batch with the ordinary tokens of each sample rotated, without sentences.
 
-    Every start but the old one is equally likely; samples of fewer than two ordinary tokens stay.
+    Special tokens stay where they are. Every start but the old one is equally likely; a sample of
+    fewer than two ordinary tokens is unchanged.
     """
     ordinary = ordinary_tokens(batch, vocabulary)
     return rotate_to(
@@ -56,18 +72,20 @@ def rotate_documents(
 
 
 def rotate_to(batch: FlatBatch, ordinary: Ordinary, starts: IntArray) -> FlatBatch:
-    """The batch with ordinary token `starts[i]` (counted in the sample, 0 for no change) of each
-    sample first.
+    """Return the batch with ordinary token `starts[i]` of sample i as its first ordinary token.
+
+    `starts` (samples,) counts ordinary tokens from 0 in each sample; 0 changes nothing.
 
     >>> from noisebeam.transforms.data.samples import Sample, batch_samples
-    >>> sample = Sample(1, "d", 0, {"ids": np.array([0, 7, 8, 9, 2]), "sentence_lengths": np.array([3])})
-    >>> batch = batch_samples([sample], prefix_length=1)
+    >>> fields = {"ids": np.array([0, 7, 8, 9, 2]), "sentence_lengths": np.array([3])}
+    >>> batch = batch_samples([Sample(1, "d", 0, fields)], prefix_length=1)
     >>> ordinary = ordinary_tokens(batch, Vocabulary(size=10, special_ids=(0, 1, 2)))
     >>> rotate_to(batch, ordinary, np.array([2])).ids.tolist()
     [0, 9, 7, 8, 2]
     """
     free = np.ones(len(batch.ids), dtype=np.bool_)
     free[ordinary.specials] = False
+    # (2 * samples,): of each sample the tokens from its start on, then those before it
     begins = np.stack((ordinary.offsets[:-1] + starts, ordinary.offsets[:-1]), axis=1).reshape(-1)
     lengths = np.stack((ordinary.counts - starts, starts), axis=1).reshape(-1)
     ids = batch.ids.copy()
@@ -78,8 +96,8 @@ def rotate_to(batch: FlatBatch, ordinary: Ordinary, starts: IntArray) -> FlatBat
 def choose_rotation(
     batch: FlatBatch, ordinary: Ordinary, options: DocumentRotation, seed: int, epoch: int
 ) -> IntArray:
-    """(samples,): draw the ordinary token that each sample is to begin with."""
-    streams = stream_keys(seed, epoch, batch.keys, Purpose.ROTATION_START)
+    """Draw the ordinary token that each sample begins with: (samples,), 0 for no rotation."""
+    streams = stream_keys(seed, epoch, batch.keys, Stream.ROTATION_START)
     draws = draw(streams, np.ones(len(batch), dtype=np.int64))
     starts = np.where(ordinary.counts > 1, 1 + below(draws, np.maximum(ordinary.counts - 1, 1)), 0)
-    return only_some(starts, batch, options.probability, seed, epoch, Purpose.ROTATION_HAPPENS)
+    return only_some(starts, batch, options.probability, seed, epoch, Stream.ROTATION_HAPPENS)

@@ -1,18 +1,18 @@
-"""Span corruption: each span becomes a sentinel, and the labels are the sentinels, each followed by
-its span.
+"""Span corruption: a sentinel replaces each span; labels are the sentinels, each with its span.
 
-Spans as T5's published code draws them (google-research/text-to-text-transfer-transformer,
-`random_spans_noise_mask`): their number and total length follow from the sample's length, and the
-sample is divided at random into kept and noised parts that take turns, a kept part first. There are
-no more spans than sentinels: long samples get longer spans. Several denoisers, one drawn for each
-sample, make UL2's mixture.
+Spans are drawn as in T5's published code (google-research/text-to-text-transfer-transformer,
+`random_spans_noise_mask`): the number and total length of spans follow from the length of the
+sample, which is divided at random into kept and noised parts that alternate, a kept part first. If
+a sample would have more spans than there are sentinels, its spans are longer instead. With several
+denoisers, one of which is drawn for each sample, it is the mixture of UL2 (Tay et al. 2023).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -20,31 +20,39 @@ from noisebeam.transforms.data.ragged import Array, IntArray, Ragged, offsets_of
 from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise.batch_ops import dtype_for, ranges
-from noisebeam.transforms.noise.checks import check_positive, check_share, check_token, token_id
+from noisebeam.transforms.noise.checks import (
+    check_keys,
+    check_positive,
+    check_share,
+    check_token,
+    token_id,
+)
+from noisebeam.transforms.noise.corruption import NEW, Change, Trace, numbered
 from noisebeam.transforms.noise.ordinary_tokens import ordinary_tokens
-from noisebeam.transforms.noise.rng import Purpose, UIntArray, counting, draw, pick, stream_keys
+from noisebeam.transforms.noise.rng import Stream, UIntArray, counting, draw, pick, stream_keys
 from noisebeam.transforms.noise.spans import Spans, replace_spans, spans_of_ordinary
 from noisebeam.transforms.noise.subsets import choose_subsets
 
 
 class CorruptedSpans(NamedTuple):
-    """Spans to replace by sentinels, and the denoiser that each sample got."""
+    """Spans to replace by sentinels, and the denoiser of each sample."""
 
     spans: Spans
-    denoisers: IntArray  # (samples,)
+    denoisers: IntArray  # (samples,), indices into `SpanCorruption.denoisers`
 
 
 @dataclass(frozen=True)
 class Denoiser:
-    """One way to corrupt spans."""
+    """One way to corrupt spans.
 
-    # of the ordinary tokens of each sample, rounded to the nearest, but one at least, and not all
+    `share` is that of the ordinary tokens of a sample, rounded to the nearest, at least one token
+    and not all. `mode` is a token for the start of the inputs, by its text or id.
+    """
+
     share: float = 0.15
-    mean_length: float | None = 3.0  # tokens; None makes one span of all, at the end of the sample
-    weight: float = 1.0  # how often this one is drawn, in proportion
-    mode: str | int | None = (
-        None  # a token to put at the very start of the inputs: its text, or its id
-    )
+    mean_length: float | None = 3.0  # tokens; None for a single span at the end of the sample
+    weight: float = 1.0  # of the draw of a denoiser, relative to the others
+    mode: str | int | None = None
 
     def __post_init__(self) -> None:
         check_share("span-corruption", "share", self.share)
@@ -55,13 +63,35 @@ class Denoiser:
             check_token("span-corruption", "mode", self.mode)
 
 
+def _read_denoisers(corruption: str, value: Any) -> tuple[Denoiser, ...]:
+    """Return the denoisers of a recipe's list of mappings; ValueError if it is no such list."""
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    if not is_list or not all(isinstance(entry, Mapping) for entry in value):
+        raise ValueError(
+            f"{corruption}: denoisers is {value!r}; "
+            "expected a list of mappings, as in [{share: 0.15}]"
+        )
+    known = tuple(field.name for field in fields(Denoiser))
+    for entry in value:
+        check_keys(f"{corruption}: denoisers", entry, known)
+    return tuple(Denoiser(**entry) for entry in value)
+
+
+def _write_denoisers(denoisers: tuple[Denoiser, ...]) -> list[dict[str, Any]]:
+    """Return denoisers as plain values, the inverse of `_read_denoisers`."""
+    return [asdict(denoiser) for denoiser in denoisers]
+
+
 @dataclass(frozen=True)
 class SpanCorruption:
     """Settings of `corrupt_spans`."""
 
     name: ClassVar[str] = "span-corruption"
+    objective: ClassVar[str] = "spans"
 
-    denoisers: tuple[Denoiser, ...] = (Denoiser(),)
+    denoisers: tuple[Denoiser, ...] = field(
+        default=(Denoiser(),), metadata={"read": _read_denoisers, "write": _write_denoisers}
+    )
 
     def __post_init__(self) -> None:
         if not isinstance(self.denoisers, tuple) or not self.denoisers:
@@ -70,7 +100,7 @@ class SpanCorruption:
             )
 
     def check(self, vocabulary: Vocabulary) -> None:
-        """ValueError if the vocabulary lacks what these settings need."""
+        """Raise ValueError if the vocabulary lacks a token that these settings need."""
         if not vocabulary.sentinel_ids:
             raise ValueError(
                 f"{self.name}: needs sentinels (<extra_id_0>, ...), and the tokenizer has none; "
@@ -78,13 +108,15 @@ class SpanCorruption:
             )
         if vocabulary.eos_id is None:
             raise ValueError(
-                f"{self.name}: needs an end-of-text token, and the tokenizer has none; add one to it"
+                f"{self.name}: needs an end-of-text token, and the tokenizer has none; "
+                "add one to it"
             )
         self.mode_ids(vocabulary)
 
     def mode_ids(self, vocabulary: Vocabulary) -> IntArray:
-        """(denoisers,): the id that each puts at the start, -1 for none; ValueError if the
-        vocabulary lacks one.
+        """Return the id of the mode token of each denoiser, -1 for none: (denoisers,).
+
+        Raises ValueError if the vocabulary lacks one.
         """
         modes = (denoiser.mode for denoiser in self.denoisers)
         return np.array(
@@ -93,6 +125,28 @@ class SpanCorruption:
                 for mode in modes
             ]
         )
+
+    def apply(
+        self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
+    ) -> FlatBatch:
+        """Return the batch with spans replaced by sentinels, as `corrupt_spans`."""
+        return corrupt_spans(batch, vocabulary, self, seed=seed, epoch=epoch)[0]
+
+    def model_inputs(
+        self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
+    ) -> dict[str, Ragged]:
+        """Return the ids with sentinels, and the sentinels with their spans as labels."""
+        after, labels = corrupt_spans(batch, vocabulary, self, seed=seed, epoch=epoch)
+        return {"input_ids": Ragged(after.ids, after.offsets), "labels": labels}
+
+    def trace(self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int) -> Trace:
+        """Return which tokens of a batch of one sample are covered by sentinels."""
+        spans, denoisers = choose_corrupted_spans(batch, vocabulary, self, seed, epoch)
+        modes = sum(self.denoisers[i].mode is not None for i in denoisers)
+        corrupted = replace_spans(numbered(batch), spans, np.array(NEW)).ids
+        origins = np.concatenate([np.full(modes, NEW), corrupted])
+        new = (Change.INSERTED,) * modes + (Change.SENTINEL,) * len(spans.starts)
+        return Trace(origins, new)
 
 
 _DEFAULTS = SpanCorruption()
@@ -106,7 +160,7 @@ def corrupt_spans(
     seed: int,
     epoch: int = 0,
 ) -> tuple[FlatBatch, Ragged]:
-    """The batch with spans replaced by sentinels, without sentences, and the labels."""
+    """Return the batch with spans replaced by sentinels, without sentences, and the labels."""
     options = options or _DEFAULTS
     spans, denoisers = choose_corrupted_spans(batch, vocabulary, options, seed, epoch)
     labels = span_labels(batch, spans, vocabulary)
@@ -122,12 +176,15 @@ def corrupt_spans(
 
 
 def sentinels(spans: Spans, vocabulary: Vocabulary) -> IntArray:
-    """(spans,): the sentinel of each span, counted from the first in each sample."""
+    """Return the sentinel id of each span, counted from the first span of its sample: (spans,)."""
     return _sentinel_array(vocabulary).take(ranges(np.zeros_like(spans.counts), spans.counts))
 
 
 def span_labels(batch: FlatBatch, spans: Spans, vocabulary: Vocabulary) -> Ragged:
-    """For each sample its spans, each led by its sentinel, and the end-of-text token."""
+    """Return the labels of each sample: sentinel and tokens of each span, then the end of text.
+
+    <extra_id_0> a b <extra_id_1> c </s>
+    """
     ends = offsets_of(spans.lengths + 1)
     leads = ends[:-1] + counting(len(batch)).repeat(spans.counts)
     offsets = ends[offsets_of(spans.counts)] + counting(len(batch) + 1)
@@ -144,13 +201,13 @@ def span_labels(batch: FlatBatch, spans: Spans, vocabulary: Vocabulary) -> Ragge
 def choose_corrupted_spans(
     batch: FlatBatch, vocabulary: Vocabulary, options: SpanCorruption, seed: int, epoch: int
 ) -> CorruptedSpans:
-    """Draw a denoiser for each sample, and its spans."""
+    """Draw the denoiser of each sample, and its spans."""
     options.check(vocabulary)
     ordinary = ordinary_tokens(batch, vocabulary)
     denoisers = np.zeros(len(batch), dtype=np.int64)
     if len(options.denoisers) > 1:
         draws = draw(
-            stream_keys(seed, epoch, batch.keys, Purpose.DENOISER),
+            stream_keys(seed, epoch, batch.keys, Stream.DENOISER),
             np.ones(len(batch), dtype=np.int64),
         )
         denoisers = pick(draws, [denoiser.weight for denoiser in options.denoisers])
@@ -158,7 +215,8 @@ def choose_corrupted_spans(
         ordinary.counts, options.denoisers, denoisers, len(vocabulary.sentinel_ids)
     )
     kept = (ordinary.counts - noised) * (counts > 0)
-    streams = stream_keys(seed, epoch, batch.keys, Purpose.NOISE_CUTS, Purpose.KEPT_CUTS)
+    streams = stream_keys(seed, epoch, batch.keys, Stream.NOISE_CUTS, Stream.KEPT_CUTS)
+    # rows of noised parts, then rows of kept parts: (2 * samples,)
     ends = _random_parts(
         streams.reshape(-1), np.concatenate((noised, kept)), np.concatenate((counts, counts))
     )
@@ -175,8 +233,10 @@ def choose_corrupted_spans(
 def span_counts(
     sizes: IntArray, denoisers: tuple[Denoiser, ...], chosen: IntArray, most: int
 ) -> tuple[IntArray, IntArray]:
-    """How many of `sizes` tokens are noised, and in how many spans (`most` at most), by the
-    denoiser of each sample.
+    """Return how many of `sizes` tokens are noised, and the number of spans, of each sample.
+
+    `sizes` and `chosen` (samples,) are the ordinary tokens and the denoiser of each sample; there
+    are at most `most` spans.
 
     >>> noised, spans = span_counts(np.array([511, 1]), (Denoiser(),), np.array([0, 0]), most=100)
     >>> noised.tolist(), spans.tolist()
@@ -192,10 +252,10 @@ def span_counts(
 
 
 def _random_parts(streams: UIntArray, totals: IntArray, counts: IntArray) -> IntArray:
-    """Ends of `counts[i]` parts, none empty, of a total: all divisions equally likely. Totals are
-    counted through.
+    """Divide each total at random into `counts[i]` non-empty parts; return the end of each part.
 
-    Both are 0 together.
+    All divisions are equally likely. Ends continue over the rows: those of row i begin after the
+    sum of the totals before it. A total of 0 has 0 parts.
     """
     bases = totals.cumsum() - totals
     cuts = choose_subsets(streams, np.maximum(totals - 1, 0), np.maximum(counts - 1, 0), bases + 1)
@@ -210,11 +270,15 @@ def _random_parts(streams: UIntArray, totals: IntArray, counts: IntArray) -> Int
 
 @lru_cache(maxsize=16)
 def _sentinel_array(vocabulary: Vocabulary) -> IntArray:
+    """Return the sentinel ids of a vocabulary as an array."""
     return np.array(vocabulary.sentinel_ids, dtype=np.int64)
 
 
 def _at_most(spans: Spans, most: int) -> Spans:
-    """The first `most` spans of each sample; only special tokens inside spans make more."""
+    """Return the first `most` spans of each sample.
+
+    There are more only if special tokens divide spans.
+    """
     if not np.count_nonzero(spans.counts > most):
         return spans
     keep = ranges(np.zeros_like(spans.counts), spans.counts) < most

@@ -1,33 +1,32 @@
-"""Text infilling: spans of random length each become one mask, and a model has to restore them,
-whatever their length.
+"""Text infilling: spans of random length become one mask each, and a model has to restore them.
 
-A span of length 0 inserts a mask. Spans never overlap or touch: there is a token between any two.
-Where they lie is uniformly random: every way to put the spans, in their order, between the tokens
-that stay is equally likely.
+Lewis et al. 2020 (BART), section 2.2, "Text Infilling". A span of length 0 inserts a mask. Spans
+never overlap or touch. Every way to place the spans, in their order, between the tokens that stay
+is equally likely.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from noisebeam.transforms.data.ragged import IntArray, offsets_of
 from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
-from noisebeam.transforms.noise.batch_ops import differences, only_some, ranges, without_sentences
-from noisebeam.transforms.noise.checks import check_share
-from noisebeam.transforms.noise.corruptions.masking import (
+from noisebeam.transforms.noise.batch_ops import (
     Replacements,
+    only_some,
+    ranges,
     replace_tokens,
-    require_mask,
+    without_sentences,
 )
-from noisebeam.transforms.noise.ordinary_tokens import Ordinary, budgets, ordinary_tokens
-from noisebeam.transforms.noise.rng import Purpose, stream_keys
-from noisebeam.transforms.noise.span_lengths import SpanLengths, draw_lengths
-from noisebeam.transforms.noise.spans import Spans, replace_spans, spans_of_ordinary
-from noisebeam.transforms.noise.subsets import choose_subsets
+from noisebeam.transforms.noise.checks import check_share, require_mask
+from noisebeam.transforms.noise.corruption import NEW, Change, Trace, numbered
+from noisebeam.transforms.noise.ordinary_tokens import budgets, ordinary_tokens
+from noisebeam.transforms.noise.rng import Stream
+from noisebeam.transforms.noise.span_lengths import SpanLengths, check_lengths, lengths_field
+from noisebeam.transforms.noise.spans import Spans, draw_spans, replace_spans
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,8 @@ class TextInfilling:
     name: ClassVar[str] = "text-infilling"
 
     share: float = 0.3  # of the ordinary tokens of each sample, rounded to the nearest
-    lengths: SpanLengths = field(default_factory=SpanLengths)
-    # masks for a span: 1, or 0 for none, or -1 for one a token; at 0 and -1 nothing is inserted
-    replace_length: int = 1
+    lengths: SpanLengths = lengths_field()
+    replace_length: int = 1  # masks for a span: 1, 0, or -1 for one a token (no insertions then)
     probability: float = 1.0  # that a sample is noised at all
 
     def __post_init__(self) -> None:
@@ -49,15 +47,29 @@ class TextInfilling:
             raise ValueError(
                 f"{self.name}: replace_length is {self.replace_length!r}; expected 0, 1 or -1"
             )
-        if not isinstance(self.lengths, SpanLengths):
-            raise ValueError(
-                f"{self.name}: lengths is {self.lengths!r}; expected span lengths, as in {{poisson: 3}}"
-            )
+        check_lengths(self.name, self.lengths)
 
     def check(self, vocabulary: Vocabulary) -> None:
-        """ValueError if the vocabulary lacks what these settings need."""
+        """Raise ValueError if the vocabulary lacks a token that these settings need."""
         if self.replace_length:
             require_mask(self.name, vocabulary, "set replace_length to 0")
+
+    def apply(
+        self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
+    ) -> FlatBatch:
+        """Return the batch with spans masked, as `infill_text`."""
+        return infill_text(batch, vocabulary, self, seed=seed, epoch=epoch)
+
+    def trace(self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int) -> Trace:
+        """Return which tokens of a batch of one sample are covered by masks."""
+        spans = choose_infilling(batch, vocabulary, self, seed, epoch)
+        origins = fill_spans(numbered(batch), spans, NEW, self.replace_length).ids
+        return Trace(
+            origins,
+            (Change.MASKED,) * int(np.count_nonzero(origins == NEW)),
+            gone=Change.COVERED if self.replace_length else Change.DELETED,
+            one_for_one=self.replace_length == -1,
+        )
 
 
 _DEFAULTS = TextInfilling()
@@ -71,7 +83,7 @@ def infill_text(
     seed: int,
     epoch: int = 0,
 ) -> FlatBatch:
-    """The batch with spans of tokens masked, without sentences."""
+    """Return the batch with random spans of tokens masked, without sentences."""
     options = options or _DEFAULTS
     spans = choose_infilling(batch, vocabulary, options, seed, epoch)
     return fill_spans(batch, spans, vocabulary.mask_id, options.replace_length)
@@ -80,12 +92,13 @@ def infill_text(
 def fill_spans(
     batch: FlatBatch, spans: Spans, mask_id: int | None, replace_length: int = 1
 ) -> FlatBatch:
-    """The batch with these spans masked: by one mask each (1), one for each token (-1), or none
-    (0).
+    """Return the batch with some spans masked, without sentences.
+
+    `replace_length` is 1 for one mask for each span, -1 for one mask for each token, 0 for none.
 
     >>> from noisebeam.transforms.data.samples import Sample, batch_samples
-    >>> sample = Sample(1, "d", 0, {"ids": np.array([0, 7, 8, 9, 2]), "sentence_lengths": np.array([3])})
-    >>> batch = batch_samples([sample], prefix_length=1)
+    >>> fields = {"ids": np.array([0, 7, 8, 9, 2]), "sentence_lengths": np.array([3])}
+    >>> batch = batch_samples([Sample(1, "d", 0, fields)], prefix_length=1)
     >>> spans = Spans(np.array([1, 4]), np.array([2, 0]), np.array([2]))
     >>> [fill_spans(batch, spans, 50, length).ids.tolist() for length in (1, -1, 0)]
     [[0, 50, 9, 50, 2], [0, 50, 50, 9, 2], [0, 9, 2]]
@@ -100,37 +113,9 @@ def fill_spans(
 def choose_infilling(
     batch: FlatBatch, vocabulary: Vocabulary, options: TextInfilling, seed: int, epoch: int
 ) -> Spans:
-    """Draw the lengths of the spans, and where they lie."""
+    """Draw the lengths of the spans, and their positions."""
     options.check(vocabulary)
     ordinary = ordinary_tokens(batch, vocabulary)
     covered = budgets(ordinary.counts, options.share)
-    covered = only_some(covered, batch, options.probability, seed, epoch, Purpose.INFILLING_HAPPENS)
+    covered = only_some(covered, batch, options.probability, seed, epoch, Stream.INFILLING_HAPPENS)
     return draw_spans(batch, ordinary, covered, options.lengths, seed, epoch)
-
-
-def draw_spans(
-    batch: FlatBatch,
-    ordinary: Ordinary,
-    covered: IntArray,
-    distribution: SpanLengths,
-    seed: int,
-    epoch: int,
-    *,
-    empty: bool = True,
-) -> Spans:
-    """Spans over `covered[i]` ordinary tokens of sample i, anywhere, but never touching.
-
-    Unless `empty`, lengths of 0 are left out: the others are drawn as much more often.
-    """
-    slots = ordinary.counts - covered + 1
-    length_streams, place_streams = stream_keys(
-        seed, epoch, batch.keys, Purpose.SPAN_LENGTHS, Purpose.SPAN_PLACES
-    )
-    lengths, counts = draw_lengths(length_streams, covered, slots, distribution)
-    if not empty:
-        filled = lengths > 0
-        lengths, counts = lengths[filled], differences(offsets_of(filled)[offsets_of(counts)])
-    bases = ordinary.offsets[:-1] + covered - covered.cumsum()
-    starts = choose_subsets(place_streams, slots, counts, bases)
-    starts += lengths.cumsum() - lengths
-    return spans_of_ordinary(ordinary, starts, lengths, counts)

@@ -10,16 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from noisebeam.transforms.data.vocabulary import Vocabulary
-from noisebeam.transforms.noise.corruptions.masking import (
-    Replacements,
-    TokenMasking,
-    choose_masking,
-    mask_tokens,
-    mlm_labels,
-    replace_tokens,
-)
+from noisebeam.transforms.noise.batch_ops import Replacements, replace_tokens
+from noisebeam.transforms.noise.corruptions.masking import TokenMasking, choose_masking, mask_tokens
+from noisebeam.transforms.noise.labels import labels_at
 from noisebeam.transforms.noise.ordinary_tokens import ordinary_tokens
-from noisebeam.transforms.noise.rng import Purpose, draw, stream_keys
+from noisebeam.transforms.noise.rng import Stream, draw, stream_keys
 from noisebeam.transforms.noise.whole_words import choose_words, word_starts
 
 ids = st.integers(4, 89) | st.sampled_from([3, 98])
@@ -49,7 +44,7 @@ def test_exactly_the_share_is_masked_and_nothing_special(
 def test_labels_put_back_give_the_source(make_batch, vocabulary, samples, share) -> None:
     batch = make_batch(samples)
     chosen = choose_masking(batch, vocabulary, TokenMasking(share, mask=0.5, random=0.3), 1, 0)
-    labels = mlm_labels(batch, chosen.positions).values
+    labels = labels_at(batch, chosen.positions).values
     restored = np.where(labels == -100, replace_tokens(batch, chosen).ids, labels)
     assert restored.tolist() == batch.ids.tolist()
     assert np.count_nonzero(labels != -100) == len(chosen.positions)
@@ -76,7 +71,7 @@ def test_random_replacements_are_all_ordinary_ids_alike(make_batch, vocabulary) 
 
 def test_the_share_over_ten_thousand_samples_is_what_was_asked(make_batch, vocabulary) -> None:
     lengths = (
-        draw(stream_keys(0, 0, np.arange(1, dtype=np.uint64), Purpose.DENOISER), np.array([10_000]))
+        draw(stream_keys(0, 0, np.arange(1, dtype=np.uint64), Stream.DENOISER), np.array([10_000]))
         % 40
         + 1
     )
@@ -122,7 +117,7 @@ def test_the_dtype_grows_only_where_the_mask_does_not_fit(
     ("dtype", "expected"), [("uint16", "int32"), ("int32", "int32"), ("uint32", "int64")]
 )
 def test_labels_are_of_a_dtype_that_holds_ids_and_minus_100(make_batch, dtype, expected) -> None:
-    labels = mlm_labels(make_batch([[[5, 6]]], dtype=dtype), np.array([2]))
+    labels = labels_at(make_batch([[[5, 6]]], dtype=dtype), np.array([2]))
     assert labels.values.dtype == expected
     assert labels.values.tolist() == [-100, -100, 6, -100]
 
@@ -166,7 +161,7 @@ def test_words_are_taken_in_random_order_unless_too_long(
 ) -> None:
     batch = make_batch(samples)
     tokens = ordinary_tokens(batch, vocabulary)
-    streams = stream_keys(1, 0, batch.keys, Purpose.MASKED_TOKENS)
+    streams = stream_keys(1, 0, batch.keys, Stream.MASKED_TOKENS)
     budgets = np.floor(tokens.counts * share).astype(np.int64)
     numbers = choose_words(streams, batch, vocabulary, tokens, budgets)
     expected: list[int] = []

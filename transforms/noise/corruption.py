@@ -1,0 +1,134 @@
+"""The protocol of corruptions: what each of them is, built in or of another package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from noisebeam.transforms.data.ragged import Array, IntArray, Mask
+from noisebeam.transforms.data.samples import FlatBatch
+from noisebeam.transforms.data.vocabulary import Vocabulary
+
+NEW = -1  # origin of a token that is not in the batch before
+
+
+class Corruption(Protocol):
+    """One noise operation: a frozen dataclass whose fields are its settings in recipes.
+
+    Settings are plain values with defaults, checked by `__post_init__`. A field of another type has
+    a `metadata` of two functions: `read(name, value)` makes it of the plain value in a recipe, and
+    `write(value)` is the inverse; `name` is that of the corruption, for errors.
+
+    Random numbers come from `rng`, with `stream_keys(seed, epoch, batch.keys, stream)`: the result
+    of a sample must not depend on the other samples of the batch. `noisebeam.testing` has
+    `check_corruption`, which runs these laws.
+
+    These members are optional:
+
+    - `trace(batch, vocabulary, *, seed, epoch) -> Trace`: what the corruption does to each token of
+      a batch of one sample, for `noisebeam inspect`. Without it the tokens are aligned by a diff.
+    - `model_inputs(batch, vocabulary, *, seed, epoch) -> dict[str, Ragged]`: `input_ids`, `labels`
+      and other fields, for objectives whose labels come from the corruption.
+    - `objective: ClassVar[str]`: the only objective that the corruption goes with.
+    - `needs_sentences: ClassVar[bool]`: True if it needs the sentences of clean samples, so that it
+      has to be the first in a recipe.
+    """
+
+    name: ClassVar[str]  # in recipes; of another package: the name of its entry point
+
+    def check(self, vocabulary: Vocabulary) -> None:
+        """Raise ValueError if the vocabulary lacks a token that these settings need."""
+        ...
+
+    def apply(
+        self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
+    ) -> FlatBatch:
+        """Return the batch after the corruption: the same samples in the same order.
+
+        Special tokens are unchanged, and the arrays of `batch` are not modified.
+        """
+        ...
+
+
+class Change(Enum):
+    """What happened to a token; the value is the explanation that `noisebeam inspect` shows."""
+
+    KEPT = "as in the source"
+    SPECIAL = "a special token, never noised"
+    MOVED = "its sentence is in another place"
+    ROTATED = "went round to the end"
+    MASKED = "a mask, for the tokens struck out after it"
+    RANDOM = "a random token, for the one struck out after it"
+    CHOSEN = "unchanged, but to be predicted"
+    SENTINEL = "a sentinel, for the tokens struck out after it"
+    INSERTED = "put in between"
+    COVERED = "hidden: not in the input"
+    DELETED = "deleted: not in the input"
+    IGNORED = "not looked at by the loss (-100)"
+    LABEL = "to be predicted"
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What a corruption did to the tokens of a batch of one sample.
+
+    `origins` (tokens after,) holds the position in the batch before that each token comes from, and
+    NEW for a token that was not there. The first token of a sentence that is encoded anew, because
+    the sentence begins or stops beginning a text, has the position where its sentence starts.
+    """
+
+    origins: IntArray
+    new: tuple[Change, ...] = ()  # change of each new token, in order
+    gone: Change = Change.COVERED  # change of the tokens that are not in the result
+    one_for_one: bool = False  # whether each new token replaces one token
+    moved: Mask | None = None  # (tokens after,): True for `moves`; tokens keep their order if None
+    moves: Change = Change.MOVED
+    chosen: IntArray | None = None  # positions of all tokens to be predicted, changed or not
+    appended: int | None = None  # index of the first token of a second part (part B of GLM)
+
+
+def masked_or_random(ids: Array, origins: IntArray, vocabulary: Vocabulary) -> tuple[Change, ...]:
+    """Return the change of each new token: a mask or a random token."""
+    return tuple(
+        Change.MASKED if id_ == vocabulary.mask_id else Change.RANDOM
+        for id_ in ids[origins == NEW].tolist()
+    )
+
+
+def numbered(batch: FlatBatch) -> FlatBatch:
+    """Return a batch of one sample whose ids are the positions of its tokens.
+
+    A corruption applied to it shows where each token of its result comes from.
+    """
+    return FlatBatch(
+        np.arange(len(batch.ids)),
+        batch.offsets,
+        batch.keys,
+        batch.sentence_ends,
+        batch.sentence_offsets,
+        batch.head_lengths,
+        batch.alternatives,
+    )
+
+
+def find_problem(before: FlatBatch, after: object, vocabulary: Vocabulary) -> str | None:
+    """Return what is wrong with the result of a corruption, or None if it is a valid batch."""
+    if not isinstance(after, FlatBatch):
+        return f"expected a FlatBatch, got {type(after).__name__}"
+    if not np.array_equal(before.keys, after.keys):
+        return f"expected the same {len(before)} samples, got {len(after)} or in another order"
+    offsets, size = after.offsets, len(after.ids)
+    if (
+        len(offsets) != len(after) + 1
+        or offsets[0] != 0
+        or offsets[-1] != size
+        or (offsets[1:] < offsets[:-1]).any()
+    ):
+        return f"expected offsets of {len(after)} samples, from 0 up to {size} ids"
+    if size and not 0 <= after.ids.min() <= after.ids.max() < vocabulary.size:
+        least, most = after.ids.min(), after.ids.max()
+        return f"expected ids from 0 to {vocabulary.size - 1}, got {least} to {most}"
+    return None

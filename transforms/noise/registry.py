@@ -1,0 +1,131 @@
+"""The corruptions that recipes know by name: the modules of `corruptions/`, and entry points.
+
+A class in a module of `corruptions/` is registered by being there: it has a `name` and an `apply`.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any, cast
+
+from noisebeam.transforms.data.samples import FlatBatch
+from noisebeam.transforms.data.vocabulary import Vocabulary
+from noisebeam.transforms.noise import corruptions
+from noisebeam.transforms.noise.checks import check_keys
+from noisebeam.transforms.noise.corruption import Corruption, find_problem
+from noisebeam.transforms.plugins import (
+    CORRUPTIONS,
+    PluginError,
+    load_plugin,
+    plugin_names,
+    plugin_origin,
+)
+
+
+@cache
+def built_in_corruptions() -> Mapping[str, type[Corruption]]:
+    """Return the built-in corruption classes by name, in the order of their modules."""
+    modules = sorted(module.name for module in pkgutil.iter_modules(corruptions.__path__))
+    found = (
+        kind
+        for module in modules
+        for kind in vars(import_module(f"{corruptions.__name__}.{module}")).values()
+        if is_corruption(kind) and kind.__module__ == f"{corruptions.__name__}.{module}"
+    )
+    return {kind.name: kind for kind in found}
+
+
+def is_corruption(kind: object) -> bool:
+    """Return whether an object is a class with the members of `Corruption`."""
+    return isinstance(kind, type) and all(
+        hasattr(kind, member) for member in ("name", "check", "apply")
+    )
+
+
+def corruption_class(name: object) -> type[Corruption]:
+    """Return the class of a corruption, built in or of an installed package, by its name.
+
+    Raises ValueError if there is none, and PluginError if the package's class is no corruption.
+    """
+    built_in = built_in_corruptions()
+    added = plugin_names(CORRUPTIONS) if name not in built_in else ()
+    if name in added:
+        return _plugin_class(str(name))
+    if name not in built_in:
+        raise ValueError(
+            f"corruption {name!r}: expected one of {', '.join((*built_in, *added))}, or the name "
+            "of one that an installed package adds"
+        )
+    return built_in[str(name)]
+
+
+def _plugin_class(name: str) -> type[Corruption]:
+    """Return the class that a package offers by this name; PluginError if it is no corruption."""
+    kind: object = load_plugin(CORRUPTIONS, name)
+    problem = None
+    if not (isinstance(kind, type) and is_dataclass(kind)):
+        problem = f"expected a dataclass, got {kind!r:.80}"
+    elif getattr(kind, "name", None) != name:
+        problem = f"expected its name to be {name!r}, got {getattr(kind, 'name', None)!r}"
+    elif missing := [
+        method for method in ("check", "apply") if not callable(getattr(kind, method, None))
+    ]:
+        problem = f"expected a method {missing[0]}"
+    if problem:
+        raise PluginError(f"corruption {name!r} of {plugin_origin(CORRUPTIONS, name)}: {problem}")
+    return cast(type[Corruption], kind)
+
+
+def read_corruption(entry: Any) -> Corruption:
+    """Return the corruption of a recipe's entry: a name, or a mapping of a name to its settings.
+
+    Raises ValueError, in one line with the corruption and the key, for what is not as expected.
+    """
+    if isinstance(entry, str):
+        entry = {entry: {}}
+    if not isinstance(entry, Mapping) or len(entry) != 1:
+        raise ValueError(f"corruption {entry!r}: expected a name, or one name with its settings")
+    name, settings = next(iter(entry.items()))
+    kind = corruption_class(name)
+    settings = {} if settings is None else settings
+    if not isinstance(settings, Mapping):
+        raise ValueError(
+            f"{name}: settings are {settings!r}; expected a mapping, as in {{probability: 1}}"
+        )
+    known = {field.name: field for field in fields(cast(Any, kind))}
+    check_keys(name, settings, tuple(known))
+    readers = {key: known[key].metadata.get("read") for key in settings}
+    return kind(
+        **{
+            key: value if (read := readers[key]) is None else read(name, value)
+            for key, value in settings.items()
+        }
+    )
+
+
+def write_corruption(corruption: Corruption) -> dict[str, Any]:
+    """Return the settings of a corruption as plain values, the inverse of `read_corruption`."""
+    settings = asdict(cast(Any, corruption))
+    for field in fields(cast(Any, corruption)):
+        if (write := field.metadata.get("write")) is not None:
+            settings[field.name] = write(getattr(corruption, field.name))
+    return settings
+
+
+def apply_corruption(
+    corruption: Corruption, batch: FlatBatch, vocabulary: Vocabulary, seed: int, epoch: int
+) -> FlatBatch:
+    """Return the batch after one corruption.
+
+    Raises PluginError if the result of another package's corruption is no valid batch.
+    """
+    after = corruption.apply(batch, vocabulary, seed=seed, epoch=epoch)
+    if corruption.name not in built_in_corruptions():
+        if problem := find_problem(batch, after, vocabulary):
+            origin = plugin_origin(CORRUPTIONS, corruption.name)
+            raise PluginError(f"corruption {corruption.name!r} of {origin}: {problem}")
+    return after
