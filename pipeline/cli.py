@@ -192,7 +192,9 @@ def _build(known: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     from noisebeam.pipeline.builder.summary import print_result
 
     with ending_together():
-        return print_result(options.output, build(options, beam_flags, known.quiet), known.quiet)
+        return print_result(
+            options.output.url, build(options, beam_flags, known.quiet), known.quiet
+        )
 
 
 def read_build(known: argparse.Namespace, beam_flags: Sequence[str]) -> BuildOptions:

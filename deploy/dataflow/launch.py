@@ -11,9 +11,8 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 
-from noisebeam.pipeline.builder.options import BuildOptions, SettingsError, flag_of
+from noisebeam.pipeline.builder.options import SettingsError, build_settings, flag_of
 from noisebeam.pipeline.cli import main
 
 IMAGE_VARIABLE = "NOISEBEAM_IMAGE"
@@ -26,11 +25,12 @@ def to_flags(arguments: Sequence[str]) -> list[str]:
     ['--input', 'gs://a/x', 'gs://a/y', '--max-tokens', '64', '--overwrite', '--region=eu']
     """
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
-    for setting in fields(BuildOptions):
+    settings = [one for one, _ in build_settings().values()]
+    for setting in settings:
         parser.add_argument(f"--{setting.name}", default="")
     given, others = parser.parse_known_args(arguments)
     flags: list[str] = []
-    for setting in fields(BuildOptions):
+    for setting in settings:
         value = getattr(given, setting.name).strip()
         flag = flag_of(setting.name)
         if setting.type == "bool":

@@ -9,10 +9,11 @@ Dataflow checks a job's parameters against the patterns before it starts the lau
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING
 from typing import Any
 
-from noisebeam.pipeline.builder.options import BuildOptions
+from noisebeam.pipeline.builder.options import build_settings
+from noisebeam.transforms.data.settings import Setting
 
 _URL = r"[A-Za-z][A-Za-z0-9+.-]*://\S+"
 _BY_NAME = {
@@ -35,18 +36,19 @@ def template_metadata() -> dict[str, Any]:
     """The metadata in the JSON form of Dataflow's TemplateMetadata."""
     return {
         "name": "Noisebeam",
-        "description": "Turns a text corpus into denoising pre-training data: WebDataset shards and a manifest.",
-        "parameters": [_parameter(setting) for setting in fields(BuildOptions)],
+        "description": "Turns a text corpus into denoising pre-training data: "
+        "WebDataset shards and a manifest.",
+        "parameters": [_parameter(setting) for setting, _ in build_settings().values()],
     }
 
 
-def _parameter(setting: Field[Any]) -> dict[str, Any]:
-    kind, pattern = _BY_TYPE.get(str(setting.type).removesuffix(" | None"), _TEXT)
+def _parameter(setting: Setting) -> dict[str, Any]:
+    kind, pattern = _BY_TYPE.get(setting.kind, _TEXT)
     several = "; several: with spaces between them" if setting.type == "tuple[str, ...]" else ""
     parameter = {
         "name": setting.name,
         "label": setting.name.replace("_", " ").capitalize(),
-        "helpText": setting.metadata["help"] + several,
+        "helpText": setting.help + several,
         "isOptional": setting.default is not MISSING,
         "regexes": [_BY_NAME.get(setting.name, pattern)],
         "paramType": kind,

@@ -23,9 +23,12 @@ from apache_beam.options.pipeline_options import (
     PortableOptions,
     SparkRunnerOptions,
 )
+from apache_beam.runners.runner import create_runner
 
 from noisebeam.deploy.spark.job_server import find_java, find_job_server_jar
 from noisebeam.deploy.spark.worker_pool import local_worker_pool
+from noisebeam.pipeline.builder.options import BuildOptions
+from noisebeam.pipeline.builder.runners import BeamRunner
 
 _LOCAL_MASTER = re.compile(r"local(\[(\d+|\*)(,\d+)?\])?")
 _LOCAL_PROPERTIES = (
@@ -52,6 +55,16 @@ def local_threads(url: str) -> int:
     match = _LOCAL_MASTER.fullmatch(url)
     count = match.group(2) if match else None
     return os.cpu_count() or 1 if count == "*" else int(count or 1)
+
+
+class SparkRunner(BeamRunner):
+    """Builds on Spark: a local master, or a cluster."""
+
+    @contextmanager
+    def prepare(self, options: BuildOptions, beam_options: PipelineOptions) -> Iterator[Any]:
+        """Start the job server and local workers, if needed, and yield Beam's runner."""
+        with spark_ready(beam_options):
+            yield create_runner("SparkRunner")
 
 
 @contextmanager

@@ -25,8 +25,9 @@ from pathlib import Path
 from noisebeam.pipeline.builder.options import BuildOptions, SettingsError, add_arguments
 from noisebeam.pipeline.cli import read_build
 from noisebeam.transforms.errors import one_line
-from noisebeam.transforms.output.finish import Failure, clear_verdict, read_failure
-from noisebeam.transforms.output.manifest import Manifest, read_manifest
+from noisebeam.transforms.output.finish import Failure
+from noisebeam.transforms.output.folder import OutputFolder
+from noisebeam.transforms.output.manifest import Manifest
 
 _MAIN_CLASS = "org.apache.beam.runners.spark.SparkPipelineRunner"
 _DRY_RUN_JAR = "noisebeam-job.jar"
@@ -40,7 +41,7 @@ def write_job_jar(options: BuildOptions, jar: Path, beam_flags: Sequence[str]) -
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from noisebeam.deploy.spark.runner import spark_ready
-    from noisebeam.pipeline.builder.build import assemble, prepare
+    from noisebeam.pipeline.builder.plan import assemble, prepare
 
     flags = (
         "--runner=SparkRunner",
@@ -59,13 +60,14 @@ def submit(options: BuildOptions, jar: Path, spark_submit: Sequence[str]) -> Man
     """Run a job's jar and wait for its end; RuntimeError with the exit status if `spark-submit`
     fails.
     """
-    clear_verdict(options.output)
+    output = OutputFolder(options.output.url)
+    output.remove_verdict()
     status = subprocess.run([*spark_submit, "--class", _MAIN_CLASS, str(jar)]).returncode
     if status:
         raise RuntimeError(
             f"spark-submit ended with exit status {status}: its output above says why"
         )
-    return read_failure(options.output) or read_manifest(options.output)
+    return output.read_outcome()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -123,7 +125,7 @@ def _run(options: BuildOptions, given: argparse.Namespace, beam_flags: Sequence[
         from noisebeam.pipeline.builder.build import BuildResult
         from noisebeam.pipeline.builder.summary import print_result
 
-        return print_result(options.output, BuildResult(outcome, {}))
+        return print_result(options.output.url, BuildResult(outcome, {}))
 
 
 if __name__ == "__main__":

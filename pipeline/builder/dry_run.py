@@ -10,17 +10,17 @@ from itertools import islice
 
 from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 
-from noisebeam.pipeline.builder.build import PreparedBuild, assemble, make_plan
 from noisebeam.pipeline.builder.options import BuildOptions
+from noisebeam.pipeline.builder.plan import Plan, assemble, make_plan
 from noisebeam.pipeline.builder.runners import new_pipeline
 from noisebeam.pipeline.inspect.stats import evenly
-from noisebeam.transforms.beam import ReadDocuments
+from noisebeam.transforms.beam.read import ReadDocuments
 from noisebeam.transforms.beam.write import TOKENS_PER_SHARD
 from noisebeam.transforms.data.documents import Document
 from noisebeam.transforms.formats import read_documents
 from noisebeam.transforms.io.input_files import file_size, for_each
 from noisebeam.transforms.io.storage import local_path
-from noisebeam.transforms.output.prepare import check_replaceable
+from noisebeam.transforms.output.folder import OutputFolder
 from noisebeam.transforms.segmenters.segmenters import language_note, prepare_segmenter
 
 _PARTS, _DOCUMENTS, _CHARACTERS = (
@@ -35,10 +35,10 @@ def dry_run(options: BuildOptions) -> list[str]:
 
     Raises what the build would raise, in one line.
     """
-    plan = make_plan(options, ReadDocuments(options.input, options.read_options))
-    check_replaceable(options.output, options.overwrite)
-    check_folder(options.output)
-    prepare_segmenter(options.segmenter_options)
+    plan = make_plan(options, ReadDocuments(options.input, options.read))
+    OutputFolder(options.output.url).check_replaceable(options.output.overwrite)
+    check_folder(options.output.url)
+    prepare_segmenter(options.segmentation)
     return [
         *_describe_input(plan),
         *_describe_output(plan),
@@ -63,7 +63,7 @@ def check_folder(url: str) -> None:
         )
 
 
-def _describe_input(plan: PreparedBuild) -> Iterator[str]:
+def _describe_input(plan: Plan) -> Iterator[str]:
     files = list(dict.fromkeys(part.url for part in plan.read.parts))
     sizes = for_each(files, file_size)
     size = f"{sum(sizes) / 1e6:,.1f} MB as they lie"
@@ -73,12 +73,12 @@ def _describe_input(plan: PreparedBuild) -> Iterator[str]:
     if characters:
         per_megabyte = 1e6 * tokens / characters
         yield f"  about {per_megabyte:,.0f} tokens in a million characters, from {characters:,} characters"
-        shards = plan.options.num_shards or max(
+        shards = plan.options.output.num_shards or max(
             1, round(sum(sizes) * tokens / characters / TOKENS_PER_SHARD)
         )
         chosen = (
             "as set"
-            if plan.options.num_shards
+            if plan.options.output.num_shards
             else "if the files are not compressed; more if they are"
         )
         yield f"  about {_number(shards, 'shard')} ({chosen})"
@@ -92,7 +92,7 @@ def _number(count: int, of: str) -> str:
     return f"{count:,} {of}" if count == 1 else f"{count:,} {of}s"
 
 
-def sample_tokens(plan: PreparedBuild) -> tuple[int, int]:
+def sample_tokens(plan: Plan) -> tuple[int, int]:
     """How many tokens so many characters gave, in the first documents of a few parts."""
     parts = [plan.read.parts[i] for i in evenly(len(plan.read.parts), _PARTS)]
     records = (
@@ -105,17 +105,17 @@ def sample_tokens(plan: PreparedBuild) -> tuple[int, int]:
     return sum(map(len, encoded)), sum(map(len, texts))
 
 
-def _describe_output(plan: PreparedBuild) -> Iterator[str]:
+def _describe_output(plan: Plan) -> Iterator[str]:
     options, vocabulary = plan.options, plan.tokenizer.vocabulary
     yield f"tokenizer: {plan.tokenizer.name}, {vocabulary.size:,} ids"
-    yield f"recipe: {plan.recipe.name if plan.recipe else 'none, clean samples'}, seed {options.seed}"
-    if note := language_note(options.segmenter_options):
+    yield f"recipe: {plan.recipe.name if plan.recipe else 'none, clean samples'}, seed {options.noise.seed}"
+    if note := language_note(options.segmentation):
         yield note
-    yield f"windows: {options.max_tokens:,} tokens at most, special ones counted"
-    yield f"output: {options.output}"
+    yield f"windows: {options.windows.max_tokens:,} tokens at most, special ones counted"
+    yield f"output: {options.output.url}"
 
 
-def _steps(plan: PreparedBuild) -> list[str]:
+def _steps(plan: Plan) -> list[str]:
     pipeline = new_pipeline()
     assemble(pipeline, plan)
     visitor = _TopSteps()

@@ -1,4 +1,4 @@
-"""What makes two builds the same build: whatever its bytes may depend on."""
+"""The fingerprint of a build: a hash of everything that its bytes may depend on."""
 
 from __future__ import annotations
 
@@ -10,26 +10,23 @@ from importlib.metadata import PackageNotFoundError, version
 from fsspec.core import url_to_fs
 
 from noisebeam.pipeline.builder.options import BuildOptions
-from noisebeam.transforms.beam import ReadDocuments
+from noisebeam.transforms.beam.read import ReadDocuments
 from noisebeam.transforms.io.input_files import for_each
 from noisebeam.transforms.io.storage import answered
 from noisebeam.transforms.output.manifest import Manifest
 
 _PACKAGES = ("noisebeam", "numpy", "py3langid", "sentencex", "stanza", "tokenizers")
-_NO_MATTER = ("output", "overwrite", "max_bad_fraction")
+_IGNORED = ("output", "overwrite", "max_bad_fraction")
 
 
-def identity(options: BuildOptions, header: Manifest, read: ReadDocuments) -> str:
-    """Hex digits that other settings, another tokenizer, other packages or other input change.
+def fingerprint(options: BuildOptions, header: Manifest, read: ReadDocuments) -> str:
+    """Return hex digits that change with the settings, the tokenizer, the packages and the input.
 
-    Input files are known by what their storage says of them: size, time of change, etag. They are
-    not read.
+    Input files are not read: their storage returns size, time of change or etag of each.
     """
     files = sorted({part.url for part in read.parts})
     known = {
-        "options": {
-            name: value for name, value in asdict(options).items() if name not in _NO_MATTER
-        },
+        "options": {name: value for name, value in options.flat().items() if name not in _IGNORED},
         "header": header.to_json(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "parts": [asdict(part) for part in read.parts],
@@ -39,6 +36,7 @@ def identity(options: BuildOptions, header: Manifest, read: ReadDocuments) -> st
 
 
 def _version(package: str) -> str | None:
+    """Return the version of an installed package; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -46,5 +44,6 @@ def _version(package: str) -> str | None:
 
 
 def _state(url: str) -> str:
+    """Return what the storage of a file says changes with its content."""
     fs, path = url_to_fs(url)
     return str(answered(fs, lambda: fs.ukey(path)))

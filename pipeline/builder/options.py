@@ -1,273 +1,189 @@
-"""The settings of a build: one dataclass, from which the command line and YAML files are read."""
+"""The options of a build, composed of the options of its steps; read from flags and YAML files.
+
+flags, --config FILE -> values of settings by name -> BuildOptions -> options of each step
+"""
 
 from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from noisebeam.transforms.cleaning.cleaning import CleaningOptions
-from noisebeam.transforms.formats import ReadOptions
+from noisebeam.transforms.data.settings import (
+    Setting,
+    options_from,
+    setting,
+    settings_of,
+    values_of,
+)
+from noisebeam.transforms.formats.options import ReadOptions
 from noisebeam.transforms.io.safe_yaml import load_yaml
+from noisebeam.transforms.noise.options import NoiseOptions
+from noisebeam.transforms.output.options import OutputOptions
 from noisebeam.transforms.segmenters.segmenters import SegmenterOptions
+from noisebeam.transforms.tokenization.tokenizer import TokenizerOptions
 from noisebeam.transforms.tokenization.windows import WindowOptions
 
-_GROUPS = {
-    "documents": (
-        "input",
-        "format",
-        "encoding",
-        "text_field",
-        "id_field",
-        "lang_field",
-        "max_bad_fraction",
-    ),
-    "cleaning": (
-        "normalize",
-        "remove_controls",
-        "min_chars",
-        "max_chars",
-        "keep_langs",
-        "drop_duplicates",
-        "near_duplicates",
-    ),
-    "sentences and windows": (
-        "segmenter",
-        "lang",
-        "stanza_dir",
-        "stanza_device",
-        "max_tokens",
-        "window_sentences",
-        "stride",
-    ),
-    "samples and noise": ("tokenizer", "add_tokens", "append_eos", "recipe", "seed"),
-    "output": ("output", "num_shards", "held_out", "samples_per_member", "overwrite"),
-}
-_OTHERS = "more settings"
+AUTO = "auto"  # the `lang` of a build that detects the language of each document
+_DEFAULT_LANG = "en"  # of documents whose language cannot be detected
 
 
 class SettingsError(ValueError):
     """A setting is unknown, missing or out of range."""
 
 
-def _setting(help_text: str, default: Any = MISSING, **argument: Any) -> Any:
-    return field(default=default, metadata={"help": help_text, "argument": argument})
+def _step(title: str) -> Any:
+    """Return a field of `BuildOptions` for the options of a step; `title` is its group in help."""
+    return field(metadata={"group": title})
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
-    """What to build, and from what. Every setting is also a flag: `max_tokens` is
-    `--max-tokens`.
+    """Options of a build: those of its steps, and the settings that several steps share.
+
+    `BuildOptions.of` makes one of flat settings: `max_tokens` is `windows.max_tokens` here, and the
+    flag `--max-tokens`.
     """
 
-    input: tuple[str, ...] = _setting(
+    input: tuple[str, ...] = setting(
         "paths or fsspec URLs of the corpus, with globs", nargs="+", action="extend", metavar="GLOB"
     )
-    output: str = _setting("folder or fsspec URL to write to", metavar="URL")
-    tokenizer: str = _setting(
-        "Hugging Face tokenizer: a folder, a URL or a hub name", metavar="NAME"
-    )
-    format: str = _setting(
-        "jsonl, text (a file a document), paragraphs, parquet, warc, or auto: by file name", "auto"
-    )
-    text_field: str = _setting("field or column that holds the text", "text", metavar="NAME")
-    id_field: str = _setting(
-        "field or column of the id; without one it comes from the text", "id", metavar="NAME"
-    )
-    lang_field: str | None = _setting(
-        "field, column or WARC header of the language's code; --lang where it has none",
-        None,
-        metavar="NAME",
-    )
-    encoding: str = _setting("encoding of text and JSON", "utf-8", metavar="NAME")
-    normalize: bool = _setting("Unicode normalisation, to NFC", False)
-    remove_controls: bool = _setting("remove control characters but tabs and line ends", False)
-    min_chars: int | None = _setting("drop documents of fewer characters", None, metavar="N")
-    max_chars: int | None = _setting("drop documents of more characters", None, metavar="N")
-    keep_langs: tuple[str, ...] = _setting(
-        "drop documents in other languages", (), nargs="+", action="extend", metavar="CODE"
-    )
-    drop_duplicates: bool = _setting("of documents with the same text keep one", False)
-    near_duplicates: float | None = _setting(
-        "of documents at least this similar keep one (0.5 to 1: shared word 5-grams; needs noisebeam[dedup])",
-        None,
-        metavar="F",
-    )
-    segmenter: str = _setting(
-        "sentencex, stanza, cascade, lines, or package.module:function of your own", "sentencex"
-    )
-    lang: str = _setting(
-        "language of the text, as an ISO 639 code, or auto: detected for each document (needs noisebeam[lang]); "
-        "what cannot be told goes as English",
-        "en",
-        metavar="CODE",
-    )
-    stanza_dir: str | None = _setting(
-        "folder of Stanza's models (else STANZA_RESOURCES_DIR)", None, metavar="DIR"
-    )
-    stanza_device: str = _setting(
-        "where Stanza's model runs: cpu, cuda or cuda:N", "cpu", metavar="NAME"
-    )
-    max_tokens: int = _setting("largest window, in tokens, special ones counted", 512, metavar="N")
-    window_sentences: int | None = _setting(
-        "slide windows of N sentences instead of filling them", None, metavar="N"
-    )
-    stride: int | None = _setting(
-        "sentences from one window to the next (default: window size)", None, metavar="N"
-    )
-    append_eos: bool = _setting(
-        "put the end of text at the end of each document alone (a causal or prefix recipe does so by itself)",
-        False,
-    )
-    add_tokens: tuple[str, ...] = _setting(
-        "special tokens to add to the tokenizer where it lacks them",
-        (),
-        nargs="+",
-        action="extend",
-        metavar="TOKEN",
-    )
-    recipe: str | None = _setting(
-        "noise to bake in: a preset or a YAML file (default: none)", None, metavar="NAME"
-    )
-    seed: int = _setting("seed of the shuffle and the noise", 0, metavar="N")
-    num_shards: int | None = _setting(
-        "number of shards (default: one for 64 million tokens)", None, metavar="N"
-    )
-    held_out: float = _setting(
-        "share of the documents, by hashes of their ids, that goes to shards of its own",
-        0.0,
-        metavar="F",
-    )
-    samples_per_member: int | None = _setting(
-        "samples stored together; 1 is the classic WebDataset form (default: about half a million tokens)",
-        None,
-        metavar="N",
-    )
-    max_bad_fraction: float = _setting(
+    max_bad_fraction: float = setting(
         "fail if more than this share of the records is bad", 0.01, metavar="F"
     )
-    overwrite: bool = _setting("replace a finished build", False)
+    lang: str = setting(
+        "language of the text, as an ISO 639 code, or auto: detected for each document (needs "
+        "noisebeam[lang]); what cannot be told goes as English",
+        _DEFAULT_LANG,
+        metavar="CODE",
+    )
+    read: ReadOptions = _step("documents")
+    cleaning: CleaningOptions = _step("cleaning")
+    segmentation: SegmenterOptions = _step("sentences and windows")
+    windows: WindowOptions = _step("sentences and windows")
+    tokenizer: TokenizerOptions = _step("samples and noise")
+    noise: NoiseOptions = _step("samples and noise")
+    output: OutputOptions = _step("output")
 
     def __post_init__(self) -> None:
-        _check("input", bool(self.input), "at least one path or URL", self.input)
-        _check("output", bool(self.output.strip()), "a folder or URL", self.output)
-        _check("seed", 0 <= self.seed < 2**63, "0 to 2**63 - 1", self.seed)
-        _check(
-            "num_shards",
-            self.num_shards is None or 0 < self.num_shards < 10**6,
-            "1 to 999999",
-            self.num_shards,
-        )
-        _check("held_out", 0 <= self.held_out < 1, "0 to less than 1", self.held_out)
-        members = self.samples_per_member
-        _check("samples_per_member", members is None or 0 < members <= 65536, "1 to 65536", members)
-        _check("max_bad_fraction", 0 <= self.max_bad_fraction <= 1, "0 to 1", self.max_bad_fraction)
-        _ = self.read_options, self.cleaning_options, self.segmenter_options, self.window_options
+        for name, valid, expected, value in (
+            ("input", bool(self.input), "at least one path or URL", self.input),
+            ("max_bad_fraction", 0 <= self.max_bad_fraction <= 1, "0 to 1", self.max_bad_fraction),
+        ):
+            if not valid:
+                raise SettingsError(f"{name}: expected {expected}, got {value!r}")
 
-    @property
-    def read_options(self) -> ReadOptions:
-        """How files are read."""
-        return ReadOptions(
-            format=self.format,
-            text_field=self.text_field,
-            id_field=self.id_field,
-            lang_field=self.lang_field,
-            encoding=self.encoding,
-        )
+    @classmethod
+    def of(cls, **values: Any) -> BuildOptions:
+        """Return the options of flat settings; those that are not given have their defaults.
+
+        Raises ValueError, in one line, if a value is out of range.
+
+        >>> BuildOptions.of(input=("a.jsonl",), output="out", tokenizer="t", max_tokens=64).windows
+        WindowOptions(max_tokens=64, size=None, stride=None, append_eos=False)
+        """
+        own = {one.name: values[one.name] for one in settings_of(cls) if one.name in values}
+        lang = values.get("lang", _DEFAULT_LANG)
+        values = {**values, "lang": _DEFAULT_LANG if lang == AUTO else lang}
+        steps = {name: options_from(kind, values) for name, kind in _step_classes().items()}
+        return cls(**own, **steps)
 
     @property
     def detects_languages(self) -> bool:
-        """Whether the language of a document that names none is to be told from its text."""
-        return self.lang == "auto"
+        """Whether the language of a document that names none is detected from its text."""
+        return self.lang == AUTO
 
-    @property
-    def cleaning_options(self) -> CleaningOptions:
-        """How documents are cleaned."""
-        return CleaningOptions(
-            **{entry.name: getattr(self, entry.name) for entry in fields(CleaningOptions)}
-        )
-
-    @property
-    def segmenter_options(self) -> SegmenterOptions:
-        """How sentences are found."""
-        return SegmenterOptions(
-            name=self.segmenter,
-            lang="en" if self.detects_languages else self.lang,
-            stanza_dir=self.stanza_dir,
-            stanza_device=self.stanza_device,
-        )
-
-    @property
-    def window_options(self) -> WindowOptions:
-        """How windows are chosen."""
-        return WindowOptions(
-            max_tokens=self.max_tokens,
-            size=self.window_sentences,
-            stride=self.stride,
-            append_eos=self.append_eos,
-        )
+    def flat(self) -> dict[str, Any]:
+        """Return the values of all settings by name, as `of` takes them."""
+        steps = (values_of(getattr(self, name)) for name in _step_classes())
+        return {
+            name: value for values in (*steps, values_of(self)) for name, value in values.items()
+        }
 
 
-def _check(name: str, right: bool, expected: str, value: object) -> None:
-    if not right:
-        raise SettingsError(f"{name}: expected {expected}, got {value!r}")
+def _step_fields() -> Iterator[Field[Any]]:
+    return (entry for entry in fields(BuildOptions) if "group" in entry.metadata)
+
+
+def _step_classes() -> dict[str, Any]:
+    """Return the option class of each step, by the name of its field."""
+    hints = get_type_hints(BuildOptions)
+    return {entry.name: hints[entry.name] for entry in _step_fields()}
+
+
+_OWN_GROUPS = {
+    "input": "documents",
+    "max_bad_fraction": "documents",
+    "lang": "sentences and windows",
+}
+
+
+def build_settings() -> dict[str, tuple[Setting, str]]:
+    """Return each setting of a build, and the title of its group in help texts, by name."""
+    own = {one.name: (one, _OWN_GROUPS[one.name]) for one in settings_of(BuildOptions)}
+    found: dict[str, tuple[Setting, str]] = {"input": own["input"]}
+    for entry in _step_fields():
+        for one in settings_of(_step_classes()[entry.name]):
+            found[one.name] = own.get(one.name) or (one, entry.metadata["group"])
+    return {**found, **own}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give `parser` a flag for each setting, in groups, and `--config` for a YAML file of them."""
+    """Add a flag for each setting, in groups, and `--config` for a YAML file of settings."""
     parser.add_argument("--config", metavar="FILE", help="YAML file of settings; flags override it")
-    groups = {title: parser.add_argument_group(title) for title in (*_GROUPS, _OTHERS)}
-    titles = {name: title for title, names in _GROUPS.items() for name in names}
-    for setting in fields(BuildOptions):
-        group = groups[titles.get(setting.name, _OTHERS)]
-        group.add_argument(flag_of(setting.name), dest=setting.name, **_argument(setting))
+    titles = dict.fromkeys(title for _, title in build_settings().values())
+    groups = {title: parser.add_argument_group(title) for title in titles}
+    for one, title in build_settings().values():
+        groups[title].add_argument(flag_of(one.name), dest=one.name, **_argument(one))
 
 
 def flag_of(name: str) -> str:
-    """The flag of a setting: `--max-tokens` of `max_tokens`."""
+    """Return the flag of a setting: `--max-tokens` for `max_tokens`."""
     return "--" + name.replace("_", "-")
 
 
-def _argument(setting: Field[Any]) -> dict[str, Any]:
-    shown = (
-        ""
-        if setting.default in (MISSING, None, ()) or setting.default is False
-        else f" (default: {setting.default})"
-    )
-    argument: dict[str, Any] = {"help": setting.metadata["help"] + shown, "default": None}
-    if setting.type == "bool":
+def _argument(one: Setting) -> dict[str, Any]:
+    """Return the keyword arguments of argparse for a setting."""
+    hidden = one.default in (MISSING, None, ()) or one.default is False
+    shown = "" if hidden else f" (default: {one.default})"
+    argument: dict[str, Any] = {"help": one.help + shown, "default": None}
+    if one.type == "bool":
         return {**argument, "action": "store_true"}
-    if setting.type != "tuple[str, ...]":
-        argument["type"] = {"int": int, "float": float, "str": str}[
-            str(setting.type).removesuffix(" | None")
-        ]
+    if one.type != "tuple[str, ...]":
+        argument["type"] = {"int": int, "float": float, "str": str}[one.kind]
         argument.setdefault("metavar", "X")
-    return {**argument, **setting.metadata["argument"]}
+    return {**argument, **one.argument}
 
 
 def read_options(arguments: argparse.Namespace) -> BuildOptions:
-    """The settings of a command line; those it does not give come from its `--config` file, then
-    from the defaults.
+    """Return the options of a command line.
+
+    Settings without a flag are those of the `--config` file, and else the defaults.
     """
     values = _read_config(arguments.config) if arguments.config else {}
-    for setting in fields(BuildOptions):
-        given = getattr(arguments, setting.name)
+    known = [one for one, _ in build_settings().values()]
+    for one in known:
+        given = getattr(arguments, one.name)
         if given is not None:
-            values[setting.name] = given
-    required = [setting.name for setting in fields(BuildOptions) if setting.default is MISSING]
+            values[one.name] = given
+    required = [one.name for one in known if one.default is MISSING]
     if missing := [flag_of(name) for name in required if name not in values]:
         raise SettingsError(
             f"{', '.join(missing)}: missing; give it as a flag or in the --config file"
         )
-    for name in {"input", "add_tokens", "keep_langs"} & values.keys():
-        values[name] = (values[name],) if isinstance(values[name], str) else tuple(values[name])
-    return BuildOptions(**values)
+    for one in known:
+        if one.kind == "tuple[str, ...]" and one.name in values:
+            value = values[one.name]
+            values[one.name] = (value,) if isinstance(value, str) else tuple(value)
+    return BuildOptions.of(**values)
 
 
 def _read_config(path: str) -> dict[str, Any]:
+    """Return the settings of a YAML file; SettingsError if they are not as expected."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -280,7 +196,7 @@ def _read_config(path: str) -> dict[str, Any]:
         raise SettingsError(
             f"--config {path}: expected settings by name, got {type(values).__name__}"
         )
-    settings = {setting.name: setting for setting in fields(BuildOptions)}
+    settings = {name: one for name, (one, _) in build_settings().items()}
     for name, value in values.items():
         if name not in settings:
             raise SettingsError(
@@ -290,16 +206,17 @@ def _read_config(path: str) -> dict[str, Any]:
     return dict(values)
 
 
-def _check_type(path: str, setting: Field[Any], value: object) -> None:
-    kind = str(setting.type).removesuffix(" | None")
+def _check_type(path: str, one: Setting, value: object) -> None:
+    """Raise SettingsError if a value of a YAML file has not the type of its setting."""
     allowed: dict[str, tuple[type, ...]] = {
         "int": (int,),
         "float": (int, float),
         "bool": (bool,),
         "str": (str,),
     }
-    right = (
-        (value is None and str(setting.type).endswith("None"))
+    kind = one.kind
+    valid = (
+        (value is None and one.is_optional)
         or (
             kind in allowed
             and isinstance(value, allowed[kind])
@@ -307,8 +224,8 @@ def _check_type(path: str, setting: Field[Any], value: object) -> None:
         )
         or (kind not in allowed and (isinstance(value, str) or _is_list_of_strings(value)))
     )
-    if not right:
-        raise SettingsError(f"--config {path}: {setting.name}: expected {kind}, got {value!r}")
+    if not valid:
+        raise SettingsError(f"--config {path}: {one.name}: expected {kind}, got {value!r}")
 
 
 def _is_list_of_strings(value: object) -> bool:
@@ -316,6 +233,7 @@ def _is_list_of_strings(value: object) -> bool:
 
 
 def _suggest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+    """Return a suggestion for an unknown name: the closest known one, or all of them."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
     return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
 
@@ -324,10 +242,7 @@ def check_beam_flags(unknown_to_beam: Sequence[str], known_to_beam: Sequence[str
     """Other flags than ours go to Beam; SettingsError for the first that Beam does not know
     either.
     """
-    known = [flag_of(setting.name) for setting in fields(BuildOptions)] + [
-        "--config",
-        *known_to_beam,
-    ]
+    known = [*map(flag_of, build_settings()), "--config", *known_to_beam]
     for flag in unknown_to_beam:
         name = flag.split("=")[0]
         if not name.startswith("-"):

@@ -1,6 +1,4 @@
-"""A look at the input before the build: that it is mostly dirt is told in seconds, not at the end
-of hours.
-"""
+"""A look at some of the input before a build: input that is mostly bad records is refused in seconds."""
 
 from __future__ import annotations
 
@@ -14,33 +12,33 @@ from noisebeam.transforms.formats import ReadOptions, read_documents
 from noisebeam.transforms.formats.options import longer_than
 from noisebeam.transforms.io.input_files import FilePart
 
-# the share of bad ones among so many is within 5 points of that in all they were drawn from
+# The share of bad records among so many is within 5 points of the share in the whole input.
 _RECORDS = 1024
-_PLACES = 256
-_AT_A_TIME = 4
-_LONGEST = 2**24  # bytes; a record that is longer is not judged here, as it would take much memory
-_PLACE_BYTES = 2**22  # of one place are enough, however few records they are
+_PARTS = 256  # to look at
+_THREADS = 4
+_LONGEST = 2**24  # bytes; longer records are skipped, since they would take much memory
+_PART_BYTES = 2**22  # to read of a part, however few records these are
 
 
 class TooManyBadRecordsError(RuntimeError):
-    """The input is mostly dirt; the text says how much was looked at, and names one bad record."""
+    """The input is mostly bad records; the text has the counts, and one bad record."""
 
 
 @dataclass(frozen=True)
-class Probe:
-    """What was seen in the first records of some parts of the input."""
+class Look:
+    """Counts of good and bad records at the beginning of some parts of the input."""
 
-    places: int
+    parts: int
     records: int
     bad: int
-    first_bad: DeadLetter | None  # in the first place that has one
+    first_bad: DeadLetter | None  # in the first part that has one
 
     def reason_to_stop(self, max_bad_fraction: float) -> str | None:
-        """Why the input is not worth a build; None if it may be.
+        """Return why the build should stop; None if it should run.
 
-        The limit lies halfway between the share that is allowed and all, so that only what is
-        mostly dirt stops a build here. At least 512 records must have been seen: a smaller input is
-        built, and judged at its end.
+        The limit is halfway between `max_bad_fraction` and 1, so that only input of mostly bad
+        records stops a build here. With fewer than 512 records the build runs, and is judged at its
+        end.
         """
         share = self.bad / max(1, self.records)
         if (
@@ -50,30 +48,31 @@ class Probe:
         ):
             return None
         return (
-            f"stopped before the build: {self.bad:,} of {self.records:,} records looked at in {self.places:,} places "
-            f"are bad ({share:.2%}; {max_bad_fraction:.2%} of all are allowed). The first, in {self.first_bad.source} "
-            f"at {self.first_bad.position}: {self.first_bad.reason}. Mend the input or raise --max-bad-fraction"
+            f"stopped before the build: {self.bad:,} of {self.records:,} records looked at in "
+            f"{self.parts:,} places are bad ({share:.2%}; {max_bad_fraction:.2%} of all are "
+            f"allowed). The first, in {self.first_bad.source} at {self.first_bad.position}: "
+            f"{self.first_bad.reason}. Mend the input or raise --max-bad-fraction"
         )
 
 
-def probe_input(parts: Sequence[FilePart], options: ReadOptions) -> Probe:
-    """Look at the first records of up to 256 parts, spread evenly over the input: about 1,024
-    records in all.
+def look_at_input(parts: Sequence[FilePart], options: ReadOptions) -> Look:
+    """Look at the first records of up to 256 parts, spread evenly over the input.
 
-    The same input gives the same probe.
+    These are about 1,024 records in all, the same ones for the same input.
     """
-    step = max(1.0, len(parts) / _PLACES)
-    chosen = [parts[int(i * step)] for i in range(min(len(parts), _PLACES))]
+    step = max(1.0, len(parts) / _PARTS)
+    chosen = [parts[int(i * step)] for i in range(min(len(parts), _PARTS))]
     most = -(-_RECORDS // max(1, len(chosen)))
-    with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        looks = list(pool.map(lambda part: _look(part, options, most), chosen))
+    with ThreadPoolExecutor(_THREADS) as pool:
+        looks = list(pool.map(lambda part: _look_at_part(part, options, most), chosen))
     first_bad = next((look.first_bad for look in looks if look.first_bad is not None), None)
-    return Probe(
+    return Look(
         len(looks), sum(look.records for look in looks), sum(look.bad for look in looks), first_bad
     )
 
 
-def _look(part: FilePart, options: ReadOptions, most: int) -> Probe:
+def _look_at_part(part: FilePart, options: ReadOptions, most: int) -> Look:
+    """Look at the first `most` records of a part."""
     options = replace(options, max_record_bytes=min(_LONGEST, options.max_record_bytes))
     records, bad, size, first_bad = 0, 0, 0, None
     for record in islice(read_documents(part, options), most):
@@ -85,6 +84,6 @@ def _look(part: FilePart, options: ReadOptions, most: int) -> Probe:
             size += len(record.record or b"")
         else:
             size += len(record.text)
-        if size > _PLACE_BYTES:
+        if size > _PART_BYTES:
             break
-    return Probe(1, records, bad, first_bad)
+    return Look(1, records, bad, first_bad)

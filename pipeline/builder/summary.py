@@ -16,7 +16,8 @@ from noisebeam.transforms.cleaning.cleaning import (
     TOO_SHORT,
     WITHOUT_CONTROLS,
 )
-from noisebeam.transforms.output.finish import DEAD_LETTERS_FOLDER, FAILURE_NAME, Failure
+from noisebeam.transforms.output.finish import DEAD_LETTERS_FOLDER, Failure
+from noisebeam.transforms.output.folder import FAILURE_NAME
 from noisebeam.transforms.output.manifest import MANIFEST_NAME, Manifest
 
 _SIZES = {

@@ -187,7 +187,7 @@ def measure_shard(corpus: Path, tokenizer: str, recipe: str | None) -> int:
     _, samples = make_samples(corpus, tokenizer, recipe)
     encoded = [sample_to_bytes(sample) for sample in samples]
     copies = -(-TOKENS_PER_SHARD // sum(len(sample.fields["ids"]) for sample in samples))
-    max_tokens = BuildOptions(input=("x",), output="x", tokenizer=tokenizer).max_tokens
+    max_tokens = BuildOptions.of(input=("x",), output="x", tokenizer=tokenizer).windows.max_tokens
     dtypes = field_dtypes(
         load_tokenizer(tokenizer).vocabulary.size, max_tokens, labels_masked=False
     )

@@ -39,7 +39,7 @@ def write(tmp_path: Path) -> Write:
 
 def options(corpus: Path, tokenizer: str | Path, **settings: Any) -> BuildOptions:
     output = str(corpus.with_name("out"))
-    return BuildOptions(
+    return BuildOptions.of(
         input=(str(corpus),), output=output, tokenizer=str(tokenizer), overwrite=True, **settings
     )
 
@@ -75,7 +75,7 @@ def test_a_field_tells_the_language_and_the_setting_where_it_does_not(
         "1",
         "--overwrite",
     ]
-    assert main(["build", "--input", str(corpus), "--output", chosen.output, *flags]) == 0
+    assert main(["build", "--input", str(corpus), "--output", chosen.output.url, *flags]) == 0
     out = capsys.readouterr().out
     assert "languages: en 3, de 1, sv 1\n" in out
     assert "3 documents name no language: taken as 'en'\n" in out
@@ -159,7 +159,7 @@ def test_what_stands_in_for_a_language_without_rules_is_told_at_the_start(
 )
 def test_nonsensical_languages_are_refused(settings: dict[str, str], message: str) -> None:
     with pytest.raises((SettingsError, ValueError), match=message):
-        BuildOptions(input=("a",), output="b", tokenizer="c", **settings)  # type: ignore[arg-type]
+        BuildOptions.of(input=("a",), output="b", tokenizer="c", **settings)  # type: ignore[arg-type]
 
 
 def first_records(path: Path, count: int) -> list[dict[str, Any]]:
@@ -188,8 +188,8 @@ def test_english_and_chinese_end_to_end(
         "documents-without-language": 60,
     }
     assert result.metrics["sentences"] > 1000
-    assert verify(chosen.output) == []
-    batch = next(iter(ShardDataset(chosen.output, batch_size=8)))
+    assert verify(chosen.output.url) == []
+    batch = next(iter(ShardDataset(chosen.output.url, batch_size=8)))
     loaded = Tokenizer.from_file(str(shared / "tokenizers" / tokenizer / "tokenizer.json"))
     assert {int(row[0]) for row in batch["input_ids"]} == {loaded.token_to_id(begins)}
     masks = loaded.token_to_id("<mask>" if lang == "en" else "[MASK]")

@@ -16,14 +16,10 @@ from noisebeam.transforms.beam.common import counter, timed
 from noisebeam.transforms.data.documents import DeadLetter
 from noisebeam.transforms.data.keys import text_key
 from noisebeam.transforms.data.samples import Sample
-from noisebeam.transforms.output.finish import (
-    DeadLetterPart,
-    Failure,
-    finish_build,
-    write_dead_letters,
-)
+from noisebeam.transforms.output.finish import DeadLetterPart, Failure
+from noisebeam.transforms.output.folder import OutputFolder
 from noisebeam.transforms.output.manifest import Manifest
-from noisebeam.transforms.output.resume import Begun, record_shard
+from noisebeam.transforms.output.resume import InterruptedBuild
 from noisebeam.transforms.shards.held_out import held_out_shards, shards_of
 from noisebeam.transforms.shards.sample_packer import SamplePacker
 from noisebeam.transforms.shards.sample_table import SampleTable
@@ -50,8 +46,8 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
     of tokens where it is not given. A sample's shard and place are hashes of the header's seed and
     its key: every attempt of every runner writes the same files. Where the header's settings have a
     share `held_out`, so many documents go to shards of their own, the last ones. The shards of
-    `begun` are not written again; where it has an identity, those that are written leave a record
-    of it.
+    `interrupted` are not written again; where it has a fingerprint, those that are written leave a
+    record of it.
     """
 
     def __init__(
@@ -61,7 +57,7 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
         num_shards: int | None = None,
         max_bad_fraction: float = 0.01,
         counts: Any = None,
-        begun: Begun = Begun(),  # noqa: B008
+        interrupted: InterruptedBuild = InterruptedBuild(),  # noqa: B008
     ) -> None:
         super().__init__()
         self.output = output
@@ -69,7 +65,7 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
         self.num_shards = num_shards
         self.max_bad_fraction = max_bad_fraction
         self.counts = counts
-        self.begun = begun
+        self.interrupted = interrupted
 
     def expand(self, inputs: Any) -> Any:
         samples, *dead_letters = inputs if isinstance(inputs, tuple) else (inputs,)
@@ -77,7 +73,7 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
         tables = packed.tables
         held_out = self.header.settings.get("held_out", 0.0)
         least = 2 if held_out else 1
-        known = self.num_shards or self.begun.num_shards
+        known = self.num_shards or self.interrupted.num_shards
         num_shards = (
             max(known, least)
             if known
@@ -91,15 +87,17 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
             tables
             | "AssignShards"
             >> beam.FlatMap(
-                _assign, self.header.seed, num_shards, held_out, self.begun.numbers
+                _assign, self.header.seed, num_shards, held_out, self.interrupted.numbers
             ).with_output_types(tuple[int, SampleTable])
             | "GroupShards" >> beam.GroupByKey()
             | "WriteShards"
             >> beam.Map(
-                _write_shard, num_shards, self.output, self.header, self.begun.identity
+                _write_shard, num_shards, self.output, self.header, self.interrupted.fingerprint
             ).with_output_types(ShardInfo)
         )
-        parts = dead_letters and (dead_letters | beam.Flatten() | _WriteDeadLetters(self.output))
+        parts = dead_letters and (
+            dead_letters | beam.Flatten() | _WriteDeadLetters(OutputFolder(self.output))
+        )
         pipeline = samples.pipeline
         return (
             pipeline
@@ -108,7 +106,7 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
             >> beam.Map(
                 _finish,
                 self.header,
-                self.begun.shards,
+                self.interrupted.shards,
                 AsList(shards),
                 AsList(parts) if parts else [],
                 self.max_bad_fraction,
@@ -125,7 +123,7 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
 
 
 class _WriteDeadLetters(beam.PTransform):  # type: ignore[misc]
-    def __init__(self, output: str) -> None:
+    def __init__(self, output: OutputFolder) -> None:
         super().__init__()
         self.output = output
 
@@ -193,9 +191,11 @@ def _assign_part(letter: DeadLetter, parts: int) -> tuple[int, DeadLetter]:
     return text_key(letter.to_json()) % parts, letter
 
 
-def _write_part(keyed: tuple[int, Iterable[DeadLetter]], parts: int, output: str) -> DeadLetterPart:
+def _write_part(
+    keyed: tuple[int, Iterable[DeadLetter]], parts: int, output: OutputFolder
+) -> DeadLetterPart:
     part, letters = keyed
-    return write_dead_letters(output, letters, part, parts)
+    return output.write_dead_letters(letters, part, parts)
 
 
 def _write_shard(
@@ -203,7 +203,7 @@ def _write_shard(
     num_shards: int,
     output: str,
     header: Manifest,
-    identity: str | None,
+    fingerprint: str | None,
 ) -> ShardInfo:
     index, tables = keyed
     with timed("write"):
@@ -218,8 +218,8 @@ def _write_shard(
         )
         kept = held_out_shards(num_shards, header.settings.get("held_out", 0.0))
         info = replace(info, held_out=index >= num_shards - kept)
-        if identity is not None:
-            record_shard(output, identity, info)
+        if fingerprint is not None:
+            OutputFolder(output).record_shard(fingerprint, info)
     counter("shards").inc()
     counter("shard-bytes").inc(info.bytes)
     return info
@@ -232,4 +232,4 @@ def _finish(
     written: Sequence[ShardInfo],
     *others: Any,
 ) -> Manifest | Failure:
-    return finish_build(output, header, [*finished, *written], *others)
+    return OutputFolder(output).finish(header, [*finished, *written], *others)

@@ -44,7 +44,8 @@ from noisebeam.transforms.data.documents import DeadLetter, Document
 from noisebeam.transforms.data.samples import Sample
 from noisebeam.transforms.formats import ReadOptions
 from noisebeam.transforms.noise import Recipe, load_recipe
-from noisebeam.transforms.output.prepare import plan_manifest, start_output
+from noisebeam.transforms.output.folder import OutputFolder
+from noisebeam.transforms.output.prepare import plan_manifest
 from noisebeam.transforms.plugins import CORRUPTIONS, plugin_origin
 from noisebeam.transforms.segmenters.segmenters import SegmenterOptions
 from noisebeam.transforms.tokenization.tokenizer import load_tokenizer
@@ -314,7 +315,7 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, inputs: Any) -> Any:
         collections = dict(inputs) if isinstance(inputs, Mapping) else {"samples": inputs}
-        start_output(self._output, self._tokenizer, overwrite=self._overwrite)
+        OutputFolder(self._output).begin(self._tokenizer, overwrite=self._overwrite)
         samples = collections.pop("samples") | "Samples" >> _samples()
         write = copy(self._write)
         if "counts" in collections:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from noisebeam.transforms.data.documents import Document
 from noisebeam.transforms.data.languages import language_code
+from noisebeam.transforms.data.settings import setting
 
 NORMALIZED, WITHOUT_CONTROLS = "normalized_documents", "documents_without_controls"
 TOO_SHORT, TOO_LONG, OTHER_LANGUAGE = "dropped_short", "dropped_long", "dropped_languages"
@@ -33,13 +34,20 @@ class CleaningOptions:
     5-grams have at least this Jaccard similarity (0.5 to 1) one is kept.
     """
 
-    normalize: bool = False
-    remove_controls: bool = False
-    min_chars: int | None = None
-    max_chars: int | None = None
-    keep_langs: tuple[str, ...] = ()
-    drop_duplicates: bool = False
-    near_duplicates: float | None = None
+    normalize: bool = setting("Unicode normalisation, to NFC", False)
+    remove_controls: bool = setting("remove control characters but tabs and line ends", False)
+    min_chars: int | None = setting("drop documents of fewer characters", None, metavar="N")
+    max_chars: int | None = setting("drop documents of more characters", None, metavar="N")
+    keep_langs: tuple[str, ...] = setting(
+        "drop documents in other languages", (), nargs="+", action="extend", metavar="CODE"
+    )
+    drop_duplicates: bool = setting("of documents with the same text keep one", False)
+    near_duplicates: float | None = setting(
+        "of documents at least this similar keep one "
+        "(0.5 to 1: shared word 5-grams; needs noisebeam[dedup])",
+        None,
+        metavar="F",
+    )
 
     def __post_init__(self) -> None:
         _check(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 from dataclasses import dataclass
 
+from noisebeam.transforms.data.settings import setting
 from noisebeam.transforms.io.input_files import InputError, name_endings
 from noisebeam.transforms.plugins import FORMATS, plugin_names
 
@@ -41,11 +42,19 @@ class ReadOptions:
     keeps all of them in two or four bytes.
     """
 
-    format: str = "auto"
-    text_field: str = "text"
-    id_field: str = "id"
-    lang_field: str | None = None
-    encoding: str = "utf-8"
+    format: str = setting(
+        "jsonl, text (a file a document), paragraphs, parquet, warc, or auto: by file name", "auto"
+    )
+    text_field: str = setting("field or column that holds the text", "text", metavar="NAME")
+    id_field: str = setting(
+        "field or column of the id; without one it comes from the text", "id", metavar="NAME"
+    )
+    lang_field: str | None = setting(
+        "field, column or WARC header of the language's code; --lang where it has none",
+        None,
+        metavar="NAME",
+    )
+    encoding: str = setting("encoding of text and JSON", "utf-8", metavar="NAME")
     max_record_bytes: int = MAX_RECORD_BYTES
 
     def __post_init__(self) -> None:

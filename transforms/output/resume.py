@@ -1,9 +1,8 @@
-"""The shards that a killed build has finished, so that the same build, run again, does not make
-them a second time.
+"""Records of published shards, so that a build that is run again does not write them twice.
 
-While a build runs, a record beside each shard, `shard-00003-of-00016.json`, tells what the manifest
-will say of it and which build wrote it. A record is written after its shard and goes before the
-manifest comes.
+While a build runs, each shard has a record beside it, `shard-00003-of-00016.json`: the fingerprint
+of the build, and what the manifest will say of the shard. A record is written after its shard, and
+all records are removed before the manifest is written.
 """
 
 from __future__ import annotations
@@ -12,76 +11,54 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 
-from noisebeam.transforms.io.storage import join, list_names, publish, read_bytes, size
 from noisebeam.transforms.shards.writer import ShardInfo, shard_number
 
-_RECORD = re.compile(r"shard-(\d+)-of-(\d+)\.json")
+RECORD_NAME = re.compile(r"shard-(\d+)-of-(\d+)\.json")
 
 
 @dataclass(frozen=True)
-class Begun:
-    """A build that may have begun before: its identity (None: nobody will look for it again) and
-    finished shards.
+class InterruptedBuild:
+    """What an interrupted run of the same build left: its fingerprint and finished shards.
 
-    Other settings, or other input, make another identity.
+    Other settings or other input make another fingerprint. None means that shards are not recorded.
     """
 
-    identity: str | None = None
+    fingerprint: str | None = None
     shards: tuple[ShardInfo, ...] = ()
 
     @property
     def numbers(self) -> frozenset[int]:
-        """The numbers of its shards."""
+        """Numbers of the finished shards."""
         return frozenset(number for number, _ in self._numbered())
 
     @property
     def num_shards(self) -> int | None:
-        """How many shards it has in all, if it has finished one."""
+        """Number of shards of the whole build; None if no shard is finished."""
         return next((count for _, count in self._numbered()), None)
 
     def _numbered(self) -> Iterator[tuple[int, int]]:
+        """Yield number and count of each finished shard."""
         return filter(None, (shard_number(shard.name) for shard in self.shards))
 
 
-def record_shard(url: str, identity: str, shard: ShardInfo) -> None:
-    """Keep in the folder `url` that the build `identity` has finished a shard; it has been
-    published.
-    """
-    record = {"build": identity, "shard": shard.to_json()}
-    publish(join(url, _record_name(shard)), json.dumps(record, indent=1, sort_keys=True).encode())
-
-
-def find_begun(url: str, identity: str) -> Begun:
-    """What the build `identity` has finished in the folder `url`: shards whose files are there, as
-    they were written.
-
-    A shard is held against its size, its index against its sha256. ShardReader finds other damage.
-    """
-    return Begun(identity, tuple(_finished(url, identity)))
-
-
-def _finished(url: str, identity: str) -> Iterator[ShardInfo]:
-    names = list_names(url)
-    for name in filter(_RECORD.fullmatch, names):
-        try:
-            record = json.loads(read_bytes(join(url, name)))
-            shard = ShardInfo.from_json(record["shard"])
-            written = record["build"] == identity and _record_name(shard) == name
-        except (ValueError, TypeError, KeyError, RecursionError):  # not a record of ours
-            continue
-        if written and {shard.name, shard.index_name} <= set(names) and _is_whole(url, shard):
-            yield shard
-
-
-def _is_whole(url: str, shard: ShardInfo) -> bool:
-    index = read_bytes(join(url, shard.index_name))
-    return (
-        size(join(url, shard.name)) == shard.bytes
-        and sha256(index).hexdigest() == shard.index_sha256
-    )
-
-
-def _record_name(shard: ShardInfo) -> str:
+def record_name(shard: ShardInfo) -> str:
+    """Return the file name of a shard's record."""
     return f"{shard.name.removesuffix('.tar')}.json"
+
+
+def record_of_shard(fingerprint: str, shard: ShardInfo) -> bytes:
+    """Return the record that the build with this fingerprint has published a shard."""
+    record = {"build": fingerprint, "shard": shard.to_json()}
+    return json.dumps(record, indent=1, sort_keys=True).encode()
+
+
+def read_record(name: str, content: bytes, fingerprint: str) -> ShardInfo | None:
+    """Return the shard of a record file; None if it is no record of the build."""
+    try:
+        record = json.loads(content)
+        shard = ShardInfo.from_json(record["shard"])
+        ours = record["build"] == fingerprint and record_name(shard) == name
+    except (ValueError, TypeError, KeyError, RecursionError):  # no record at all
+        return None
+    return shard if ours else None

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from noisebeam.transforms.data.languages import language_code
+from noisebeam.transforms.data.settings import setting
 from noisebeam.transforms.data.spans import SegmenterError, Spans, find_broken_law, spans_between
 from noisebeam.transforms.plugins import SEGMENTERS, load_plugin, plugin_names, plugin_origin
 from noisebeam.transforms.segmenters.cascade_segmenter import CascadeSegmenter
@@ -67,10 +68,18 @@ class SegmenterOptions:
     or "cuda:1".
     """
 
-    name: str = "sentencex"
-    lang: str = "en"
-    stanza_dir: str | None = None
-    stanza_device: str = "cpu"
+    name: str = setting(
+        "sentencex, stanza, cascade, lines, or package.module:function of your own",
+        "sentencex",
+        name="segmenter",
+    )
+    lang: str = setting("language of documents that name none, as an ISO 639 code", "en")
+    stanza_dir: str | None = setting(
+        "folder of Stanza's models (else STANZA_RESOURCES_DIR)", None, metavar="DIR"
+    )
+    stanza_device: str = setting(
+        "where Stanza's model runs: cpu, cuda or cuda:N", "cpu", metavar="NAME"
+    )
 
     def __post_init__(self) -> None:
         if not _OWN_NAME.fullmatch(self.name) and self.name not in (

@@ -16,6 +16,7 @@ from noisebeam.transforms.data.documents import Document
 from noisebeam.transforms.data.keys import document_key, sample_key
 from noisebeam.transforms.data.ragged import Array
 from noisebeam.transforms.data.samples import Sample
+from noisebeam.transforms.data.settings import setting
 from noisebeam.transforms.data.spans import Spans
 from noisebeam.transforms.tokenization.sentence_encoder import (
     SMALLEST_BUDGET,
@@ -45,10 +46,21 @@ class WindowOptions:
     It is put here because only here it is known which window is the last.
     """
 
-    max_tokens: int = 512
-    size: int | None = None
-    stride: int | None = None
-    append_eos: bool = False
+    max_tokens: int = setting("largest window, in tokens, special ones counted", 512, metavar="N")
+    size: int | None = setting(
+        "slide windows of N sentences instead of filling them",
+        None,
+        name="window_sentences",
+        metavar="N",
+    )
+    stride: int | None = setting(
+        "sentences from one window to the next (default: window size)", None, metavar="N"
+    )
+    append_eos: bool = setting(
+        "put the end of text at the end of each document alone "
+        "(a causal or prefix recipe does so by itself)",
+        False,
+    )
 
     def __post_init__(self) -> None:
         if self.max_tokens < SMALLEST_BUDGET:

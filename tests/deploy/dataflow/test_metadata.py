@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from noisebeam.deploy.dataflow.metadata import template_metadata
-from noisebeam.pipeline.builder.options import BuildOptions
+from noisebeam.pipeline.builder.options import build_settings
 
 COMMITTED = Path(__file__).parents[3] / "deploy/dataflow/metadata.json"
 PARAMETERS = {parameter["name"]: parameter for parameter in template_metadata()["parameters"]}
@@ -24,13 +23,14 @@ def test_the_committed_file_is_what_the_code_gives() -> None:
 
 
 def test_every_setting_is_a_parameter_with_the_help_of_its_flag() -> None:
-    for setting in fields(BuildOptions):
-        assert PARAMETERS[setting.name]["helpText"].startswith(setting.metadata["help"])
-    assert len(PARAMETERS) == len(fields(BuildOptions))
+    settings = build_settings()
+    for name, (setting, _) in settings.items():
+        assert PARAMETERS[name]["helpText"].startswith(setting.help)
+    assert list(PARAMETERS) == list(settings)
     assert [name for name, parameter in PARAMETERS.items() if not parameter["isOptional"]] == [
         "input",
-        "output",
         "tokenizer",
+        "output",
     ]
 
 

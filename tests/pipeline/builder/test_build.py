@@ -337,7 +337,7 @@ def test_settings_come_from_a_yaml_file_and_flags_go_before_it(
         ("a: [b\n", "not YAML"),
         (
             "seed: 1\n",
-            "--input, --output, --tokenizer: missing; give it as a flag or in the --config file",
+            "--input, --tokenizer, --output: missing; give it as a flag or in the --config file",
         ),
     ],
 )
@@ -375,10 +375,10 @@ def test_an_error_after_the_manifest_was_written_is_told_and_the_build_is_finish
     assert build(corpus / "corpus.jsonl", output=tmp_path / "expected") == 0
     capsys.readouterr()
 
-    def lose(result: object, options: object) -> bool:
+    def lose(runner: object, result: object, options: object) -> bool:
         raise RuntimeError("lost")
 
-    monkeypatch.setattr("noisebeam.pipeline.builder.build.wait", lose)
+    monkeypatch.setattr("noisebeam.pipeline.builder.direct_runner.DirectRunner.wait", lose)
     assert build(corpus / "corpus.jsonl") == 0
     assert "noisebeam: the build was finished when this happened: lost\n" in capsys.readouterr().err
     assert checksums(tmp_path / "out") == checksums(tmp_path / "expected")
@@ -396,10 +396,10 @@ def test_an_error_is_one_also_beside_the_manifest_of_another_build(
     )
     manifest = (tmp_path / "other" / "manifest.json").read_bytes()
 
-    def lose(result: object, options: object) -> bool:
+    def lose(runner: object, result: object, options: object) -> bool:
         (tmp_path / "out" / "manifest.json").write_bytes(manifest)
         raise RuntimeError("lost")
 
-    monkeypatch.setattr("noisebeam.pipeline.builder.build.wait", lose)
+    monkeypatch.setattr("noisebeam.pipeline.builder.direct_runner.DirectRunner.wait", lose)
     assert build(corpus / "corpus.jsonl") == 1
     assert capsys.readouterr().err.endswith("noisebeam: lost\n")

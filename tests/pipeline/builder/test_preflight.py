@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from noisebeam.pipeline.builder.preflight import Probe, probe_input
+from noisebeam.pipeline.builder.preflight import Look, look_at_input
 from noisebeam.pipeline.cli import main
 from noisebeam.transforms.data.documents import DeadLetter
 from noisebeam.transforms.formats import ReadOptions, split_inputs
@@ -25,14 +25,14 @@ def write(path: Path, is_bad: Callable[[int], bool], records: int = 2000) -> str
     return str(path)
 
 
-def probe(urls: list[str], part_bytes: int = 64 * 2**20) -> Probe:
-    return probe_input(split_inputs(urls, ReadOptions(), part_bytes), ReadOptions())
+def probe(urls: list[str], part_bytes: int = 64 * 2**20) -> Look:
+    return look_at_input(split_inputs(urls, ReadOptions(), part_bytes), ReadOptions())
 
 
 def test_a_probe_sees_about_1024_records_spread_over_the_input(tmp_path: Path) -> None:
     urls = [write(tmp_path / f"{i:03}.jsonl", lambda _, i=i: i % 4 == 0, 50) for i in range(300)]
     seen = probe(urls)
-    assert (seen.places, seen.records, seen.bad) == (256, 1024, 256)
+    assert (seen.parts, seen.records, seen.bad) == (256, 1024, 256)
     assert seen.first_bad is not None
     assert (seen.first_bad.source, seen.first_bad.position) == (urls[0], 0)
     assert probe(urls) == seen
@@ -72,7 +72,7 @@ def test_a_record_of_more_than_16_megabytes_is_not_judged(tmp_path: Path) -> Non
 def test_only_mostly_dirt_stops_a_build(
     records: int, bad: int, allowed: float, stops: bool
 ) -> None:
-    assert (Probe(3, records, bad, LETTER).reason_to_stop(allowed) is not None) is stops
+    assert (Look(3, records, bad, LETTER).reason_to_stop(allowed) is not None) is stops
 
 
 @pytest.fixture

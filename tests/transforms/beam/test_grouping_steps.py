@@ -9,8 +9,8 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from noisebeam.pipeline.builder.build import assemble, make_plan
 from noisebeam.pipeline.builder.options import BuildOptions
+from noisebeam.pipeline.builder.plan import assemble, make_plan
 from noisebeam.transforms.beam import ReadDocuments
 
 GROUPS = {
@@ -32,7 +32,7 @@ def test_the_groups_of_the_whole_pipeline_are_those_thought_of(
 ) -> None:
     pytest.importorskip("rensa", reason="needs noisebeam[dedup]")
     files = [str(corpus / "corpus.jsonl")]
-    options = BuildOptions(
+    options = BuildOptions.of(
         input=files, output=str(tmp_path), tokenizer=tokenizer, recipe="bart", near_duplicates=0.8
     )
     pipeline = beam.Pipeline()

@@ -14,6 +14,7 @@ from noisebeam.transforms.cleaning.cleaning import CleaningOptions
 from noisebeam.transforms.data.documents import DeadLetter, Document
 from noisebeam.transforms.data.keys import document_key, sample_key
 from noisebeam.transforms.data.samples import Sample
+from noisebeam.transforms.output.folder import OutputFolder
 from noisebeam.transforms.shards.held_out import shards_of
 from noisebeam.transforms.shards.sample_packer import SamplePacker
 
@@ -87,7 +88,7 @@ def test_a_corpus_of_dirt_alone_makes_files_of_dead_letters_of_one_size(
         for i in range(3000)
     ]
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        pipeline | beam.Create(letters) | write._WriteDeadLetters(str(tmp_path))
+        pipeline | beam.Create(letters) | write._WriteDeadLetters(OutputFolder(str(tmp_path)))
     sizes = [file.stat().st_size for file in (tmp_path / "dead_letters").iterdir()]
     assert 20 < len(sizes) < 40
     assert 10_000 < min(sizes) <= max(sizes) < 30_000

@@ -3,7 +3,8 @@ import pytest
 
 from noisebeam.transforms.data.samples import Sample
 from noisebeam.transforms.io.storage import join, list_names, publish, read_bytes, remove
-from noisebeam.transforms.output.resume import Begun, find_begun, record_shard
+from noisebeam.transforms.output.folder import OutputFolder
+from noisebeam.transforms.output.resume import InterruptedBuild
 from noisebeam.transforms.shards.format import field_dtypes
 from noisebeam.transforms.shards.writer import ShardInfo, write_shard
 
@@ -17,7 +18,7 @@ def write(url: str, index: int) -> ShardInfo:
     ]
     dtypes = field_dtypes(100, 64, labels_masked=False)
     info = write_shard(url, samples, index=index, count=8, seed=17, dtypes=dtypes)
-    record_shard(url, "this", info)
+    OutputFolder(url).record_shard("this", info)
     return info
 
 
@@ -28,19 +29,19 @@ def folder(request, tmp_path):
 
 def test_finished_shards_of_the_same_build_are_found(folder):
     written = (write(folder, 3), write(folder, 5))
-    begun = find_begun(folder, "this")
-    assert begun == Begun("this", written)
-    assert (begun.numbers, begun.num_shards) == ({3, 5}, 8)
+    interrupted = OutputFolder(folder).find_interrupted("this")
+    assert interrupted == InterruptedBuild("this", written)
+    assert (interrupted.numbers, interrupted.num_shards) == ({3, 5}, 8)
 
 
 def test_another_build_has_finished_nothing(folder):
     write(folder, 3)
-    assert find_begun(folder, "other") == Begun("other")
+    assert OutputFolder(folder).find_interrupted("other") == InterruptedBuild("other")
 
 
 def test_nothing_is_found_where_nothing_is(folder):
-    assert find_begun(join(folder, "absent"), "this") == Begun("this")
-    assert (Begun().numbers, Begun().num_shards) == (frozenset(), None)
+    assert OutputFolder(join(folder, "absent")).find_interrupted("this") == InterruptedBuild("this")
+    assert (InterruptedBuild().numbers, InterruptedBuild().num_shards) == (frozenset(), None)
 
 
 def _remove_shard(url, info):
@@ -76,7 +77,7 @@ def _rename_record(url, info):
 def test_a_shard_that_is_not_as_it_was_written_counts_as_unfinished(folder, damage):
     damaged, whole = write(folder, 3), write(folder, 5)
     damage(folder, damaged)
-    assert find_begun(folder, "this").shards == (whole,)
+    assert OutputFolder(folder).find_interrupted("this").shards == (whole,)
 
 
 def test_a_record_lies_beside_its_shard(folder):
