@@ -18,12 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from noisebeam.pipeline.builder.options import (
-    BuildOptions,
-    add_arguments,
-    check_beam_flags,
-    read_options,
-)
+from noisebeam.pipeline.builder.flags import add_arguments, read_build
 from noisebeam.transforms.errors import one_line
 
 _EXAMPLES = """\
@@ -195,27 +190,6 @@ def _build(known: argparse.Namespace, beam_flags: Sequence[str]) -> int:
         return print_result(
             options.output.url, build(options, beam_flags, known.quiet), known.quiet
         )
-
-
-def read_build(known: argparse.Namespace, beam_flags: Sequence[str]) -> BuildOptions:
-    """The settings of `noisebeam build`; SettingsError also for a flag that Beam does not know."""
-    options = read_options(known)
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    parser = _beam_parser(PipelineOptions)
-    known_flags = [flag for action in parser._actions for flag in action.option_strings]
-    check_beam_flags(parser.parse_known_args(list(beam_flags))[1], known_flags)
-    return options
-
-
-def _beam_parser(options: type) -> argparse.ArgumentParser:
-    """A parser of all flags that Beam's option classes know."""
-    parser = argparse.ArgumentParser(
-        "noisebeam build", add_help=False, conflict_handler="resolve", allow_abbrev=False
-    )
-    for group in [options, *options.__subclasses__()]:
-        group._add_argparse_args(parser)  # type: ignore[attr-defined]
-    return parser
 
 
 def _inspect(known: argparse.Namespace, _: Sequence[str]) -> int:

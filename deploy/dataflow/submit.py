@@ -18,9 +18,8 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from noisebeam.pipeline.builder.options import add_arguments
+from noisebeam.pipeline.builder.flags import add_arguments, read_build
 from noisebeam.pipeline.cli import main as noisebeam
-from noisebeam.pipeline.cli import read_build
 from noisebeam.transforms.errors import one_line
 
 

@@ -22,8 +22,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from noisebeam.pipeline.builder.options import BuildOptions, SettingsError, add_arguments
-from noisebeam.pipeline.cli import read_build
+from noisebeam.pipeline.builder.flags import add_arguments, read_build
+from noisebeam.pipeline.builder.options import BuildOptions, SettingsError
 from noisebeam.transforms.errors import one_line
 from noisebeam.transforms.output.finish import Failure
 from noisebeam.transforms.output.folder import OutputFolder
@@ -122,7 +122,7 @@ def _run(options: BuildOptions, given: argparse.Namespace, beam_flags: Sequence[
             print(shlex.join([*command, "--class", _MAIN_CLASS, str(jar)]))
             return 0
         outcome = submit(options, jar, command)
-        from noisebeam.pipeline.builder.build import BuildResult
+        from noisebeam.pipeline.builder.result import BuildResult
         from noisebeam.pipeline.builder.summary import print_result
 
         return print_result(options.output.url, BuildResult(outcome, {}))

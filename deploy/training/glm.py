@@ -26,7 +26,7 @@ from noisebeam.deploy.training.runs import (
     train,
 )
 from noisebeam.pipeline import ShardDataset
-from noisebeam.transforms.noise import BlankInfilling
+from noisebeam.transforms.noise.corruptions.blank_infilling import BlankInfilling
 
 
 def parts_a(dataset: ShardDataset) -> Iterator[tuple[list[int], list[int]]]:

@@ -45,15 +45,13 @@ from noisebeam.pipeline.batching.hf_examples import field, flat_examples, flat_r
 from noisebeam.pipeline.batching.layout import Layout
 from noisebeam.transforms.data.ragged import IntArray, Ragged
 from noisebeam.transforms.data.vocabulary import Vocabulary
-from noisebeam.transforms.noise import (
+from noisebeam.transforms.noise.apply import apply_recipe
+from noisebeam.transforms.noise.corruptions.prefix_split import (
     PrefixSplit,
-    Recipe,
-    apply_recipe,
-    check_recipe,
-    load_recipe,
+    choose_prefixes,
     prefix_labels,
 )
-from noisebeam.transforms.noise.corruptions.prefix_split import choose_prefixes
+from noisebeam.transforms.noise.recipes import Recipe, check_recipe, load_recipe
 from noisebeam.transforms.tokenization.tokenizer import LoadedTokenizer, load_tokenizer
 
 Recipes = str | Mapping[str, Any] | Recipe

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -16,38 +15,13 @@ from noisebeam.pipeline.builder.direct_runner import parts_for_all
 from noisebeam.pipeline.builder.options import BuildOptions
 from noisebeam.pipeline.builder.plan import assemble, prepare
 from noisebeam.pipeline.builder.progress import show_progress
+from noisebeam.pipeline.builder.result import BuildResult, Distribution
 from noisebeam.pipeline.builder.runners import find_runner, limit_logs, new_pipeline
 from noisebeam.transforms.errors import one_line
-from noisebeam.transforms.output.finish import Failure
 from noisebeam.transforms.output.folder import OutputFolder
-from noisebeam.transforms.output.manifest import Manifest
 from noisebeam.transforms.segmenters.segmenters import language_note
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class BuildResult:
-    """How a build ended.
-
-    `outcome` is None if the build was submitted without waiting for its end. `metrics` are Beam's
-    counters, and `seconds` the time from start to end.
-    """
-
-    outcome: Manifest | Failure | None
-    metrics: Mapping[str, int]
-    distributions: Mapping[str, Distribution] = field(default_factory=dict)
-    seconds: float | None = None
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """Sum, count, minimum and maximum of many numbers."""
-
-    sum: int
-    count: int
-    least: int
-    greatest: int
 
 
 def build(

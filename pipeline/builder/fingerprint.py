@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -10,26 +11,25 @@ from importlib.metadata import PackageNotFoundError, version
 from fsspec.core import url_to_fs
 
 from noisebeam.pipeline.builder.options import BuildOptions
-from noisebeam.transforms.beam.read import ReadDocuments
-from noisebeam.transforms.io.input_files import for_each
-from noisebeam.transforms.io.storage import answered
+from noisebeam.transforms.io.input_files import FilePart, for_each
+from noisebeam.transforms.io.timeouts import call_store
 from noisebeam.transforms.output.manifest import Manifest
 
 _PACKAGES = ("noisebeam", "numpy", "py3langid", "sentencex", "stanza", "tokenizers")
 _IGNORED = ("output", "overwrite", "max_bad_fraction")
 
 
-def fingerprint(options: BuildOptions, header: Manifest, read: ReadDocuments) -> str:
+def fingerprint(options: BuildOptions, header: Manifest, parts: Sequence[FilePart]) -> str:
     """Return hex digits that change with the settings, the tokenizer, the packages and the input.
 
     Input files are not read: their storage returns size, time of change or etag of each.
     """
-    files = sorted({part.url for part in read.parts})
+    files = sorted({part.url for part in parts})
     known = {
         "options": {name: value for name, value in options.flat().items() if name not in _IGNORED},
         "header": header.to_json(),
         "packages": {name: _version(name) for name in _PACKAGES},
-        "parts": [asdict(part) for part in read.parts],
+        "parts": [asdict(part) for part in parts],
         "files": dict(zip(files, for_each(files, _state), strict=True)),
     }
     return sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
@@ -46,4 +46,4 @@ def _version(package: str) -> str | None:
 def _state(url: str) -> str:
     """Return what the storage of a file says changes with its content."""
     fs, path = url_to_fs(url)
-    return str(answered(fs, lambda: fs.ukey(path)))
+    return str(call_store(fs, lambda: fs.ukey(path)))

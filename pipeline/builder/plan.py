@@ -95,7 +95,7 @@ def prepare(options: BuildOptions) -> Plan:
     if reason := look.reason_to_stop(options.max_bad_fraction):
         output.fail(Failure(reason, bad_files=False, counts={}))
         raise TooManyBadRecordsError(reason)
-    interrupted = output.find_interrupted(fingerprint(options, plan.header, plan.read))
+    interrupted = output.find_interrupted(fingerprint(options, plan.header, plan.read.parts))
     return replace(plan, tokenizer=tokenizer, interrupted=interrupted)
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from noisebeam.transforms.data.documents import DeadLetter
-from noisebeam.transforms.formats import ReadOptions, read_documents
-from noisebeam.transforms.formats.options import longer_than
+from noisebeam.transforms.formats import read_documents
+from noisebeam.transforms.formats.encodings import longer_than
+from noisebeam.transforms.formats.options import ReadOptions
 from noisebeam.transforms.io.input_files import FilePart
 
 # The share of bad records among so many is within 5 points of the share in the whole input.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 
-from noisebeam.pipeline.builder.build import BuildResult, Distribution
+from noisebeam.pipeline.builder.result import BuildResult, Distribution
 from noisebeam.pipeline.inspect.stats import padding_estimate, read_lengths
 from noisebeam.transforms.cleaning.cleaning import (
     DUPLICATES,

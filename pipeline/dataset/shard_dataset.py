@@ -30,7 +30,7 @@ from noisebeam.transforms.data.ragged import Array, IntArray, Ragged
 from noisebeam.transforms.data.samples import Sample
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.io.safe_yaml import load_yaml
-from noisebeam.transforms.noise import Recipe, check_recipe, load_recipe
+from noisebeam.transforms.noise.recipes import Recipe, check_recipe, load_recipe
 from noisebeam.transforms.output.manifest import Manifest, read_manifest
 
 _CHUNK = 2**21  # tokens that are read and noised together

@@ -11,7 +11,8 @@ from typing import TypeVar
 from noisebeam.transforms.data.ragged import Ragged
 from noisebeam.transforms.data.samples import flat_batch
 from noisebeam.transforms.data.vocabulary import Vocabulary
-from noisebeam.transforms.noise import Recipe, apply_recipe
+from noisebeam.transforms.noise.apply import apply_recipe
+from noisebeam.transforms.noise.recipes import Recipe
 from noisebeam.transforms.shards.format import KEYS
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from noisebeam.pipeline.epoch.block_buffer import BlockRows, Rows
 from noisebeam.pipeline.epoch.order import EpochOrder
 from noisebeam.pipeline.epoch.shard_source import ShardSource, column_of
 from noisebeam.transforms.data.ragged import Array, IntArray, Mask
-from noisebeam.transforms.io.timeouts import later
+from noisebeam.transforms.io.timeouts import run_in_thread
 from noisebeam.transforms.shards.reader import Block, ShardError, ShardReader
 
 _READS = max(2, min(8, os.cpu_count() or 1))  # at a time
@@ -160,7 +160,7 @@ class RowReader(Generic[Rows]):
         others: list[Future[None]] = []
         try:
             for _ in wanted[1:_READS]:
-                others.append(later(read))
+                others.append(run_in_thread(read))
             read()
         finally:
             _end(left)

@@ -20,9 +20,9 @@ from fsspec.core import url_to_fs
 
 from noisebeam.transforms.errors import one_line
 from noisebeam.transforms.io.storage import TooLargeError, local_path, read_bytes
-from noisebeam.transforms.io.timeouts import answer
+from noisebeam.transforms.io.timeouts import run_with_deadline
+from noisebeam.transforms.shards.info import ShardInfo
 from noisebeam.transforms.shards.reader import ShardError
-from noisebeam.transforms.shards.writer import ShardInfo
 
 T = TypeVar("T")
 
@@ -114,8 +114,11 @@ class ShardCache:
 
     def _copy(self, url: str, info: ShardInfo, path: Path) -> None:
         found, size = sha256(), 0
-        with closing(answer(lambda: _open(url), self.timeout)) as source, path.open("wb") as target:
-            while chunk := answer(lambda: source.read(_CHUNK), self.timeout):
+        with (
+            closing(run_with_deadline(lambda: _open(url), self.timeout)) as source,
+            path.open("wb") as target,
+        ):
+            while chunk := run_with_deadline(lambda: source.read(_CHUNK), self.timeout):
                 target.write(chunk)
                 found.update(chunk)
                 size += len(chunk)
@@ -127,7 +130,7 @@ class ShardCache:
 
     def _answer(self, url: str, ask: Callable[[], T]) -> T:
         """What `ask` gives; there is no limit for a file on this machine."""
-        return answer(ask, self.timeout) if local_path(url) is None else ask()
+        return run_with_deadline(ask, self.timeout) if local_path(url) is None else ask()
 
     def _repeat(self, fetch: Callable[[], T], url: str, what: str) -> T:
         """What `fetch` gives in the first attempt that succeeds. A file on this machine is asked

@@ -18,11 +18,11 @@ from noisebeam.pipeline.epoch.shard_cache import ShardCache
 from noisebeam.transforms.data.ragged import Array, Ragged, offsets_of
 from noisebeam.transforms.data.samples import Sample
 from noisebeam.transforms.io.storage import join, local_path
-from noisebeam.transforms.io.timeouts import later
+from noisebeam.transforms.io.timeouts import run_in_thread
 from noisebeam.transforms.output.manifest import Manifest
 from noisebeam.transforms.shards.format import ShardIndex
+from noisebeam.transforms.shards.info import ShardInfo
 from noisebeam.transforms.shards.reader import Block, ShardError, ShardReader, parse_index
-from noisebeam.transforms.shards.writer import ShardInfo
 
 _DOWNLOADS = 8  # at a time
 _NOT_PICKLED = ("_open", "_indexes", "_coming", "_downloads", "_mended", "_lock")
@@ -135,7 +135,7 @@ class ShardSource:
     def _begin(self, shard: int) -> Future[ShardReader]:
         """A remote shard on its way here; the lock is held."""
         if shard not in self._coming:
-            self._coming[shard] = later(partial(self._load_ahead, shard))
+            self._coming[shard] = run_in_thread(partial(self._load_ahead, shard))
         return self._coming[shard]
 
     def _load_ahead(self, shard: int) -> ShardReader:

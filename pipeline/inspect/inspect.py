@@ -28,9 +28,10 @@ from noisebeam.transforms.data.samples import FlatBatch, batch_samples
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.io.safe_yaml import load_yaml
 from noisebeam.transforms.io.storage import join
-from noisebeam.transforms.noise import Recipe, apply_recipe, check_recipe, load_recipe
+from noisebeam.transforms.noise.apply import apply_recipe
 from noisebeam.transforms.noise.labels import IGNORED
 from noisebeam.transforms.noise.objectives import Attention, Objective
+from noisebeam.transforms.noise.recipes import Recipe, check_recipe, load_recipe
 from noisebeam.transforms.output.manifest import Manifest, read_manifest
 from noisebeam.transforms.tokenization.tokenizer import load_tokenizer
 

@@ -23,15 +23,17 @@ from noisebeam.pipeline.inspect.histograms import Bars, histogram, summarise
 from noisebeam.transforms.data.ragged import Array, IntArray, Ragged
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.io.safe_yaml import load_yaml
-from noisebeam.transforms.io.storage import answered, join
-from noisebeam.transforms.noise import Recipe, apply_recipe, check_recipe, load_recipe
+from noisebeam.transforms.io.storage import join
+from noisebeam.transforms.io.timeouts import call_store
+from noisebeam.transforms.noise.apply import apply_recipe
 from noisebeam.transforms.noise.labels import IGNORED
 from noisebeam.transforms.noise.objectives import Attention, Objective
 from noisebeam.transforms.noise.ordinary_tokens import is_special
+from noisebeam.transforms.noise.recipes import Recipe, check_recipe, load_recipe
 from noisebeam.transforms.output.manifest import Manifest, read_manifest
 from noisebeam.transforms.shards.format import ShardIndex
+from noisebeam.transforms.shards.info import ShardInfo
 from noisebeam.transforms.shards.reader import Block, ShardError, parse_block
-from noisebeam.transforms.shards.writer import ShardInfo
 
 BATCH_SIZES = (8, 32, 128)
 _BLOCKS = 4  # of each shard looked into
@@ -201,7 +203,7 @@ def _blocks(url: str, info: ShardInfo, index: ShardIndex) -> Iterator[Block]:
     for number in evenly(len(index.samples), _BLOCKS):
         start, end = index.extent(number)
         try:
-            data = bytes(answered(fs, partial(fs.cat_file, path, start=start, end=end)))
+            data = bytes(call_store(fs, partial(fs.cat_file, path, start=start, end=end)))
         except FileNotFoundError as error:
             raise ShardError(
                 f"shard {join(url, info.name)} is missing; build or copy it again"

@@ -17,7 +17,7 @@ import numpy as np
 from noisebeam.transforms.data.ragged import Array
 from noisebeam.transforms.errors import one_line
 from noisebeam.transforms.io.storage import join, list_names, read_bytes
-from noisebeam.transforms.io.timeouts import patience
+from noisebeam.transforms.io.timeouts import deadline
 from noisebeam.transforms.output.finish import DEAD_LETTERS_FOLDER
 from noisebeam.transforms.output.manifest import Manifest, read_manifest
 from noisebeam.transforms.shards.fields import LENGTHS
@@ -30,8 +30,8 @@ from noisebeam.transforms.shards.format import (
     npy_bytes,
 )
 from noisebeam.transforms.shards.held_out import shards_of
+from noisebeam.transforms.shards.info import ShardInfo, order_in_shard, shard_number
 from noisebeam.transforms.shards.reader import Block, ShardError, parse_block, parse_index
-from noisebeam.transforms.shards.writer import ShardInfo, order_in_shard, shard_number
 
 _SHARD_FILE = re.compile(r"shard-.*|\..*\.tmp|\.writable-.*")
 _COUNTED = ("samples", "documents", "tokens", "duplicate_samples", "duplicate_documents")
@@ -113,7 +113,7 @@ def _shard(url: str, manifest: Manifest, info: ShardInfo) -> Iterator[str]:
 def _read(url: str, name: str, size: int) -> bytes:
     """A file of about so many bytes at most."""
     try:
-        return read_bytes(join(url, name), timeout=patience(size))
+        return read_bytes(join(url, name), timeout=deadline(size))
     except FileNotFoundError as error:
         raise ShardError(f"{name} is missing") from error
 

@@ -60,8 +60,9 @@ from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise import apply_recipe, load_recipe
 from noisebeam.transforms.output.manifest import Manifest, write_manifest
 from noisebeam.transforms.shards.format import field_dtypes
+from noisebeam.transforms.shards.info import ShardInfo, samples_per_block, shard_of
 from noisebeam.transforms.shards.sample_table import RowList, SampleTable
-from noisebeam.transforms.shards.writer import ShardInfo, samples_per_block, shard_of, write_shard
+from noisebeam.transforms.shards.writer import write_shard
 
 TOKENS = 512
 _TURN, _LONG = 1, 30  # seconds: the shortest turn, and one after which there is no other

@@ -222,7 +222,7 @@ def test_a_silent_network(
     assert main([*flags, "--output", "s3://corpora/undisturbed"]) == 0
     assert lost_at in network.passed, network.passed
     network.silent_from = lost_at
-    monkeypatch.setattr("noisebeam.transforms.io.timeouts.PATIENCE", 4)
+    monkeypatch.setattr("noisebeam.transforms.io.timeouts.SHORTEST_DEADLINE", 4)
     began = time.monotonic()
     assert main([*flags, "--output", "s3://corpora/out"]) == 2
     assert time.monotonic() - began < 20
@@ -259,7 +259,7 @@ def test_a_web_server_that_falls_silent_within_a_file(
 ) -> None:
     expected = undisturbed(flags, tmp_path)
     half_served.schedule = lambda method, name, _: "stalled" if method == "GET" else "none"
-    monkeypatch.setattr("noisebeam.transforms.io.timeouts.PATIENCE", 3)
+    monkeypatch.setattr("noisebeam.transforms.io.timeouts.SHORTEST_DEADLINE", 3)
     assert main([*flags, "--output", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err == f"noisebeam: cannot read {flags[3]}: no answer in 4 seconds\n"
     half_served.schedule = lambda *_: "none"

@@ -12,7 +12,8 @@ from support.sets import VOCABULARY
 from noisebeam.transforms.data.samples import Sample
 from noisebeam.transforms.output.manifest import Manifest, write_manifest
 from noisebeam.transforms.shards.format import field_dtypes
-from noisebeam.transforms.shards.writer import samples_per_block, write_shard
+from noisebeam.transforms.shards.info import samples_per_block
+from noisebeam.transforms.shards.writer import write_shard
 
 pytestmark = pytest.mark.slow
 

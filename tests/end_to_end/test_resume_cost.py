@@ -16,7 +16,8 @@ from support.sets import VOCABULARY
 from noisebeam.transforms.data.samples import Sample
 from noisebeam.transforms.output.manifest import Manifest, write_manifest
 from noisebeam.transforms.shards.format import field_dtypes
-from noisebeam.transforms.shards.writer import index_name, shard_name, write_shard
+from noisebeam.transforms.shards.info import index_name, shard_name
+from noisebeam.transforms.shards.writer import write_shard
 
 SHARDS, SAMPLES = 16, 62_500  # samples of each shard
 # 90 %, of what a filter leaves too; windows of batchings begin there.

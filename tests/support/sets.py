@@ -11,7 +11,8 @@ from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise import apply_recipe, load_recipe
 from noisebeam.transforms.output.manifest import Manifest, write_manifest
 from noisebeam.transforms.shards.format import field_dtypes
-from noisebeam.transforms.shards.writer import shard_of, write_shard
+from noisebeam.transforms.shards.info import shard_of
+from noisebeam.transforms.shards.writer import write_shard
 
 SAMPLES = 150
 VOCABULARY = Vocabulary(

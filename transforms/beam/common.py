@@ -13,12 +13,14 @@ from apache_beam.pvalue import TaggedOutput
 
 from noisebeam.transforms.data.documents import DeadLetter, Document
 from noisebeam.transforms.data.samples import Sample, sample_from_bytes, sample_to_bytes
-from noisebeam.transforms.formats import record_of
+from noisebeam.transforms.data.spans import Spans
+from noisebeam.transforms.formats.record import record_of
 from noisebeam.transforms.shards.sample_table import SampleTable
 
 NAMESPACE = "noisebeam"
 DEAD_LETTERS = "dead_letters"
 
+SegmentedDocument = tuple[Document, Spans]  # with the spans of its sentences
 Value = TypeVar("Value")
 
 

@@ -11,25 +11,22 @@ import numpy as np
 
 from noisebeam.transforms.beam.common import (
     DEAD_LETTERS,
+    SegmentedDocument,
     counter,
     distribution,
     rejected,
     timed,
     timed_each,
 )
-from noisebeam.transforms.beam.read import SegmentedDocument
 from noisebeam.transforms.data.documents import Document
 from noisebeam.transforms.data.samples import Sample, batch_samples
 from noisebeam.transforms.data.vocabulary import Vocabulary
-from noisebeam.transforms.noise import Recipe, apply_recipe, check_recipe, load_recipe
+from noisebeam.transforms.noise.apply import apply_recipe
+from noisebeam.transforms.noise.recipes import Recipe, check_recipe, load_recipe
+from noisebeam.transforms.tokenization.options import WindowOptions
 from noisebeam.transforms.tokenization.sentence_encoder import Encoder, load_encoder
 from noisebeam.transforms.tokenization.tokenizer import LoadedTokenizer, load_tokenizer
-from noisebeam.transforms.tokenization.windows import (
-    Window,
-    WindowOptions,
-    build_windows,
-    encode_window,
-)
+from noisebeam.transforms.tokenization.windows import Window, build_windows, encode_window
 
 _NOISE_BATCH = 64  # samples; the kernels are fastest at 32 to 128
 

@@ -24,16 +24,14 @@ from noisebeam.transforms.beam.common import (
 from noisebeam.transforms.cleaning.language_detection import check_detector, detect_language
 from noisebeam.transforms.data.documents import DeadLetter, Document
 from noisebeam.transforms.data.languages import UNDETERMINED, language_code
-from noisebeam.transforms.formats import ReadOptions, read_documents, split_inputs
+from noisebeam.transforms.formats import read_documents, split_inputs
+from noisebeam.transforms.formats.options import ReadOptions
 from noisebeam.transforms.io.input_files import FilePart, expand_inputs
 from noisebeam.transforms.segmenters.segmenters import (
     Segmenter,
     SegmenterOptions,
-    Spans,
     load_segmenter,
 )
-
-SegmentedDocument = tuple[Document, Spans]
 
 _PARTS_FOR_ALL = 256  # of any cluster's workers
 _BATCH_CHARACTERS = 64_000

@@ -21,9 +21,10 @@ from noisebeam.transforms.output.folder import OutputFolder
 from noisebeam.transforms.output.manifest import Manifest
 from noisebeam.transforms.output.resume import InterruptedBuild
 from noisebeam.transforms.shards.held_out import held_out_shards, shards_of
+from noisebeam.transforms.shards.info import ShardInfo
 from noisebeam.transforms.shards.sample_packer import SamplePacker
 from noisebeam.transforms.shards.sample_table import SampleTable
-from noisebeam.transforms.shards.writer import ShardInfo, write_shard
+from noisebeam.transforms.shards.writer import write_shard
 
 TOKENS_PER_SHARD = 2**26
 _DEAD_BYTES_PER_PART = 2**26

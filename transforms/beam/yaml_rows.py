@@ -8,8 +8,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 
-from noisebeam.transforms.beam.common import dead_letter
-from noisebeam.transforms.beam.read import SegmentedDocument
+from noisebeam.transforms.beam.common import SegmentedDocument, dead_letter
 from noisebeam.transforms.data.documents import (
     BadRecordError,
     DeadLetter,

@@ -42,14 +42,15 @@ from noisebeam.transforms.beam.yaml_rows import (
 from noisebeam.transforms.cleaning.cleaning import CleaningOptions
 from noisebeam.transforms.data.documents import DeadLetter, Document
 from noisebeam.transforms.data.samples import Sample
-from noisebeam.transforms.formats import ReadOptions
-from noisebeam.transforms.noise import Recipe, load_recipe
+from noisebeam.transforms.formats.options import ReadOptions
+from noisebeam.transforms.noise.recipes import Recipe, load_recipe
 from noisebeam.transforms.output.folder import OutputFolder
 from noisebeam.transforms.output.prepare import plan_manifest
 from noisebeam.transforms.plugins import CORRUPTIONS, plugin_origin
 from noisebeam.transforms.segmenters.segmenters import SegmenterOptions
+from noisebeam.transforms.tokenization.options import WindowOptions
 from noisebeam.transforms.tokenization.tokenizer import load_tokenizer
-from noisebeam.transforms.tokenization.windows import Window, WindowOptions
+from noisebeam.transforms.tokenization.windows import Window
 
 
 class ReadDocuments(beam.PTransform):  # type: ignore[misc]

@@ -19,11 +19,11 @@ from noisebeam.transforms.formats.parquet import read_parquet, split_parquet
 from noisebeam.transforms.formats.text import read_paragraphs, read_text
 from noisebeam.transforms.formats.warc import read_warc
 from noisebeam.transforms.io.compression import DamagedFileError
-from noisebeam.transforms.io.input_files import FilePart, file_size, for_each, read_range
+from noisebeam.transforms.io.input_files import FilePart, file_size, for_each
 from noisebeam.transforms.plugins import FORMATS as FORMAT_PLUGINS
 from noisebeam.transforms.plugins import PluginError, load_plugin, plugin_origin
 
-__all__ = ["FORMATS", "Format", "ReadOptions", "read_documents", "record_of", "split_inputs"]
+__all__ = ["FORMATS", "Format", "ReadOptions", "read_documents", "split_inputs"]
 
 
 _PARTS, _LEAST_PART_BYTES, _MOST_PART_BYTES = 1024, 2**20, 2**26
@@ -113,12 +113,3 @@ def _checked(
             raise PluginError(
                 f"format {name!r} of {origin}: expected a Document or a DeadLetter, got {found!r:.80}"
             )
-
-
-def record_of(document: Document) -> bytes:
-    """The record of a document, read once more from its file; its id and text as JSON where there
-    is no such place.
-    """
-    if document.position is not None and document.size is not None:
-        return read_range(document.source, document.position, document.position + document.size)
-    return json.dumps({"id": document.id, "text": document.text}, ensure_ascii=False).encode()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from noisebeam.transforms.data.documents import (
     BadRecordError,
@@ -15,8 +16,10 @@ from noisebeam.transforms.data.documents import (
     kind_of,
 )
 from noisebeam.transforms.formats.lines import Record, lines, parse_each
-from noisebeam.transforms.formats.options import ReadOptions
 from noisebeam.transforms.io.input_files import FilePart
+
+if TYPE_CHECKING:
+    from noisebeam.transforms.formats.options import ReadOptions
 
 
 def read_json_lines(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:

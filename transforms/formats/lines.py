@@ -11,18 +11,16 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain, takewhile
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from noisebeam.transforms.data.documents import BadRecordError, DeadLetter, Document, decode
-from noisebeam.transforms.formats.options import ReadOptions, is_wide, longer_than
+from noisebeam.transforms.formats.encodings import is_wide, longer_than
 from noisebeam.transforms.io.compression import DamagedFileError
-from noisebeam.transforms.io.input_files import (
-    FilePart,
-    name_endings,
-    read_blocks,
-    read_range,
-    split_file,
-)
+from noisebeam.transforms.io.file_names import name_endings
+from noisebeam.transforms.io.input_files import FilePart, read_blocks, read_range, split_file
+
+if TYPE_CHECKING:
+    from noisebeam.transforms.formats.options import ReadOptions
 
 BEGINNING_BYTES = 2**16  # kept of a record that is too long
 
@@ -32,7 +30,7 @@ _LOOK_BACK_BYTES = 2**16
 _CUT_OFF = "expected a whole record, got its beginning: the file is damaged here"
 
 
-Parse = Callable[[str, ReadOptions], Document]
+Parse = Callable[[str, "ReadOptions"], Document]
 
 
 class Record(NamedTuple):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 from dataclasses import dataclass
 
 from noisebeam.transforms.data.settings import setting
-from noisebeam.transforms.io.input_files import InputError, name_endings
+from noisebeam.transforms.formats.encodings import is_wide
+from noisebeam.transforms.io.file_names import InputError, name_endings
 from noisebeam.transforms.plugins import FORMATS, plugin_names
 
 ENDINGS = {
@@ -100,15 +100,6 @@ class ReadOptions:
         )
 
 
-def longer_than(longest: int) -> str:
-    """The reason of a dead letter that is the beginning of a record of more than `longest`
-    bytes.
-    """
-    return (
-        f"expected a record of at most {longest} bytes, got a longer one, whose beginning this is"
-    )
-
-
 def _check_encoding(name: str) -> None:
     try:
         "".encode(name)
@@ -119,12 +110,3 @@ def _check_encoding(name: str) -> None:
     raise ValueError(
         f"encoding: expected the name of a text encoding, such as utf-8, utf-16, cp1252 or gb18030, got {name!r}"
     )
-
-
-def is_wide(encoding: str) -> bool:
-    """Whether characters are units of two or four bytes, so that a line feed is no single byte.
-
-    >>> is_wide("UTF16"), is_wide("utf-8")
-    (True, False)
-    """
-    return codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))

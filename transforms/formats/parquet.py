@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from noisebeam.transforms.data.documents import (
     BadRecordError,
@@ -16,9 +16,11 @@ from noisebeam.transforms.data.documents import (
     document_of_fields,
 )
 from noisebeam.transforms.errors import one_line
-from noisebeam.transforms.formats.options import ReadOptions
 from noisebeam.transforms.io.compression import DamagedFileError
 from noisebeam.transforms.io.input_files import FilePart, open_file
+
+if TYPE_CHECKING:
+    from noisebeam.transforms.formats.options import ReadOptions
 
 _ROWS = 16  # held at a time: a value that is large may be stored once and stand in every row
 _UNFIT = (ValueError, OverflowError)  # of Arrow, for values that Python's types do not hold

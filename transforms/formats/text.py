@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from noisebeam.transforms.data.documents import DeadLetter, Document, make_document
 from noisebeam.transforms.formats.lines import paragraphs, parse_each, whole_file
-from noisebeam.transforms.formats.options import ReadOptions
 from noisebeam.transforms.io.input_files import FilePart
+
+if TYPE_CHECKING:
+    from noisebeam.transforms.formats.options import ReadOptions
 
 
 def read_text(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from noisebeam.transforms.data.documents import (
     BadRecordError,
@@ -27,10 +27,13 @@ from noisebeam.transforms.data.documents import (
 )
 from noisebeam.transforms.data.languages import language_code
 from noisebeam.transforms.errors import one_line
+from noisebeam.transforms.formats.encodings import longer_than
 from noisebeam.transforms.formats.lines import BEGINNING_BYTES
-from noisebeam.transforms.formats.options import ReadOptions, longer_than
 from noisebeam.transforms.io.compression import DamagedFileError
 from noisebeam.transforms.io.input_files import FilePart, read_blocks, read_range
+
+if TYPE_CHECKING:
+    from noisebeam.transforms.formats.options import ReadOptions
 
 _PIECE_BYTES = 2**16
 _CODE_PAGE = re.compile(r"(cp|ms)\d+|uhc", re.ASCII)

@@ -14,15 +14,14 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 from fsspec.core import url_to_fs
 
 from noisebeam.transforms.errors import one_line
 from noisebeam.transforms.io.compression import DECOMPRESSORS
-from noisebeam.transforms.io.storage import answered, is_local
-from noisebeam.transforms.io.timeouts import answer, patience
+from noisebeam.transforms.io.file_names import InputError, name_endings
+from noisebeam.transforms.io.timeouts import call_store, deadline, is_local, run_with_deadline
 
 T = TypeVar("T")
 
@@ -31,10 +30,6 @@ _BLOCK_BYTES = (
 )  # of one read; few enough to bound memory, many enough that a read's overhead is nothing
 _FILES_AT_A_TIME = 32
 _READ_AHEAD_BYTES = 8 * 2**20  # of one request to a remote store
-
-
-class InputError(ValueError):
-    """The input cannot be used as given: no file matches, or its format is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +58,7 @@ def expand_inputs(patterns: Sequence[str]) -> list[str]:
 def _expand(pattern: str) -> list[str]:
     try:
         file_system, path = url_to_fs(pattern)
-        is_file = answered(file_system, lambda: file_system.isfile(path))
+        is_file = call_store(file_system, lambda: file_system.isfile(path))
         names = [path] if is_file else _matching_files(file_system, path)
     except Exception as error:  # file systems raise errors of their own kinds
         raise InputError(f"input: cannot open {pattern!r}: {one_line(error)}") from error
@@ -118,24 +113,12 @@ def split_file(url: str, part_bytes: int) -> list[FilePart]:
 def file_size(url: str) -> int:
     """The bytes of a file as it lies; 0 where its store does not tell."""
     file_system, path = url_to_fs(url)
-    return int(answered(file_system, lambda: file_system.size(path)) or 0)
+    return int(call_store(file_system, lambda: file_system.size(path)) or 0)
 
 
 def _is_stream(url: str) -> bool:
     """Whether a file is read from its beginning only, as many web servers give no ranges."""
     return url.startswith(("http://", "https://"))
-
-
-def name_endings(url: str) -> tuple[str, str]:
-    """The ending of a file's name that tells its format, and the one that tells its compression (""
-    if there is none).
-
-    >>> name_endings("s3://bucket/a.b.JSONL.gz"), name_endings("notes.txt")
-    (('.jsonl', '.gz'), ('.txt', ''))
-    """
-    endings = PurePosixPath(url.partition("::")[0].lower()).suffixes
-    compression = endings.pop() if endings and endings[-1] in DECOMPRESSORS else ""
-    return (endings[-1] if endings else ""), compression
 
 
 def read_blocks(url: str, start: int = 0) -> Iterator[bytes]:
@@ -181,7 +164,7 @@ def open_file(url: str, **settings: Any) -> Any:
     if is_local(file_system):
         return file_system.open(path, "rb")
     return _Answering(
-        file_system, answer(lambda: file_system.open(path, "rb", **settings), patience())
+        file_system, run_with_deadline(lambda: file_system.open(path, "rb", **settings), deadline())
     )
 
 
@@ -203,7 +186,7 @@ class _Answering(io.RawIOBase):
         self._file = file
 
     def read(self, size: int = -1) -> bytes:
-        return bytes(answer(lambda: self._file.read(size), patience(max(0, size))))
+        return bytes(run_with_deadline(lambda: self._file.read(size), deadline(max(0, size))))
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         return int(self._file.seek(offset, whence))

@@ -7,7 +7,7 @@ Writing twice is fine: a retried or a duplicated worker puts the same bytes in t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -15,7 +15,13 @@ from uuid import uuid4
 from fsspec.core import url_to_fs
 
 from noisebeam.transforms.errors import one_line
-from noisebeam.transforms.io.timeouts import answer, patience
+from noisebeam.transforms.io.timeouts import (
+    call_store,
+    deadline,
+    is_local,
+    protocols,
+    run_with_deadline,
+)
 
 T = TypeVar("T")
 
@@ -71,20 +77,20 @@ def _write(url: str, data: Buffer) -> None:
     if is_local(fs):
         _replace(path, data)
     else:
-        answer(lambda: _put(fs, path, bytes(data)), patience(len(data)))
+        run_with_deadline(lambda: _put(fs, path, bytes(data)), deadline(len(data)))
 
 
 def _put(fs: Any, path: str, data: bytes) -> None:
-    if not _protocols(fs) & _OBJECT_STORES:
+    if not protocols(fs) & _OBJECT_STORES:
         fs.makedirs(fs._parent(path), exist_ok=True)
-    fs.pipe_file(path, data, **(_WHOLE if _protocols(fs) & {"s3", "s3a"} else {}))
+    fs.pipe_file(path, data, **(_WHOLE if protocols(fs) & {"s3", "s3a"} else {}))
 
 
 def read_bytes(url: str, most: int | None = None, timeout: float | None = None) -> bytes:
     """The whole content of a file; FileNotFoundError if there is none, TooLargeError if it has more
     than `most`.
 
-    A store has `timeout` seconds to answer, else a minute, and a second for each megabyte of a size
+    A store has `timeout` seconds to run_with_deadline, else a minute, and a second for each megabyte of a size
     that is looked at.
     """
     found = 0 if most is None else size(url)
@@ -92,21 +98,21 @@ def read_bytes(url: str, most: int | None = None, timeout: float | None = None) 
         raise TooLargeError(f"expected {most:,} bytes at most, got {found:,}")
     with _telling(f"cannot read {url}"):
         fs, path = _fresh(url)
-        return bytes(answered(fs, lambda: fs.cat_file(path), timeout or patience(found)))
+        return bytes(call_store(fs, lambda: fs.cat_file(path), timeout or deadline(found)))
 
 
 def size(url: str) -> int:
     """The bytes of a file; FileNotFoundError if there is none."""
     with _telling(f"cannot read {url}"):
         fs, path = _fresh(url)
-        return int(answered(fs, lambda: fs.size(path)) or 0)
+        return int(call_store(fs, lambda: fs.size(path)) or 0)
 
 
 def exists(url: str) -> bool:
     """Whether there is a file or folder at `url`."""
     with _telling(f"cannot read {url}"):
         fs, path = _fresh(url)
-        return bool(answered(fs, lambda: fs.exists(path)))
+        return bool(call_store(fs, lambda: fs.exists(path)))
 
 
 def list_names(url: str) -> list[str]:
@@ -116,7 +122,7 @@ def list_names(url: str) -> list[str]:
     try:
         with _telling(f"cannot read {url}"):
             fs, path = _fresh(url)
-            entries = answered(fs, lambda: fs.ls(path, detail=True))
+            entries = call_store(fs, lambda: fs.ls(path, detail=True))
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(
@@ -128,7 +134,7 @@ def remove(url: str) -> None:
     """Remove a file; fine if it is not there."""
     with _telling(f"cannot remove {url}", _AGAIN), suppress(FileNotFoundError):
         fs, path = url_to_fs(url)
-        answered(fs, lambda: fs.rm_file(path))
+        call_store(fs, lambda: fs.rm_file(path))
 
 
 def check_writable(url: str) -> None:
@@ -165,22 +171,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return one_line(error)
-
-
-def answered(fs: Any, ask: Callable[[], T], timeout: float | None = None) -> T:
-    """What `ask` gives that asks this file system; TimeoutError if that is elsewhere and silent for
-    so many seconds.
-    """
-    return ask() if is_local(fs) else answer(ask, timeout or patience())
-
-
-def is_local(fs: Any) -> bool:
-    """Whether a file system of fsspec is that of this machine."""
-    return "file" in _protocols(fs)
-
-
-def _protocols(fs: Any) -> set[str]:
-    return {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
 
 
 def _replace(path: str, data: Buffer) -> None:

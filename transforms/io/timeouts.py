@@ -1,56 +1,73 @@
-"""Questions to a store that may never answer."""
+"""Calls to a store with a deadline, in daemon threads: a store may never answer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-PATIENCE = 60  # seconds in which a store answers that is there
+SHORTEST_DEADLINE = 60  # seconds; a store that works answers in less
 _SLOWEST = 2**20  # bytes a second
 
 
-def later(ask: Callable[[], T]) -> Future[T]:
-    """What `ask` gives, asked for in a thread that does not keep the process from ending.
+def run_in_thread(call: Callable[[], T]) -> Future[T]:
+    """Run a call in a daemon thread, which does not keep the process from ending.
 
-    >>> later(lambda: 42).result()
+    >>> run_in_thread(lambda: 42).result()
     42
     """
-    waiting: Future[T] = Future()
-    Thread(target=_settle, args=(waiting, ask), name="noisebeam-answer", daemon=True).start()
-    return waiting
+    future: Future[T] = Future()
+    Thread(target=_run, args=(future, call), name="noisebeam-call", daemon=True).start()
+    return future
 
 
-def patience(size: int = 0) -> int:
-    """Seconds to wait for a store that is sent or asked for so many bytes: a minute, and one for
-    each megabyte.
-    """
-    return PATIENCE + size // _SLOWEST
+def deadline(size: int = 0) -> int:
+    """Return the seconds that a call may take: 60, and one more for each megabyte of `size`."""
+    return SHORTEST_DEADLINE + size // _SLOWEST
 
 
-def answer(ask: Callable[[], T], timeout: float) -> T:
-    """What `ask` gives; TimeoutError if that takes longer than `timeout` seconds.
+def run_with_deadline(call: Callable[[], T], seconds: float) -> T:
+    """Return the result of a call; raise TimeoutError if it takes longer than `seconds`.
 
-    Clients of stores repeat what fails by rules of their own, some for hours. One that is waited
-    for no longer goes on in its thread.
+    Clients of stores repeat failed requests by rules of their own, some of them for hours. After a
+    TimeoutError the call goes on in its thread.
 
-    >>> answer(lambda: 42, timeout=60)
+    >>> run_with_deadline(lambda: 42, seconds=60)
     42
     """
-    waiting = later(ask)
+    future = run_in_thread(call)
     try:
-        return waiting.result(timeout)
+        return future.result(seconds)
     except TimeoutError as error:
-        if waiting.done():
+        if future.done():
             raise
-        raise TimeoutError(f"no answer in {timeout} seconds") from error
+        raise TimeoutError(f"no answer in {seconds} seconds") from error
 
 
-def _settle(waiting: Future[T], ask: Callable[[], T]) -> None:
+def _run(future: Future[T], call: Callable[[], T]) -> None:
+    """Run a call, and set its result or its exception in a future."""
     try:
-        waiting.set_result(ask())
-    except BaseException as error:  # carried over to who waits
-        waiting.set_exception(error)
+        future.set_result(call())
+    except BaseException as error:  # raised again in the thread that waits
+        future.set_exception(error)
+
+
+def call_store(fs: Any, call: Callable[[], T], timeout: float | None = None) -> T:
+    """Return the result of a call to a file system, with a deadline unless it is local.
+
+    Raises TimeoutError after `timeout` seconds, by default those of `deadline`.
+    """
+    return call() if is_local(fs) else run_with_deadline(call, timeout or deadline())
+
+
+def is_local(fs: Any) -> bool:
+    """Return whether a file system of fsspec is that of this machine."""
+    return "file" in protocols(fs)
+
+
+def protocols(fs: Any) -> set[str]:
+    """Return the protocols of a file system of fsspec, such as {"s3", "s3a"}."""
+    return {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)

@@ -112,23 +112,3 @@ def numbered(batch: FlatBatch) -> FlatBatch:
         batch.head_lengths,
         batch.alternatives,
     )
-
-
-def find_problem(before: FlatBatch, after: object, vocabulary: Vocabulary) -> str | None:
-    """Return what is wrong with the result of a corruption, or None if it is a valid batch."""
-    if not isinstance(after, FlatBatch):
-        return f"expected a FlatBatch, got {type(after).__name__}"
-    if not np.array_equal(before.keys, after.keys):
-        return f"expected the same {len(before)} samples, got {len(after)} or in another order"
-    offsets, size = after.offsets, len(after.ids)
-    if (
-        len(offsets) != len(after) + 1
-        or offsets[0] != 0
-        or offsets[-1] != size
-        or (offsets[1:] < offsets[:-1]).any()
-    ):
-        return f"expected offsets of {len(after)} samples, from 0 up to {size} ids"
-    if size and not 0 <= after.ids.min() <= after.ids.max() < vocabulary.size:
-        least, most = after.ids.min(), after.ids.max()
-        return f"expected ids from 0 to {vocabulary.size - 1}, got {least} to {most}"
-    return None

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
+
+import numpy as np
 
 from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise import corruptions
 from noisebeam.transforms.noise.checks import check_keys
-from noisebeam.transforms.noise.corruption import Corruption, find_problem
 from noisebeam.transforms.plugins import (
     CORRUPTIONS,
     PluginError,
@@ -24,6 +25,9 @@ from noisebeam.transforms.plugins import (
     plugin_names,
     plugin_origin,
 )
+
+if TYPE_CHECKING:
+    from noisebeam.transforms.noise.corruption import Corruption
 
 
 @cache
@@ -39,7 +43,7 @@ def built_in_corruptions() -> Mapping[str, type[Corruption]]:
     return {kind.name: kind for kind in found}
 
 
-def is_corruption(kind: object) -> bool:
+def is_corruption(kind: object) -> TypeGuard[type[Corruption]]:
     """Return whether an object is a class with the members of `Corruption`."""
     return isinstance(kind, type) and all(
         hasattr(kind, member) for member in ("name", "check", "apply")
@@ -77,7 +81,7 @@ def _plugin_class(name: str) -> type[Corruption]:
         problem = f"expected a method {missing[0]}"
     if problem:
         raise PluginError(f"corruption {name!r} of {plugin_origin(CORRUPTIONS, name)}: {problem}")
-    return cast(type[Corruption], kind)
+    return cast("type[Corruption]", kind)
 
 
 def read_corruption(entry: Any) -> Corruption:
@@ -129,3 +133,23 @@ def apply_corruption(
             origin = plugin_origin(CORRUPTIONS, corruption.name)
             raise PluginError(f"corruption {corruption.name!r} of {origin}: {problem}")
     return after
+
+
+def find_problem(before: FlatBatch, after: object, vocabulary: Vocabulary) -> str | None:
+    """Return what is wrong with the result of a corruption, or None if it is a valid batch."""
+    if not isinstance(after, FlatBatch):
+        return f"expected a FlatBatch, got {type(after).__name__}"
+    if not np.array_equal(before.keys, after.keys):
+        return f"expected the same {len(before)} samples, got {len(after)} or in another order"
+    offsets, size = after.offsets, len(after.ids)
+    if (
+        len(offsets) != len(after) + 1
+        or offsets[0] != 0
+        or offsets[-1] != size
+        or (offsets[1:] < offsets[:-1]).any()
+    ):
+        return f"expected offsets of {len(after)} samples, from 0 up to {size} ids"
+    if size and not 0 <= after.ids.min() <= after.ids.max() < vocabulary.size:
+        least, most = after.ids.min(), after.ids.max()
+        return f"expected ids from 0 to {vocabulary.size - 1}, got {least} to {most}"
+    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from noisebeam.transforms.shards.writer import ShardInfo
+from noisebeam.transforms.shards.info import ShardInfo
 
 DEAD_LETTERS_FOLDER = "dead_letters"
 

@@ -49,7 +49,7 @@ from noisebeam.transforms.output.resume import (
     record_name,
     record_of_shard,
 )
-from noisebeam.transforms.shards.writer import ShardInfo
+from noisebeam.transforms.shards.info import ShardInfo
 from noisebeam.transforms.tokenization.tokenizer import CONFIG_FILE, TOKENIZER_FILE, LoadedTokenizer
 
 TOKENIZER_FOLDER = "tokenizer"

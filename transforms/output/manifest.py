@@ -15,7 +15,7 @@ import numpy as np
 
 from noisebeam.transforms.io.safe_yaml import load_yaml
 from noisebeam.transforms.io.storage import TooLargeError, join, publish, read_bytes
-from noisebeam.transforms.shards.writer import SAMPLES_PER_MEMBER, ShardInfo
+from noisebeam.transforms.shards.info import SAMPLES_PER_MEMBER, ShardInfo
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"

@@ -8,7 +8,7 @@ from typing import Any
 from noisebeam.transforms.noise.recipes import Recipe
 from noisebeam.transforms.output.manifest import Manifest
 from noisebeam.transforms.shards.format import field_dtypes
-from noisebeam.transforms.shards.writer import samples_per_block
+from noisebeam.transforms.shards.info import samples_per_block
 from noisebeam.transforms.tokenization.tokenizer import LoadedTokenizer
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from noisebeam.transforms.shards.writer import ShardInfo, shard_number
+from noisebeam.transforms.shards.info import ShardInfo, shard_number
 
 RECORD_NAME = re.compile(r"shard-(\d+)-of-(\d+)\.json")
 

@@ -92,10 +92,11 @@ class SegmenterOptions:
             raise ValueError(
                 f"lang: expected a language code such as 'en' or 'zh-hans', got {self.lang!r}"
             )
-        for setting, default in (("stanza_dir", None), ("stanza_device", "cpu")):
-            if getattr(self, setting) != default and self.name not in _NEURAL:
+        for name, default in (("stanza_dir", None), ("stanza_device", "cpu")):
+            if getattr(self, name) != default and self.name not in _NEURAL:
                 raise ValueError(
-                    f"{setting}: expected only with segmenters stanza and cascade, got it with {self.name!r}"
+                    f"{name}: expected only with segmenters stanza and cascade, "
+                    f"got it with {self.name!r}"
                 )
         if not re.fullmatch(_DEVICES, self.stanza_device):
             raise ValueError(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from noisebeam.transforms.data.keys import text_key
 from noisebeam.transforms.data.ragged import IntArray
-from noisebeam.transforms.shards.writer import shard_of
+from noisebeam.transforms.shards.info import shard_of
 
 
 def is_held_out(document: str, share: float) -> bool:

@@ -20,7 +20,7 @@ from noisebeam.transforms.data.ragged import Array, IntArray, Ragged, offsets_of
 from noisebeam.transforms.data.samples import FlatBatch, Sample, flat_batch
 from noisebeam.transforms.shards.fields import LENGTHS, fields_of, stored_field, stored_lengths
 from noisebeam.transforms.shards.format import DOCUMENTS, KEYS, WINDOWS, ShardIndex
-from noisebeam.transforms.shards.writer import ShardInfo
+from noisebeam.transforms.shards.info import ShardInfo
 
 
 class ShardError(ValueError):

@@ -27,7 +27,6 @@ from noisebeam.transforms.tokenization.word_cache import WordCache
 BoolArray = npt.NDArray[np.bool_]
 
 
-SMALLEST_BUDGET = 32  # tokens; below it a single character may not fit
 _CACHED_HEADS = 200_000
 _LONGEST_CACHED_HEAD = 40  # characters
 

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from noisebeam.transforms.data.settings import setting
 from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.io.storage import read_bytes
 
@@ -40,22 +39,6 @@ _SENTINEL = re.compile(r"<extra_id_(\d+)>")
 
 class TokenizerError(ValueError):
     """A tokenizer cannot be read, or lacks what is asked of it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenizerOptions:
-    """Which tokenizer a build uses."""
-
-    name: str = setting(
-        "Hugging Face tokenizer: a folder, a URL or a hub name", name="tokenizer", metavar="NAME"
-    )
-    add_tokens: tuple[str, ...] = setting(
-        "special tokens to add to the tokenizer where it lacks them",
-        (),
-        nargs="+",
-        action="extend",
-        metavar="TOKEN",
-    )
 
 
 @dataclass(frozen=True)

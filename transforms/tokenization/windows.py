@@ -16,10 +16,9 @@ from noisebeam.transforms.data.documents import Document
 from noisebeam.transforms.data.keys import document_key, sample_key
 from noisebeam.transforms.data.ragged import Array
 from noisebeam.transforms.data.samples import Sample
-from noisebeam.transforms.data.settings import setting
 from noisebeam.transforms.data.spans import Spans
+from noisebeam.transforms.tokenization.options import WindowOptions
 from noisebeam.transforms.tokenization.sentence_encoder import (
-    SMALLEST_BUDGET,
     EncodedSentences,
     Encoder,
 )
@@ -30,53 +29,6 @@ _SECTION = (
     2**18
 )  # characters of a document that are encoded together, beside those of 16 windows or so
 _CONTEXT = 64  # characters that tell how the text after them is encoded
-
-
-@dataclass(frozen=True, slots=True)
-class WindowOptions:
-    """How windows are chosen.
-
-    `max_tokens` (32 or more) counts a window's special tokens too. `size` and `stride` are in
-    sentences: None, the default, fills windows up to `max_tokens`, without overlap; a number slides
-    a window of `size` sentences onward by `stride` at a time. A window that would exceed
-    `max_tokens` ends early, and the next one begins no later than there.
-
-    With `append_eos` the end of text comes once for each document, at the end of its last window,
-    whatever the tokenizer puts after a text: what causal and prefix language models are to learn.
-    It is put here because only here it is known which window is the last.
-    """
-
-    max_tokens: int = setting("largest window, in tokens, special ones counted", 512, metavar="N")
-    size: int | None = setting(
-        "slide windows of N sentences instead of filling them",
-        None,
-        name="window_sentences",
-        metavar="N",
-    )
-    stride: int | None = setting(
-        "sentences from one window to the next (default: window size)", None, metavar="N"
-    )
-    append_eos: bool = setting(
-        "put the end of text at the end of each document alone "
-        "(a causal or prefix recipe does so by itself)",
-        False,
-    )
-
-    def __post_init__(self) -> None:
-        if self.max_tokens < SMALLEST_BUDGET:
-            raise ValueError(
-                f"max_tokens: expected at least {SMALLEST_BUDGET}, got {self.max_tokens}"
-            )
-        if self.size is not None and self.size < 1:
-            raise ValueError(f"window_sentences: expected at least 1, got {self.size}")
-        if self.stride is not None and self.size is None:
-            raise ValueError(
-                f"stride: got {self.stride} without window_sentences; give both or neither"
-            )
-        if self.stride is not None and self.size is not None and not 1 <= self.stride <= self.size:
-            raise ValueError(
-                f"stride: expected 1 to {self.size} (window_sentences), got {self.stride}"
-            )
 
 
 @dataclass(frozen=True, slots=True)

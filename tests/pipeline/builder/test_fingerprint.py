@@ -21,7 +21,7 @@ def with_settings(options: BuildOptions, **settings: Any) -> BuildOptions:
 
 def identify(options: BuildOptions) -> str:
     plan = make_plan(options, ReadDocuments(options.input, options.read))
-    return fingerprint(options, plan.header, plan.read)
+    return fingerprint(options, plan.header, plan.read.parts)
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 from noisebeam.pipeline.epoch import shard_cache as cache
 from noisebeam.pipeline.epoch.shard_cache import ShardCache
 from noisebeam.transforms.io.storage import publish
+from noisebeam.transforms.shards.info import ShardInfo
 from noisebeam.transforms.shards.reader import ShardError
-from noisebeam.transforms.shards.writer import ShardInfo
 
 
 def put(content: bytes, folder: str = "memory://") -> tuple[str, ShardInfo]:
@@ -77,7 +77,7 @@ def test_other_bytes_than_the_manifest_tells_are_an_error(tmp_path, content):
 
 
 def test_a_file_on_this_machine_is_read_without_a_thread(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "answer", pytest.fail)
+    monkeypatch.setattr(cache, "run_with_deadline", pytest.fail)
     (tmp_path / "manifest.json").write_bytes(b"{}")
     assert ShardCache().read(f"{tmp_path}/manifest.json", 2) == b"{}"
 

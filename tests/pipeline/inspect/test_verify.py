@@ -17,7 +17,8 @@ from noisebeam.transforms.output.manifest import (
 )
 from noisebeam.transforms.shards import writer as shards
 from noisebeam.transforms.shards.format import field_dtypes
-from noisebeam.transforms.shards.writer import build_shard, shard_of
+from noisebeam.transforms.shards.info import shard_of
+from noisebeam.transforms.shards.writer import build_shard
 
 DTYPES = field_dtypes(vocabulary_size=100, max_tokens=16, labels_masked=False)
 FIRST = "shard-00000-of-00002.tar"

@@ -46,8 +46,9 @@ from noisebeam.transforms.noise import apply_recipe, load_recipe
 from noisebeam.transforms.output.finish import Failure
 from noisebeam.transforms.output.manifest import Manifest, read_manifest
 from noisebeam.transforms.shards.format import field_dtypes
+from noisebeam.transforms.tokenization.options import WindowOptions
 from noisebeam.transforms.tokenization.tokenizer import load_tokenizer
-from noisebeam.transforms.tokenization.windows import Window, WindowOptions
+from noisebeam.transforms.tokenization.windows import Window
 
 TEXT = "It rains today. We stay at home. Nobody minds that much."
 

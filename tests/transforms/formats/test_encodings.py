@@ -6,7 +6,8 @@ import fsspec
 import pytest
 
 from noisebeam.transforms.data.documents import DeadLetter, Document
-from noisebeam.transforms.formats import ReadOptions, read_documents, record_of, split_inputs
+from noisebeam.transforms.formats import ReadOptions, read_documents, split_inputs
+from noisebeam.transforms.formats.record import record_of
 
 URL = "memory:///encodings/file"
 TEXTS = {

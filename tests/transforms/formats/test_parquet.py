@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from noisebeam.transforms.data.documents import DeadLetter, Document
-from noisebeam.transforms.formats import ReadOptions, read_documents, record_of, split_inputs
+from noisebeam.transforms.formats import ReadOptions, read_documents, split_inputs
+from noisebeam.transforms.formats.record import record_of
 from noisebeam.transforms.io.input_files import FilePart, expand_inputs
 
 COLUMNS: dict[str, list[Any]] = {

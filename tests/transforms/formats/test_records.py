@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from noisebeam.transforms.data.documents import DeadLetter, Document
 from noisebeam.transforms.formats import ReadOptions, lines, read_documents, split_inputs
 from noisebeam.transforms.io import input_files as files
-from noisebeam.transforms.io.input_files import FilePart, InputError
+from noisebeam.transforms.io.file_names import InputError
+from noisebeam.transforms.io.input_files import FilePart
 
 URL = "memory:///documents/file"
 Records = list[Document | DeadLetter]

@@ -10,7 +10,8 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from noisebeam.transforms.data.documents import DeadLetter, Document
-from noisebeam.transforms.formats import ReadOptions, read_documents, record_of
+from noisebeam.transforms.formats import ReadOptions, read_documents
+from noisebeam.transforms.formats.record import record_of
 from noisebeam.transforms.formats.warc import decode_html
 from noisebeam.transforms.io.input_files import FilePart
 

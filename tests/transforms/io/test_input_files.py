@@ -14,11 +14,10 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFile
 
+from noisebeam.transforms.io.file_names import InputError, name_endings
 from noisebeam.transforms.io.input_files import (
     FilePart,
-    InputError,
     expand_inputs,
-    name_endings,
     read_blocks,
     read_range,
     split_file,
@@ -140,7 +139,7 @@ def test_a_file_on_the_web_may_take_any_time_to_read(
 def test_a_silent_store_is_an_error_that_names_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     fsspec.filesystem("memory").pipe("memory:///silent/x.jsonl", b"x")
     monkeypatch.setattr(MemoryFile, "read", lambda *_: time.sleep(2))
-    monkeypatch.setattr("noisebeam.transforms.io.timeouts.PATIENCE", 0.1)
+    monkeypatch.setattr("noisebeam.transforms.io.timeouts.SHORTEST_DEADLINE", 0.1)
     with pytest.raises(
         OSError, match=r"^cannot read memory:///silent/x\.jsonl: no answer in 1\.1 seconds$"
     ):

@@ -6,7 +6,8 @@ from noisebeam.transforms.io.storage import join, list_names, publish, read_byte
 from noisebeam.transforms.output.folder import OutputFolder
 from noisebeam.transforms.output.resume import InterruptedBuild
 from noisebeam.transforms.shards.format import field_dtypes
-from noisebeam.transforms.shards.writer import ShardInfo, write_shard
+from noisebeam.transforms.shards.info import ShardInfo
+from noisebeam.transforms.shards.writer import write_shard
 
 
 def write(url: str, index: int) -> ShardInfo:

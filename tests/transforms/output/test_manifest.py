@@ -13,7 +13,7 @@ from noisebeam.transforms.output.manifest import (
     read_manifest,
     write_manifest,
 )
-from noisebeam.transforms.shards.writer import ShardInfo
+from noisebeam.transforms.shards.info import ShardInfo
 
 SHARD = ShardInfo(
     name="shard-00000-of-00001.tar",

@@ -4,8 +4,9 @@ import pytest
 from noisebeam.transforms.data.samples import Sample
 from noisebeam.transforms.shards.fields import left_out, stored_lengths
 from noisebeam.transforms.shards.format import ShardIndex, field_dtypes
+from noisebeam.transforms.shards.info import samples_per_block
 from noisebeam.transforms.shards.reader import ShardReader
-from noisebeam.transforms.shards.writer import Shard, build_shard, samples_per_block
+from noisebeam.transforms.shards.writer import Shard, build_shard
 
 DTYPES = field_dtypes(vocabulary_size=1000, max_tokens=64, labels_masked=False)
 

@@ -5,8 +5,9 @@ import pytest
 
 from noisebeam.transforms.data.samples import Sample, batch_samples
 from noisebeam.transforms.shards.format import field_dtypes
+from noisebeam.transforms.shards.info import order_in_shard
 from noisebeam.transforms.shards.reader import ShardError, ShardReader
-from noisebeam.transforms.shards.writer import Shard, build_shard, order_in_shard
+from noisebeam.transforms.shards.writer import Shard, build_shard
 
 DTYPES = field_dtypes(vocabulary_size=1000, max_tokens=64, labels_masked=False)
 

@@ -12,16 +12,15 @@ import webdataset
 
 from noisebeam.transforms.data.samples import Sample
 from noisebeam.transforms.shards.format import field_dtypes
-from noisebeam.transforms.shards.writer import (
+from noisebeam.transforms.shards.info import (
     ShardInfo,
-    build_shard,
     index_name,
     order_in_shard,
     samples_per_block,
     shard_name,
     shard_of,
-    write_shard,
 )
+from noisebeam.transforms.shards.writer import build_shard, write_shard
 
 DTYPES = field_dtypes(vocabulary_size=1000, max_tokens=64, labels_masked=False)
 SETTINGS = {"index": 1, "count": 3, "seed": 17, "dtypes": DTYPES, "samples_per_member": 8}

@@ -1,0 +1,18 @@
+"""The record of a document, for dead letters of steps after reading."""
+
+from __future__ import annotations
+
+import json
+
+from noisebeam.transforms.data.documents import Document
+from noisebeam.transforms.io.input_files import read_range
+
+
+def record_of(document: Document) -> bytes:
+    """Return the record of a document, read again from its file.
+
+    A document that has no bytes of its own, as in parquet, becomes a JSON object of id and text.
+    """
+    if document.position is not None and document.size is not None:
+        return read_range(document.source, document.position, document.position + document.size)
+    return json.dumps({"id": document.id, "text": document.text}, ensure_ascii=False).encode()
