@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := deploy/dataflow deploy/spark deploy/training pipeline pipeline/batching pipeline/builder pipeline/dataset pipeline/epoch pipeline/inspect transforms transforms/beam transforms/cleaning transforms/data transforms/formats transforms/io transforms/noise transforms/noise/corruptions transforms/output transforms/segmenters transforms/shards transforms/tokenization
+PACKAGES := $(shell find transforms pipeline deploy -type d -not -path "*/__pycache__*" -not -path "*/presets*")
 
 .PHONY: setup demo test lint audit clean
 
@@ -30,6 +30,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # Known vulnerabilities of the pinned versions. It fails too where they cannot be looked up.
 audit: setup

@@ -8,8 +8,9 @@ package imports neither PyTorch nor Beam.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+import noisebeam
 
 if TYPE_CHECKING:
     from noisebeam.pipeline.batching.collators import (
@@ -48,27 +49,9 @@ __all__ = [
     "read_manifest",
 ]
 
-_MODULES = {
-    "CausalCollator": "noisebeam.pipeline.batching.collators",
-    "DenoisingCollator": "noisebeam.pipeline.batching.collators",
-    "GlmCollator": "noisebeam.pipeline.batching.collators",
-    "MlmCollator": "noisebeam.pipeline.batching.collators",
-    "PrefixCollator": "noisebeam.pipeline.batching.collators",
-    "SpanCollator": "noisebeam.pipeline.batching.collators",
-    "GroupByLength": "noisebeam.pipeline.batching.plan",
-    "LengthWarmup": "noisebeam.pipeline.epoch.length_warmup",
-    "Manifest": "noisebeam.transforms.output.manifest",
-    "Mixture": "noisebeam.pipeline.dataset.mixture",
-    "OneByOne": "noisebeam.pipeline.batching.plan",
-    "Pack": "noisebeam.pipeline.batching.packing",
-    "SampleView": "noisebeam.pipeline.dataset.map_style",
-    "ShardCache": "noisebeam.pipeline.epoch.shard_cache",
-    "ShardDataset": "noisebeam.pipeline.dataset.shard_dataset",
-    "read_manifest": "noisebeam.transforms.output.manifest",
-}
-
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+    """Return a public name; the module `noisebeam` knows where each is."""
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+    return getattr(noisebeam, name)
