@@ -7,7 +7,7 @@ import numpy as np
 from noisebeam.transforms.data.ragged import Array, Ragged, offsets_of
 
 
-def best_fit(lengths: Array, capacity: int) -> Ragged:
+def pack_best_fit(lengths: Array, capacity: int) -> Ragged:
     """Rows of sample numbers whose lengths sum to at most `capacity`; each sample is in one row.
 
     Best-fit decreasing (Johnson 1973): the longest sample first, each into the fullest row that

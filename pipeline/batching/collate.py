@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from noisebeam.transforms.data.ragged import IntArray, Ragged
+from noisebeam.transforms.data.ragged import Ragged
 
 IGNORED = -100  # the label at which a loss does not look
 Batch = dict[str, torch.Tensor]
@@ -38,16 +38,6 @@ def prepare(fields: Mapping[str, Ragged], *, pad_id: int) -> None:
     """Do what can be done ahead of `collate`, for the rows of many batches at once."""
     for name, rows in fields.items():
         rows.fill_up(_fill(name, pad_id))
-
-
-def pad(rows: Ragged, fill: int, multiple: int = 1) -> IntArray:
-    """(rows, width) int64: the rows, filled up at their ends to the longest, or to a multiple of
-    `multiple`.
-
-    >>> pad(Ragged.of([np.array([5]), np.array([6, 7])]), fill=0, multiple=4).tolist()
-    [[5, 0, 0, 0], [6, 7, 0, 0]]
-    """
-    return rows.padded(rows.mask(_width(rows, multiple)), fill)
 
 
 def _fill(name: str, pad_id: int) -> int:

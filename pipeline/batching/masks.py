@@ -1,25 +1,24 @@
-"""Attention masks: which key positions (columns) each query position (row) may see.
+"""Attention masks as tensors: which key positions (columns) each query position (row) may see.
 
-Masks are boolean, True where a query may see a key, and combine with `&`: `causal_mask(4) &
+Masks are boolean, True where a query may see a key, and are combined with `&`: `causal_mask(4) &
 padding_mask(ones)`. Most causal models of Hugging Face take a mask with an axis for heads, (rows,
-1, queries, keys), and leave it as it is; not BLOOM and OPT, which count positions in a
-two-dimensional one. Give the additive form: `to_additive(mask)[:, None]`. Their `eager` attention
-would add True and False to the scores as 1 and 0 without an error. Only `sdpa` takes both.
+1, queries, keys), unchanged; BLOOM and OPT do not, since they count positions in a two-dimensional
+mask. Use the additive form, `to_additive(mask)[:, None]`: `eager` attention would add True and
+False to the scores as 1 and 0 without an error. Only `sdpa` takes both forms.
 
-Two forms of the causal mask are in use, and they are one relation seen at two places:
+Two forms of the causal mask are in use. They are the same relation at two places:
 
 - over target tokens, strictly lower-triangular: target i is predicted from the targets before it,
-  the first from none;
+  the first one from none;
 - over inputs, which are the targets shifted right by a start token: each input sees itself and the
-  past.
+  inputs before it.
 
 Input i + 1 is target i, so the strict form is the other one without the column of the start token:
 
 >>> bool((causal_mask(7)[:6, 1:] == causal_mask(6, strict=True)).all())
 True
 
-Give models the second form: in the first the first row is blind, and what a row predicts is not
-among its inputs only if the inputs are shifted.
+Models need the second form: in the first one the first row sees nothing.
 """
 
 from __future__ import annotations
@@ -29,10 +28,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from noisebeam.pipeline.batching import mask_arrays
+
 
 def padding_mask(attention_mask: Tensor) -> Tensor:
-    """(rows, 1, keys) of booleans: no query sees padding. `attention_mask` (rows, keys) is 0 on
-    padding, else 1.
+    """Return a mask (rows, 1, keys) in which no query sees padding.
+
+    `attention_mask` (rows, keys) is 0 on padding, else 1.
 
     >>> padding_mask(torch.tensor([[1, 1, 0], [0, 1, 1]])).tolist()
     [[[True, True, False]], [[False, True, True]]]
@@ -41,8 +43,9 @@ def padding_mask(attention_mask: Tensor) -> Tensor:
 
 
 def causal_mask(size: int, *, strict: bool = False) -> Tensor:
-    """(size, size) of booleans: each position sees itself and those before it; if `strict`, only
-    those before it.
+    """Return a mask (size, size) in which each position sees itself and those before it.
+
+    With `strict` it sees only those before it.
 
     >>> print(picture(causal_mask(4)))
     #---
@@ -55,15 +58,13 @@ def causal_mask(size: int, *, strict: bool = False) -> Tensor:
     ##--
     ###-
     """
-    return torch.ones(size, size, dtype=torch.bool).tril(-1 if strict else 0)
+    return torch.from_numpy(mask_arrays.causal(size, strict=strict))
 
 
 def prefix_mask(prefix_lengths: Tensor | Sequence[int], size: int) -> Tensor:
-    """(rows, size, size) of booleans: all see the prefix, its own positions too; the rest is
-    causal.
+    """Return a mask (rows, size, size) in which all positions see the prefix; the rest is causal.
 
-    `prefix_lengths` has a number of positions from 0 to `size` for each row; ValueError if one is
-    outside.
+    `prefix_lengths` (rows,) are 0 to `size`. Raises ValueError if one is outside.
 
     >>> print(picture(prefix_mask([2], 4)[0]))
     ##--
@@ -75,20 +76,19 @@ def prefix_mask(prefix_lengths: Tensor | Sequence[int], size: int) -> Tensor:
     for length in lengths.tolist():
         if not 0 <= length <= size:
             raise ValueError(
-                f"expected prefix lengths from 0 to {size}, got {length}; cut the prefix, or widen the rows"
+                f"expected prefix lengths from 0 to {size}, got {length}; "
+                "cut the prefix, or widen the rows"
             )
-    in_prefix = torch.arange(size, device=lengths.device) < lengths[:, None]
-    return in_prefix[:, None] | causal_mask(size).to(lengths.device)
+    mask = torch.from_numpy(mask_arrays.prefix(lengths.cpu().numpy(), size))
+    return mask.to(lengths.device)
 
 
 def glm_mask(part_a_lengths: Tensor | Sequence[int], size: int) -> Tensor:
-    """(rows, size, size) of booleans: part A sees part A; part B sees part A, and of part B itself
-    and what is before.
+    """Return the mask (rows, size, size) of GLM: all see part A, and part B is causal.
 
     Part A is the corrupted text, part B the spans that were cut out of it, in random order (Du et
-    al. 2022, figure 2). The matrix is that of `prefix_mask` with part A as the prefix: a span sees
-    the spans put before it, wherever they were in the text. What tells the two objectives apart are
-    the positions, not the mask.
+    al. 2022, figure 2). It is `prefix_mask` with part A as the prefix; the two objectives differ in
+    their positions.
 
     >>> print(picture(glm_mask([3], 7)[0]))  # A: x1 [M] x4; B: [S] x5, then [S] x2
     ###----
@@ -103,11 +103,11 @@ def glm_mask(part_a_lengths: Tensor | Sequence[int], size: int) -> Tensor:
 
 
 def packed_mask(documents: Tensor) -> Tensor:
-    """(rows, size, size) of booleans, block-diagonal: each position sees those of its own document.
+    """Return a block-diagonal mask (rows, size, size): each position sees its own document.
 
-    `documents` (rows, size) of integers numbers the documents packed into a row; below 0 is
-    padding, which sees nothing and is not seen. For a causal model take `packed_mask(documents) &
-    causal_mask(size)`.
+    `documents` (rows, size) are integers that number the documents packed into a row; a negative
+    one is padding, which sees nothing and is not seen. A causal model takes `packed_mask(documents)
+    & causal_mask(size)`.
 
     >>> print(picture(packed_mask(torch.tensor([[0, 0, 1, 1, 1, -1]]))[0]))
     ##----
@@ -117,18 +117,15 @@ def packed_mask(documents: Tensor) -> Tensor:
     --###-
     ------
     """
-    same: Tensor = documents[:, :, None] == documents[:, None, :]
-    return same & (documents >= 0)[:, None]
+    return torch.from_numpy(mask_arrays.packed(documents.cpu().numpy())).to(documents.device)
 
 
 def to_additive(mask: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """The mask as numbers to add to the scores before the softmax: 0 where it is True, minus
-    infinity elsewhere.
+    """Return a mask as numbers to add to the scores before the softmax: 0 where it is True, else -inf.
 
-    A query that may see nothing (padding, mostly) would come out of the softmax as NaN, which
-    spreads to the whole row in the next layer. So it sees one key, its own position, counting
-    queries from the last key back: it mixes in no other token, and what it gives is to be left out
-    of the loss. The shape (..., queries, keys) stays.
+    The shape (..., queries, keys) is unchanged. The softmax of a query that sees nothing (mostly
+    padding) would be NaN, which the next layer spreads to the whole row. So such a query sees one
+    key, its own position, with queries aligned to the last keys; its output must not be in a loss.
 
     >>> to_additive(torch.tensor([[True, False], [True, True]])).tolist()
     [[0.0, -inf], [0.0, 0.0]]
@@ -148,8 +145,9 @@ def to_additive(mask: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def positions_of(attention_mask: Tensor) -> Tensor:
-    """(rows, keys) int64: the position of each token in its row, not counting padding; 0 on padding
-    before the first.
+    """Return the position of each token in its row without padding: (rows, keys) int64.
+
+    Padding before the first token has position 0.
 
     `attention_mask` (rows, keys) is 0 on padding, else 1.
 
@@ -160,8 +158,6 @@ def positions_of(attention_mask: Tensor) -> Tensor:
 
 
 def picture(mask: Tensor) -> str:
-    """A (queries, keys) mask, boolean or additive, as text: a line for each query, `#` where it
-    sees, `-` elsewhere.
-    """
+    """Return a mask (queries, keys) as text: a line for each query, `#` where it sees a key, else `-`."""
     sees = mask if mask.dtype == torch.bool else mask == 0
     return "\n".join("".join("#" if seen else "-" for seen in row) for row in sees.tolist())

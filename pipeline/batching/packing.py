@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 import torch
 
-from noisebeam.pipeline.batching.bin_packing import best_fit
+from noisebeam.pipeline.batching.bin_packing import pack_best_fit
 from noisebeam.pipeline.batching.collate import Batch
 from noisebeam.pipeline.batching.masks import causal_mask, packed_mask
 from noisebeam.pipeline.batching.plan import WINDOW, Collate, Lengths
@@ -90,9 +90,9 @@ class Pack:
             )
         return replace(self, causal=causal)
 
-    def rows(self, count: int, lengths: Lengths, words: tuple[int, ...]) -> Ragged:
+    def rows(self, count: int, lengths: Lengths, rng_key: tuple[int, ...]) -> Ragged:
         """The samples in as few rows as best fit finds."""
-        return best_fit(lengths(), self.length)
+        return pack_best_fit(lengths(), self.length)
 
     def collate(self, fields: Mapping[str, Ragged], bounds: IntArray, collate: Collate) -> Batch:
         """`input_ids`, `labels`, `position_ids` and what tells the samples apart."""

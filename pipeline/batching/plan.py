@@ -51,10 +51,10 @@ class Batching(Protocol):
         cannot batch them.
         """
 
-    def rows(self, count: int, lengths: Lengths, words: tuple[int, ...]) -> Ragged:
+    def rows(self, count: int, lengths: Lengths, rng_key: tuple[int, ...]) -> Ragged:
         """Rows of the numbers 0 to `count` - 1 of a window's samples, which have these lengths.
 
-        Draws are made with `words`, which name the window.
+        Draws are made with `rng_key`, which name the window.
         """
 
     def collate(self, fields: Mapping[str, Ragged], bounds: IntArray, collate: Collate) -> Batch:
@@ -74,7 +74,7 @@ class OneByOne:
         """The same: this goes with everything."""
         return self
 
-    def rows(self, count: int, lengths: Lengths, words: tuple[int, ...]) -> Ragged:
+    def rows(self, count: int, lengths: Lengths, rng_key: tuple[int, ...]) -> Ragged:
         """The samples as they come."""
         return Ragged(np.arange(count), np.arange(count + 1))
 
@@ -115,7 +115,7 @@ class GroupByLength:
         """The same: all objectives may be grouped."""
         return self
 
-    def rows(self, count: int, lengths: Lengths, words: tuple[int, ...]) -> Ragged:
+    def rows(self, count: int, lengths: Lengths, rng_key: tuple[int, ...]) -> Ragged:
         """The samples by length, in shuffled groups.
 
         >>> GroupByLength(2, groups=3).rows(6, lambda: np.array([9, 1, 8, 2, 9, 1]), (0,)).values.tolist()
@@ -123,7 +123,7 @@ class GroupByLength:
         """
         groups, rest = divmod(count, self.size)
         by_length = np.argsort(lengths()[: count - rest], kind="stable").reshape(groups, self.size)
-        shuffled = by_length[permutation((*words, _GROUPS), groups)].ravel()
+        shuffled = by_length[permutation((*rng_key, _GROUPS), groups)].ravel()
         return Ragged(np.append(shuffled, np.arange(count - rest, count)), np.arange(count + 1))
 
     def collate(self, fields: Mapping[str, Ragged], bounds: IntArray, collate: Collate) -> Batch:
@@ -172,7 +172,7 @@ class Plan:
     samples: int
     lengths: Callable[[IntArray], IntArray]
     batching: Batching
-    words: tuple[int, ...]
+    rng_key: tuple[int, ...]
     size: int
     tail: Tail
 
@@ -239,9 +239,9 @@ class Plan:
 
     def _window(self, first: int) -> Ragged:
         count = min(self.batching.window, self.samples - first)
-        words = (*self.words, first // self.batching.window)
+        rng_key = (*self.rng_key, first // self.batching.window)
         rows = self.batching.rows(
-            count, lambda: self.lengths(np.arange(first, first + count)), words
+            count, lambda: self.lengths(np.arange(first, first + count)), rng_key
         )
         return Ragged(rows.values + first, rows.offsets)
 

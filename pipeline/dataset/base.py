@@ -16,10 +16,9 @@ from torch.utils.data import IterableDataset, get_worker_info
 from noisebeam.pipeline.batching.collate import Batch, prepare
 from noisebeam.pipeline.batching.layout import Layout
 from noisebeam.pipeline.batching.plan import GlobalBatches, Plan
-from noisebeam.pipeline.dataset.checkpoint import Progress, check_state
-from noisebeam.pipeline.dataset.prefetch import read_ahead
+from noisebeam.pipeline.dataset.checkpoint import Position, SkippedCount, check_state
+from noisebeam.pipeline.dataset.prefetch import prefetch
 from noisebeam.pipeline.dataset.settings import BatchSettings, check_number
-from noisebeam.pipeline.skipped import SkippedCount
 from noisebeam.transforms.data.ragged import IntArray, Ragged
 
 _PLANNED = (
@@ -29,7 +28,7 @@ _PLANNED = (
 _log = logging.getLogger(__name__)
 
 
-class Epoch(Protocol):
+class EpochSamples(Protocol):
     """The samples of an epoch, by position."""
 
     def lengths(self, positions: IntArray) -> IntArray:
@@ -87,7 +86,7 @@ class BatchedDataset(IterableDataset[Batch]):
         self.seed = check_number("seed", seed, 0, 2**64 - 1)
         # Shared with worker processes, which may stay from one epoch to the next.
         self._epoch = torch.tensor(check_epoch(epoch)).share_memory_()  # type: ignore[no-untyped-call]
-        self._progress = Progress(0, 0)
+        self._position = Position(0, 0)
         self._resume = False
         self._tokens = self._places = 0  # in the batches made since iteration began
         self._skipped = SkippedCount()
@@ -101,7 +100,7 @@ class BatchedDataset(IterableDataset[Batch]):
         """The number of samples of an epoch, over all ranks."""
 
     @abstractmethod
-    def open_epoch(self, epoch: int, skipped: SkippedCount | None = None) -> Epoch:
+    def open_epoch(self, epoch: int, skipped: SkippedCount | None = None) -> EpochSamples:
         """The samples of an epoch; those that cannot be read are counted by `skipped`, or here."""
 
     @property
@@ -153,9 +152,9 @@ class BatchedDataset(IterableDataset[Batch]):
         return count if count else self._no_batch()
 
     def __iter__(self) -> Iterator[Batch]:
-        progress = self._progress if self._resume else Progress(0, 0)
+        position = self._position if self._resume else Position(0, 0)
         self._resume = False
-        return self._iterate(progress)
+        return self._iterate(position)
 
     @property
     def resuming(self) -> bool:
@@ -163,16 +162,11 @@ class BatchedDataset(IterableDataset[Batch]):
         return self._resume
 
     @property
-    def remaining(self) -> int:
-        """The number of batches that the next iteration gives to each rank."""
-        return self._plan(self.epoch).count(self._progress.position if self._resume else 0)
-
-    @property
     def exhausted(self) -> bool:
         """Whether a position was loaded after which its epoch has no batch."""
         return (
             self._resume
-            and next(self._plan(self.epoch).batches(self._progress.position), None) is None
+            and next(self._plan(self.epoch).batches(self._position.position), None) is None
         )
 
     def set_epoch(self, epoch: int) -> None:
@@ -185,11 +179,11 @@ class BatchedDataset(IterableDataset[Batch]):
             return
         if self._resume and not (epoch > self.epoch and self.exhausted):
             raise ValueError(
-                f"expected epoch {self.epoch}, in which the loaded state goes on at sample {self._progress.position}, "
+                f"expected epoch {self.epoch}, in which the loaded state goes on at sample {self._position.position}, "
                 f"got {epoch}; begin with dataset.epoch, as in range(dataset.epoch, epochs)"
             )
         self._epoch.fill_(epoch)
-        self._progress, self._resume = Progress(0, 0), False
+        self._position, self._resume = Position(0, 0), False
 
     def state_dict(self, batches: int | None = None) -> dict[str, Any]:
         """Where this data set is, as plain values: the same on each rank.
@@ -198,10 +192,10 @@ class BatchedDataset(IterableDataset[Batch]):
         keeps the count to itself: there say how many `batches` came out of the loader since
         iteration began. (torchdata's `StatefulDataLoader` does all that by itself.)
         """
-        progress, plan = self._progress, self._plan(self.epoch)
+        position, plan = self._position, self._plan(self.epoch)
         if batches is not None:
-            progress = Progress(progress.start, plan.position(progress.start, batches))
-        return {"epoch": self.epoch, **progress.to_state(plan.size), **self.identity}
+            position = Position(position.start, plan.position(position.start, batches))
+        return {"epoch": self.epoch, **position.to_state(plan.size), **self.identity}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken, on any number of ranks and with any batch size.
@@ -209,14 +203,14 @@ class BatchedDataset(IterableDataset[Batch]):
         ValueError if it was taken of other data, or with settings that give another order.
         """
         check_state(state, self.identity)
-        progress = Progress.from_state(state, self.samples, self._plan(0).size)
+        position = Position.from_state(state, self.samples, self._plan(0).size)
         self._epoch.fill_(check_epoch(state["epoch"]))
-        self._progress, self._resume = progress, True
+        self._position, self._resume = position, True
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "settings": self.settings.fixed()}
 
-    def _plan(self, epoch: int, samples: Epoch | None = None) -> Plan:
+    def _plan(self, epoch: int, samples: EpochSamples | None = None) -> Plan:
         opened = samples or self.open_epoch(epoch)
         size = self.settings.batch_size * self.world_size
         return Plan(
@@ -228,26 +222,26 @@ class BatchedDataset(IterableDataset[Batch]):
             self.settings.tail,
         )
 
-    def _iterate(self, progress: Progress) -> Iterator[Batch]:
+    def _iterate(self, position: Position) -> Iterator[Batch]:
         worker = get_worker_info()
-        self._progress = progress = progress.for_worker(
+        self._position = position = position.for_worker(
             *((worker.id, worker.num_workers) if worker else (0, 1))
         )
         self._tokens = self._places = 0
         self._last = None
-        self._skipped.begin(progress.worker, progress.workers)
+        self._skipped.begin(position.worker, position.workers)
         ahead = self.settings.read_ahead
         made_here = (
             self.layout.flat and self.settings.batching.sample_rows
         )  # quicker than to hand them over
-        batches = self._collate(read_ahead(self._read(progress), min(1, ahead)))
-        for made in read_ahead(batches, 0 if made_here else ahead):
-            self._progress = progress = progress.after(made.end)
+        batches = self._collate(prefetch(self._read(position), min(1, ahead)))
+        for made in prefetch(batches, 0 if made_here else ahead):
+            self._position = position = position.after(made.end)
             yield made.batch
-        if progress.worker == 0 and self.rank == 0:
+        if position.worker == 0 and self.rank == 0:
             self._report()
         if skipped := self._skipped.own:
-            by = f" by loader worker {progress.worker} of {progress.workers}" if worker else ""
+            by = f" by loader worker {position.worker} of {position.workers}" if worker else ""
             _log.warning(
                 "epoch %d: %d samples could not be read%s; others came in their place",
                 self.epoch,
@@ -255,30 +249,30 @@ class BatchedDataset(IterableDataset[Batch]):
                 by,
             )
 
-    def _read(self, progress: Progress) -> Iterator[_Chunk]:
+    def _read(self, position: Position) -> Iterator[_Chunk]:
         epoch = self.epoch
         samples = self.open_epoch(epoch)
         plan = self._plan(epoch, samples)
-        for starts, ends, rows in self._shares(plan, progress):
+        for starts, ends, rows in self._shares(plan, position):
             most = self._most(epoch, starts, np.diff(rows.offsets[:: self.batch_size]))
             fields = samples.fields(rows.values, most)
             prepare(fields, pad_id=self.layout.pad_id)
             yield _Chunk(self.batch_size, ends, rows.offsets, fields)
 
     def _shares(
-        self, plan: Plan, progress: Progress
+        self, plan: Plan, position: Position
     ) -> Iterator[tuple[list[int], list[int], Ragged]]:
         """Starts and ends of the batches of this worker, and the rows of this rank in them, a chunk
         at a time.
         """
         rank, world_size = self.settings.here()
-        skip, workers = progress.skip, progress.workers
+        skip, workers = position.skip, position.workers
         starts: list[int] = []
         ends: list[int] = []
         rows: list[Ragged] = []
         batches: GlobalBatches | None = None
         for batches in plan.batches(
-            progress.position, min(self.chunk * world_size * workers, _PLANNED)
+            position.position, min(self.chunk * world_size * workers, _PLANNED)
         ):
             self._last = batches.ends[-1], batches.repeated
             own = slice(skip, None, workers)
@@ -292,7 +286,7 @@ class BatchedDataset(IterableDataset[Batch]):
                 starts, ends, rows = [], [], []
         if ends:
             yield starts, ends, Ragged.joined(rows)
-        if batches is None and progress.position == 0:
+        if batches is None and position.position == 0:
             self._no_batch()
 
     def _collate(self, chunks: Iterable[_Chunk]) -> Iterator[_Made]:

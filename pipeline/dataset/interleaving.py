@@ -1,5 +1,6 @@
-"""Which of several parts comes next, so that each has its share all along: positions -> (part,
-place in that part).
+"""Interleaving: weighted round robin over several sources, each with its share at every prefix.
+
+position -> (source, number of the item in that source)
 """
 
 from __future__ import annotations
@@ -14,29 +15,28 @@ import numpy.typing as npt
 
 from noisebeam.transforms.data.ragged import Array, IntArray, offsets_of
 
-_HAND = 2**16  # positions that are worked out together
+_ROUND = 2**16  # positions that are computed together
 _TURNS = 63_000  # thousandths, thirds, sevenths, eighths and ninths are whole numbers of turns
 
 
-class Dealt(NamedTuple):
-    """What comes at each of some positions: `part`, and its how-manieth (`place`, from 0)."""
+class Drawn(NamedTuple):
+    """For each position, the source it is drawn from and the number of the item in that source."""
 
-    part: IntArray
-    place: IntArray
+    source: IntArray
+    item: IntArray
 
 
-class Deal:
-    """An endless sequence of parts, in which part i comes `counts[i]` times in every `len(deal)`
-    positions.
+class Interleaving:
+    """An endless sequence of sources, in which source i is drawn `counts[i]` times in each period.
 
-    Among the first n positions, n up to 65,536, part i has come less than one time more or less
-    than n times its share; where `len(deal)` is at most that, this holds for every n. (Further into
-    a longer one the difference stays below 1.5 + share * parts / 2.) Any position costs as much as
-    the first.
+    A period has `len(interleaving)` positions. Among the first n positions, n up to 65,536, the
+    draws of source i differ from n times its share by less than one; for periods of at most 65,536
+    positions this holds for every n. (Further into a longer period the difference is below 1.5 +
+    share * sources / 2.) The cost of a position does not depend on how far it is.
 
-    >>> deal = Deal([3, 1])
-    >>> part, place = deal.at(np.arange(8))
-    >>> part.tolist(), place.tolist()
+    >>> interleaving = Interleaving([3, 1])
+    >>> source, index = interleaving.at(np.arange(8))
+    >>> source.tolist(), index.tolist()
     ([0, 0, 1, 0, 0, 0, 1, 0], [0, 1, 0, 2, 3, 4, 1, 5])
     """
 
@@ -46,39 +46,41 @@ class Deal:
             raise ValueError(
                 f"expected counts of at least 0, one of them above 0, got {list(counts)}"
             )
-        hands = -(-len(self) // _HAND)
+        rounds = -(-len(self) // _ROUND)
         ends = [
-            [(2 * count * hand + hands) // (2 * hands) for count in counts]
-            for hand in range(hands + 1)
+            [(2 * count * number + rounds) // (2 * rounds) for count in counts]
+            for number in range(rounds + 1)
         ]
-        self._dealt = np.array(
-            ends, dtype=np.int64
-        )  # (hands + 1, parts): how often each part has come
-        self._starts = self._dealt.sum(axis=1)
+        # (rounds + 1, sources): draws of each source before each round
+        self._drawn = np.array(ends, dtype=np.int64)
+        self._starts = self._drawn.sum(axis=1)
 
     def __len__(self) -> int:
-        """The number of positions after which the sequence repeats."""
+        """Return the length of a period."""
         return int(self.counts.sum())
 
-    def at(self, positions: npt.ArrayLike) -> Dealt:
-        """What comes at these positions, in any order and from 0 on."""
+    def at(self, positions: npt.ArrayLike) -> Drawn:
+        """Return the source and the index of each position, in any order and from 0 on."""
         cycle, at = np.divmod(np.asarray(positions, dtype=np.int64), len(self))
-        hands = np.searchsorted(self._starts, at, side="right") - 1
-        part, place = np.empty_like(at), np.empty_like(at)
-        for hand in np.unique(hands).tolist():
-            here = np.flatnonzero(hands == hand)
-            counts = np.diff(self._dealt[hand : hand + 2], axis=0)[0]
-            within = at[here] - self._starts[hand]
-            part[here], place[here] = (values[within] for values in _hand(tuple(counts.tolist())))
-            place[here] += self._dealt[hand, part[here]]
-        return Dealt(part, place + cycle * self.counts[part])
+        # (positions,): number of the round of each position
+        rounds = np.searchsorted(self._starts, at, side="right") - 1
+        source, index = np.empty_like(at), np.empty_like(at)
+        for number in np.unique(rounds).tolist():
+            here = np.flatnonzero(rounds == number)
+            counts = np.diff(self._drawn[number : number + 2], axis=0)[0]
+            within = at[here] - self._starts[number]
+            source[here], index[here] = (
+                values[within] for values in _round(tuple(counts.tolist()))
+            )
+            index[here] += self._drawn[number, source[here]]
+        return Drawn(source, index + cycle * self.counts[source])
 
 
 def shares(weights: Sequence[float]) -> list[int]:
-    """Small whole numbers in the proportion of `weights`, exact for those that are multiples of
-    1/63000 of their sum.
+    """Return small integers in proportion to `weights`.
 
-    Others are rounded so that the largest remainders are rounded up.
+    Weights that are multiples of 1/63000 of their sum are exact; of the others those with the
+    largest remainders are rounded up.
 
     >>> shares([0.7, 0.2, 0.1]), shares([1, 1, 1]), shares([1, 2**0.5])
     ([7, 2, 1], [1, 1, 1], [5219, 7381])
@@ -92,32 +94,32 @@ def shares(weights: Sequence[float]) -> list[int]:
 
 
 @lru_cache(maxsize=8)
-def _hand(counts: tuple[int, ...]) -> tuple[Array, IntArray]:
-    """The parts in turn, and how often each has come before: a solution of the chairman assignment
-    problem.
+def _round(counts: tuple[int, ...]) -> tuple[Array, IntArray]:
+    """Return the source and the index of each position of a round: (sum of counts,) each.
 
-    R. Tijdeman, "The chairman assignment problem" (1980): turn j of a part with c of n positions
-    may come from position (j + e) n / c on, and must come by position (j + 1 - e) n / c, where e =
-    1 / (2 parts - 2). Of the turns that may come the most pressing one does. The difference from
-    the share is then never above 1 - e.
+    A solution of R. Tijdeman, "The chairman assignment problem" (1980): draw j of a source with c
+    of n positions may be at position (j + e) n / c or later, and must be at position (j + 1 - e) n
+    / c or earlier, where e = 1 / (2 sources - 2). Of the draws that may be next, the one with the
+    earliest deadline is taken. The difference from the share is then at most 1 - e.
     """
     total, twice = sum(counts), max(2, 2 * len(counts) - 2)
     turns = []
-    for part, count in enumerate(counts):
+    for source, count in enumerate(counts):
         turn = np.arange(count, dtype=np.int64) * twice
         first = -(-total * (turn + 1) // (twice * max(1, count)))
         last = total * (turn + twice - 1) // (twice * max(1, count))
-        turns.append(np.stack([first, last * len(counts) + part]))
+        # (2, draws): earliest position, and deadline with the number of the source
+        turns.append(np.stack([first, last * len(counts) + source]))
     first, last = np.concatenate(turns, axis=1)
     order = np.argsort(first, kind="stable")
     waiting: list[int] = []
-    dealt, coming = [], list(zip(first[order].tolist(), last[order].tolist(), strict=True))[::-1]
+    drawn, coming = [], list(zip(first[order].tolist(), last[order].tolist(), strict=True))[::-1]
     for position in range(1, total + 1):
         while coming and coming[-1][0] <= position:
             heappush(waiting, coming.pop()[1])
-        dealt.append(heappop(waiting) % len(counts))
-    parts = np.array(dealt, dtype=np.int64)
-    by_part = np.argsort(parts, kind="stable")
-    place = np.empty(total, dtype=np.int64)
-    place[by_part] = np.arange(total) - np.repeat(offsets_of(np.array(counts))[:-1], counts)
-    return parts, place
+        drawn.append(heappop(waiting) % len(counts))
+    sources = np.array(drawn, dtype=np.int64)
+    by_source = np.argsort(sources, kind="stable")
+    index = np.empty(total, dtype=np.int64)
+    index[by_source] = np.arange(total) - np.repeat(offsets_of(np.array(counts))[:-1], counts)
+    return sources, index

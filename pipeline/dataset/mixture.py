@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from noisebeam.pipeline.dataset.base import BatchedDataset, Epoch
-from noisebeam.pipeline.dataset.interleaving import Deal, shares
+from noisebeam.pipeline.dataset.base import BatchedDataset, EpochSamples
+from noisebeam.pipeline.dataset.checkpoint import SkippedCount
+from noisebeam.pipeline.dataset.interleaving import Interleaving, shares
 from noisebeam.pipeline.dataset.settings import check_number
 from noisebeam.pipeline.dataset.shard_dataset import ShardDataset
 from noisebeam.pipeline.epoch.block_buffer import RowMatrix, matrix_of
 from noisebeam.pipeline.epoch.shard_source import RecentlyUsed
-from noisebeam.pipeline.skipped import SkippedCount
 from noisebeam.transforms.data.ragged import IntArray, Ragged
 
 
@@ -53,8 +53,8 @@ class Mixture(BatchedDataset):
         _check_sets(self.sets)
         super().__init__(self.sets[0].settings, seed=self.sets[0].seed, epoch=epoch)
         sizes = [each.samples for each in self.sets]
-        self.deal = Deal(_counts(sizes, weights, temperature, epochs))
-        default = len(self.deal) if epochs is not None else sum(sizes)
+        self.interleaving = Interleaving(_counts(sizes, weights, temperature, epochs))
+        default = len(self.interleaving) if epochs is not None else sum(sizes)
         self._samples = default if samples is None else check_number("samples", samples, 1)
         self.layout = self.sets[0].layout
         self.max_tokens = max(each.max_tokens for each in self.sets)
@@ -68,13 +68,15 @@ class Mixture(BatchedDataset):
     @property
     def weights(self) -> list[float]:
         """The share of each set, as it is dealt."""
-        return [int(count) / len(self.deal) for count in self.deal.counts]
+        return [int(count) / len(self.interleaving) for count in self.interleaving.counts]
 
-    def open_epoch(self, epoch: int, skipped: SkippedCount | None = None) -> Epoch:
+    def open_epoch(self, epoch: int, skipped: SkippedCount | None = None) -> EpochSamples:
         """The samples of an epoch, by position; those that cannot be read are counted by `skipped`,
         or here.
         """
-        return MixedEpoch(self.sets, self.deal, epoch * self.samples, skipped or self._skipped)
+        return MixedEpoch(
+            self.sets, self.interleaving, epoch * self.samples, skipped or self._skipped
+        )
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -84,7 +86,7 @@ class Mixture(BatchedDataset):
             for i, each in enumerate(self.sets)
             for name, value in each.identity.items()
         }
-        return {"samples": self.samples, "counts": self.deal.counts.tolist(), **parts}
+        return {"samples": self.samples, "counts": self.interleaving.counts.tolist(), **parts}
 
 
 class MixedEpoch:
@@ -93,19 +95,23 @@ class MixedEpoch:
     """
 
     def __init__(
-        self, sets: Sequence[ShardDataset], deal: Deal, first: int, skipped: SkippedCount
+        self,
+        sets: Sequence[ShardDataset],
+        interleaving: Interleaving,
+        first: int,
+        skipped: SkippedCount,
     ) -> None:
         self._skipped = skipped
         self._sets = sets
-        self._deal = deal
+        self._interleaving = interleaving
         self._first = first
-        self._opened: RecentlyUsed[tuple[int, int], Epoch] = RecentlyUsed(2 * len(sets))
+        self._opened: RecentlyUsed[tuple[int, int], EpochSamples] = RecentlyUsed(2 * len(sets))
 
     def lengths(self, positions: IntArray) -> IntArray:
         """Their tokens, from indexes alone."""
         lengths = np.empty_like(positions)
-        for samples, here, places in self._parts(positions):
-            lengths[here] = samples.lengths(places)
+        for samples, here, inner in self._parts(positions):
+            lengths[here] = samples.lengths(inner)
         return lengths
 
     def fields(self, positions: IntArray, most: IntArray | None) -> Mapping[str, Ragged]:
@@ -113,8 +119,8 @@ class MixedEpoch:
         given.
         """
         parts = [
-            (here, samples.fields(places, None if most is None else most[here]))
-            for samples, here, places in self._parts(positions)
+            (here, samples.fields(inner, None if most is None else most[here]))
+            for samples, here, inner in self._parts(positions)
         ]
         merged: dict[tuple[int, ...], RowMatrix] = {}  # labels may be the very inputs
         fields = {}
@@ -126,15 +132,15 @@ class MixedEpoch:
             fields[name] = merged[key]
         return fields
 
-    def _parts(self, positions: IntArray) -> Iterator[tuple[Epoch, IntArray, IntArray]]:
+    def _parts(self, positions: IntArray) -> Iterator[tuple[EpochSamples, IntArray, IntArray]]:
         """Epochs of sets, which of `positions` are theirs, and at what position of that epoch."""
-        part, place = self._deal.at(self._first + positions)
-        epoch, at = np.divmod(place, np.array([each.samples for each in self._sets])[part])
-        for number, one in sorted(set(zip(part.tolist(), epoch.tolist(), strict=True))):
-            here = np.flatnonzero((part == number) & (epoch == one))
+        source, index = self._interleaving.at(self._first + positions)
+        epoch, at = np.divmod(index, np.array([each.samples for each in self._sets])[source])
+        for number, one in sorted(set(zip(source.tolist(), epoch.tolist(), strict=True))):
+            here = np.flatnonzero((source == number) & (epoch == one))
             yield self._epoch(number, one), here, at[here]
 
-    def _epoch(self, number: int, epoch: int) -> Epoch:
+    def _epoch(self, number: int, epoch: int) -> EpochSamples:
         opened = self._opened.get((number, epoch))
         if opened is None:
             opened = self._sets[number].open_epoch(epoch, self._skipped)
@@ -160,7 +166,7 @@ def _counts(
     temperature: float | None,
     epochs: Sequence[float] | None,
 ) -> list[int]:
-    """How often each set comes in a round of the deal."""
+    """How often each set comes in a round of the interleaving."""
     given = {"weights": weights, "temperature": temperature, "epochs": epochs}
     named = [name for name, value in given.items() if value is not None]
     if len(named) != 1:

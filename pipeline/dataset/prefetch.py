@@ -20,14 +20,14 @@ class _Item(Generic[T]):
     value: T
 
 
-def read_ahead(items: Iterable[T], depth: int) -> Iterator[T]:
+def prefetch(items: Iterable[T], depth: int) -> Iterator[T]:
     """The same items, up to `depth` of them made ahead in a thread; 0 makes each when it is asked
     for.
 
     An error comes up where its item would have come. When the iterator is closed, the thread ends:
     at once, or when the item that it is making has come.
 
-    >>> list(read_ahead(range(5), depth=2))
+    >>> list(prefetch(range(5), depth=2))
     [0, 1, 2, 3, 4]
     """
     if depth == 0:
@@ -35,9 +35,7 @@ def read_ahead(items: Iterable[T], depth: int) -> Iterator[T]:
         return
     queue: Queue[_Item[T] | BaseException | None] = Queue(depth)
     stop = Event()
-    thread = Thread(
-        target=_fill, args=(items, queue, stop), name="noisebeam-read-ahead", daemon=True
-    )
+    thread = Thread(target=_fill, args=(items, queue, stop), name="noisebeam-prefetch", daemon=True)
     thread.start()
     try:
         while (entry := queue.get()) is not None:

@@ -15,9 +15,9 @@ import numpy as np
 from noisebeam.pipeline.batching.layout import Layout, Side
 from noisebeam.pipeline.batching.plan import ONE_BY_ONE, Batching, Tail
 from noisebeam.pipeline.dataset.base import BatchedDataset
+from noisebeam.pipeline.dataset.checkpoint import SkippedCount
 from noisebeam.pipeline.dataset.map_style import SampleView
 from noisebeam.pipeline.dataset.settings import BatchSettings
-from noisebeam.pipeline.epoch.block_buffer import RowTable, RowViews, Views
 from noisebeam.pipeline.epoch.length_filter import FilteredOrder, LengthFilter
 from noisebeam.pipeline.epoch.length_warmup import LengthWarmup, cut
 from noisebeam.pipeline.epoch.model_inputs import InputMaker
@@ -25,7 +25,6 @@ from noisebeam.pipeline.epoch.order import EpochOrder
 from noisebeam.pipeline.epoch.row_reader import RowReader, Skip
 from noisebeam.pipeline.epoch.shard_cache import ShardCache
 from noisebeam.pipeline.epoch.shard_source import ShardSource
-from noisebeam.pipeline.skipped import SkippedCount
 from noisebeam.transforms.data.ragged import Array, IntArray, Ragged
 from noisebeam.transforms.data.samples import Sample
 from noisebeam.transforms.data.vocabulary import Vocabulary
@@ -128,7 +127,7 @@ class ShardDataset(BatchedDataset):
         self._source = ShardSource(self.url, self.manifest, cache)
         self._inputs = InputMaker(self.vocabulary, self.recipe, self.manifest.baked, self.seed)
         self.layout = Layout(
-            pad_id=self._inputs.pad_id,
+            pad_id=self.vocabulary.padding_id,
             objective=_objective(self.recipe, self.manifest),
             padding_side=padding_side,
             position_ids=position_ids,
@@ -218,16 +217,16 @@ class ShardDataset(BatchedDataset):
 
     def _order(self, epoch: int) -> EpochOrder:
         sizes = [shard.samples for shard in self.manifest.shards]
-        words: dict[str, Any] = {"seed": self.seed, "epoch": epoch, "shuffle": self.shuffle}
+        rng_key: dict[str, Any] = {"seed": self.seed, "epoch": epoch, "shuffle": self.shuffle}
         if not self.length_filter:
-            return EpochOrder(sizes, self.manifest.samples_per_member, **words)
+            return EpochOrder(sizes, self.manifest.samples_per_member, **rng_key)
         return FilteredOrder(
             sizes,
             self.manifest.samples_per_member,
             length_filter=self.length_filter,
             lengths=self._source.lengths,
             kept=self._kept,
-            **words,
+            **rng_key,
         )
 
 
@@ -246,8 +245,7 @@ class ShardEpoch:
         self._order = order
         self._inputs = inputs
         self._epoch = epoch
-        self._matrices = RowReader(source, order, inputs.needs, RowTable, skip)
-        self._views = RowReader(source, order, inputs.needs, RowViews, skip)
+        self._reader = RowReader(source, order, inputs.needs, skip)
 
     def lengths(self, positions: IntArray) -> IntArray:
         """Their tokens, from indexes alone."""
@@ -262,29 +260,17 @@ class ShardEpoch:
         """Their inputs and labels, a row a sample, each cut to so many tokens if `most` is
         given.
         """
-        columns: Mapping[str, Ragged] = self._matrices.columns(positions)
+        columns: Mapping[str, Ragged] = self._reader.columns(positions)
         if most is not None:
             vocabulary = self._inputs.vocabulary
             columns = cut(columns, most, len(vocabulary.prefix), len(vocabulary.suffix))
         return self._inputs.make(columns, self._epoch)
 
     def rows(self, positions: IntArray) -> Iterator[dict[str, Array]]:
-        """The same, sample by sample."""
-        fields: Mapping[str, Views | Ragged]
-        if self._inputs.recipe is None:
-            fields = views = self._inputs.take(self._views.columns(positions))
-            if len(views) == 2:  # as nearly all have: in half the time
-                (first, one), (second, other) = views.items()
-                if one is other:
-                    return ({first: row, second: row} for row in one.rows())
-                rows = zip(*one, *other, strict=True)
-                return (
-                    {first: a[start:end], second: b[begin:stop]}
-                    for a, start, end, b, begin, stop in rows
-                )
-        else:
-            fields = self.fields(positions, None)
-        columns = zip(*(rows.rows() for rows in fields.values()), strict=True)
+        """Yield the inputs and labels of each sample, as read-only arrays without padding."""
+        fields = self.fields(positions, None)
+        rows = {id(values): values.rows() for values in fields.values()}  # labels may be the inputs
+        columns = zip(*(rows[id(values)] for values in fields.values()), strict=True)
         return (dict(zip(fields, row, strict=True)) for row in columns)
 
 

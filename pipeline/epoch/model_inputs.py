@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from noisebeam.transforms.data.ragged import Ragged
 from noisebeam.transforms.data.samples import flat_batch
@@ -14,8 +13,6 @@ from noisebeam.transforms.data.vocabulary import Vocabulary
 from noisebeam.transforms.noise.apply import apply_recipe
 from noisebeam.transforms.noise.recipes import Recipe
 from noisebeam.transforms.shards.format import KEYS
-
-T = TypeVar("T")
 
 _MADE = (
     "input_ids",
@@ -36,14 +33,6 @@ class InputMaker:
     baked: bool
     seed: int
 
-    @property
-    def pad_id(self) -> int:
-        """What pads inputs; a tokenizer without a padding token has its end of text there, under a
-        mask of 0.
-        """
-        known = (self.vocabulary.pad_id, self.vocabulary.eos_id)
-        return next((token for token in known if token is not None), 0)
-
     def needs(self, fields: Sequence[str]) -> tuple[str, ...]:
         """What `make` must be given of samples with these fields."""
         if self.recipe is not None:
@@ -60,10 +49,6 @@ class InputMaker:
         if self.recipe is not None:
             batch = flat_batch(columns, columns[KEYS].values, len(self.vocabulary.prefix))
             return apply_recipe(self.recipe, batch, self.vocabulary, self.seed, epoch)
-        return self.take(columns)
-
-    def take(self, columns: Mapping[str, T]) -> dict[str, T]:
-        """What `make` gives where there is no recipe, of columns in any form."""
-        return (
-            dict(columns) if self.baked else {"input_ids": columns["ids"], "labels": columns["ids"]}
-        )
+        if self.baked:
+            return dict(columns)
+        return {"input_ids": columns["ids"], "labels": columns["ids"]}

@@ -1,17 +1,19 @@
 """The order of an epoch, as arithmetic: no files, no state, the same at every number of ranks.
 
-An epoch visits the samples of a data set as a sequence: shards in a random order, blocks in a
-random order within each shard, samples in a random order within each block. The sequence is cut
-into 64 *streams* of equal length. The sample at position p of the epoch is the next one of stream p
-mod 64, so that a batch mixes samples from 64 places, while each stream reads block after block.
+    position p -> stream p mod 64, turn p // 64 -> index in the sequence -> shard, block, row
 
-Rank r of w takes the positions r, r + w, r + 2w, ...: with w dividing 64 it reads a w-th of the
-streams, and other numbers of ranks work all the same, each reading in all streams. A position is
-all that there is to remember.
+An epoch visits the samples of a data set as a sequence: shards in random order, blocks in random
+order within each shard, samples in random order within each block. The sequence is cut into 64
+*streams* of equal length. The sample at position p of the epoch is the next one of stream p mod 64,
+so that a batch mixes samples from 64 parts of the data set, while each stream reads block after
+block.
 
-This is no uniform draw among all orders: neighbours in a block stay near each other in their
-stream. Samples were spread over shards and blocks by a hash when they were written, so what is near
-in a block is near by chance.
+Rank r of w has the positions r, r + w, r + 2w, ... If w divides 64, it reads a w-th of the streams;
+other numbers of ranks work too, and each rank then reads all streams. A position is all that a
+training run has to remember.
+
+Not all orders are equally likely: samples of one block are near each other in their stream. But
+samples were assigned to shards and blocks by a hash, so neighbours in a block are random samples.
 """
 
 from __future__ import annotations
@@ -27,12 +29,14 @@ from noisebeam.transforms.data.hashing import permutation
 from noisebeam.transforms.data.ragged import IntArray, offsets_of
 
 STREAMS = 64
-_SHARDS, _BLOCKS, _SAMPLES = 16, 17, 18  # which permutation of (seed, epoch, ...) is meant
+_SHARDS, _BLOCKS, _SAMPLES = 16, 17, 18  # first number of the key of each permutation
 
 
-class Places(NamedTuple):
-    """Where samples lie. `block` and `row` number the blocks of a shard and the samples of a block
-    as they are visited; `block_order` and `row_order` tell which ones these are.
+class Location(NamedTuple):
+    """Shard, block and row of samples, arrays of one shape.
+
+    `block` and `row` count in the order of the visits: `block_order` and `row_order` translate them
+    to the order of storage.
     """
 
     shard: IntArray
@@ -41,11 +45,11 @@ class Places(NamedTuple):
 
 
 class EpochOrder:
-    """The order in which epoch `epoch` visits the samples of shards with these sizes.
+    """The order in which an epoch visits the samples of shards with these sizes.
 
-    `block_samples`: samples of every block but the last of a shard. Without `shuffle` samples come
-    as they lie in the shards, in one stream. Only what is asked for is computed: a place far into
-    an epoch costs as much as the first.
+    `block_samples` is the number of samples of every block but the last of a shard. Without
+    `shuffle`, samples are in the order of storage, in one stream. The cost of a position does not
+    depend on how far into the epoch it is.
     """
 
     def __init__(
@@ -61,24 +65,23 @@ class EpochOrder:
         self.block_samples = block_samples
         self.shuffle = shuffle
         self.streams = streams if shuffle else 1
-        self._words = (seed, epoch)
+        self._rng_key = (seed, epoch)
         self._sizes = np.asarray(shard_samples, dtype=np.int64)
         self._stored = self._sizes
-        self._short_ends = np.full(
-            len(self._sizes), -1, dtype=np.int64
-        )  # where the short block ends, once it is known
+        # (shards,): index behind the short last block of a shard; -1 until it is computed
+        self._short_ends = np.full(len(self._sizes), -1, dtype=np.int64)
 
     def __len__(self) -> int:
-        """The number of samples in the epoch."""
+        """Return the number of samples of the epoch."""
         return int(self._sizes.sum())
 
     @property
     def blocks(self) -> int:
-        """The number of blocks of all shards."""
+        """Number of blocks of all shards."""
         return int(np.sum(-(-self._stored // self.block_samples)))
 
     def sequence(self, positions: npt.ArrayLike) -> IntArray:
-        """Where in the sequence of the epoch the samples at these positions are.
+        """Return the index in the sequence of the epoch of the sample at each position.
 
         >>> EpochOrder([10], 4, seed=0, epoch=0, streams=4).sequence(np.arange(10)).tolist()
         [0, 3, 6, 8, 1, 4, 7, 9, 2, 5]
@@ -86,41 +89,37 @@ class EpochOrder:
         turn, stream = np.divmod(np.asarray(positions, dtype=np.int64), self.streams)
         return self._stream_starts[stream] + turn
 
-    def places(self, positions: npt.ArrayLike) -> Places:
-        """Where the samples at these positions (0 to len - 1, any order) lie."""
+    def locate(self, positions: npt.ArrayLike) -> Location:
+        """Return the location of the sample at each position (0 to len - 1, in any order)."""
         at = self.sequence(positions)
         slot = self._slots(at)
         shard = self._shards[slot]
         block, row = self._within(shard, at - self._starts[slot])
-        return Places(shard, block, row)
+        return Location(shard, block, row)
 
     def shards(self, positions: npt.ArrayLike) -> IntArray:
-        """The shards of the samples at these positions, from the sizes of shards alone."""
+        """Return the shard of the sample at each position, from the sizes of shards alone."""
         return self._shards[self._slots(self.sequence(positions))]
 
     def block_order(self, shard: int) -> IntArray:
-        """The blocks of a shard in the order in which they are visited."""
+        """Return the blocks of a shard in the order of the visits."""
         return self._permutation(
             _BLOCKS, shard, size=-(-int(self._stored[shard]) // self.block_samples)
         )
 
     def row_order(self, shard: int, block: int) -> IntArray:
-        """The samples of a block, numbered as they lie in it, in the order in which they are
-        visited.
-        """
+        """Return the rows of a block, by their index in storage, in the order of the visits."""
         rows = self._rows(shard, block)
         return rows[self._permutation(_SAMPLES, shard, block, size=len(rows))]
 
     def samples(self, positions: npt.ArrayLike) -> IntArray:
-        """The samples at these positions, numbered through all shards as they lie in them."""
+        """Return the number of the sample at each position, counted through all shards as stored."""
         shards, numbers = self.stored(positions)
         return offsets_of(self._stored)[shards] + numbers
 
     def stored(self, positions: npt.ArrayLike) -> tuple[IntArray, IntArray]:
-        """The shards of the samples at these positions, and the samples numbered as they lie in
-        their shard.
-        """
-        shards, slots, rows = self.places(positions)
+        """Return the shard of the sample at each position, and its index in the shard as stored."""
+        shards, slots, rows = self.locate(positions)
         numbers = np.empty_like(rows)
         for shard, slot in sorted(set(zip(shards.tolist(), slots.tolist(), strict=True))):
             here = np.flatnonzero((shards == shard) & (slots == slot))
@@ -129,36 +128,41 @@ class EpochOrder:
         return shards, numbers
 
     def _slots(self, at: IntArray) -> IntArray:
+        """Return which of the visited shards has each index of the sequence."""
         return np.searchsorted(self._starts, at, side="right") - 1
 
     @cached_property
     def _shards(self) -> IntArray:
+        """Shards in the order of the visits: (shards,)."""
         return self._permutation(_SHARDS, size=len(self._sizes))
 
     @cached_property
     def _missing(self) -> IntArray:
-        """(shards,): how many samples the short block has less than others."""
+        """Number of samples that the last block of each shard lacks: (shards,)."""
         return -self._sizes % self.block_samples
 
     @cached_property
     def _stream_starts(self) -> IntArray:
+        """Index in the sequence at which each stream begins: (streams,)."""
         length, longer = divmod(len(self), self.streams)
         streams = np.arange(self.streams)
         return streams * length + np.minimum(streams, longer)
 
     @cached_property
     def _starts(self) -> IntArray:
+        """Index in the sequence at which each visited shard begins, and the end: (shards + 1,)."""
         return offsets_of(self._sizes[self._shards])
 
     def _rows(self, shard: int, block: int) -> IntArray:
-        """The samples of a block that are visited, as they lie in it."""
+        """Return the rows of a block that the epoch has, by their index in storage, ascending."""
         return np.arange(
             min(self.block_samples, int(self._stored[shard]) - block * self.block_samples)
         )
 
     def _within(self, shard: IntArray, at: IntArray) -> tuple[IntArray, IntArray]:
-        """Block and row of place `at` of a shard, whose last block may be short and is visited at
-        any time.
+        """Return block and row of index `at` among the visits of a shard.
+
+        The last block of a shard, which may be short, can be visited at any time.
         """
         for one in np.flatnonzero(np.bincount(shard.ravel())).tolist():
             if self._short_ends[one] < 0:
@@ -168,5 +172,6 @@ class EpochOrder:
         after_short = at >= self._short_ends[shard]
         return np.divmod(at + after_short * self._missing[shard], self.block_samples)
 
-    def _permutation(self, *words: int, size: int) -> IntArray:
-        return permutation((*self._words, *words), size) if self.shuffle else np.arange(size)
+    def _permutation(self, *rng_key: int, size: int) -> IntArray:
+        """Return the permutation of a key; without shuffle the numbers in order."""
+        return permutation((*self._rng_key, *rng_key), size) if self.shuffle else np.arange(size)

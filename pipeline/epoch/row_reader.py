@@ -1,4 +1,7 @@
-"""The samples at given positions of an epoch, from the blocks that they lie in."""
+"""Reading the samples at given positions of an epoch, from the blocks that they are stored in.
+
+positions -> (shard, block, row) -> blocks read into slots of a RowTable -> a row for each position
+"""
 
 from __future__ import annotations
 
@@ -7,37 +10,35 @@ import os
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
-from typing import Any, Generic
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from noisebeam.pipeline.epoch.block_buffer import BlockRows, Rows
+from noisebeam.pipeline.epoch.block_buffer import RowMatrix, RowTable
 from noisebeam.pipeline.epoch.order import EpochOrder
 from noisebeam.pipeline.epoch.shard_source import ShardSource, column_of
 from noisebeam.transforms.data.ragged import Array, IntArray, Mask
 from noisebeam.transforms.io.timeouts import run_in_thread
 from noisebeam.transforms.shards.reader import Block, ShardError, ShardReader
 
-_READS = max(2, min(8, os.cpu_count() or 1))  # at a time
-_SMALL = 2**27  # bytes
-_EVEN = 256  # samples: blocks of so many are of nearly one size, which is what a slot has
+_THREADS = max(2, min(8, os.cpu_count() or 1))
+_SMALL = 2**27  # bytes of a data set whose blocks are all kept
+_EVEN = 256  # samples; blocks of so many samples have nearly the same size, as slots do
 
 _log = logging.getLogger(__name__)
 
-Choose = Callable[
-    [tuple[str, ...]], Iterable[str]
-]  # the fields to read, of those that the shards have
+# Returns the fields to read, of those that the shards have.
+Choose = Callable[[tuple[str, ...]], Iterable[str]]
 Skip = Callable[[int], None]
 
 
-class RowReader(Generic[Rows]):
-    """Reads the samples at given positions of an epoch; keeps the blocks that are in use.
+class RowReader:
+    """Reads the samples at given positions of an epoch, and keeps the blocks in use.
 
-    `hold` is what holds a field of these blocks: `RowTable` gives matrices of rows, `RowViews`
-    views of them. Remote shards that come next are fetched ahead of their use. Where `skip` is
-    given, samples that cannot be read are replaced by some that were read with them: it is told how
-    many, and a warning names each block.
+    Remote shards are fetched ahead of their use. With `skip`, samples that cannot be read are
+    replaced by samples that were read with them: `skip` is called with their number, and a warning
+    names each block.
     """
 
     def __init__(
@@ -45,47 +46,45 @@ class RowReader(Generic[Rows]):
         source: ShardSource,
         order: EpochOrder,
         choose: Choose,
-        hold: Callable[[int], BlockRows[Rows]],
         skip: Skip | None = None,
     ) -> None:
         self._source = source
         self._order = order
         self._choose = choose
         self._skip = skip
-        self._slots: OrderedDict[int, int] = (
-            OrderedDict()
-        )  # by visit; first the one unused for longest
-        # Neighbouring streams share a block, at different times: those of a small data set stay
-        # until both are done.
+        # Slot of each visit (shard << 32 | block), the least recently used first.
+        self._slots: OrderedDict[int, int] = OrderedDict()
+        # Neighbouring streams read one block at different times. Blocks of a small data set are
+        # kept until both have read it.
         small = (
             sum(shard.bytes for shard in source.manifest.shards) <= _SMALL
             and order.block_samples >= _EVEN
         )
         slots = order.blocks if small else order.streams + 8
-        self._rows = hold(slots)
+        self._rows = RowTable(slots)
         self._free = list(reversed(range(slots)))
-        self._lost_shards: dict[int, str] = {}  # and why
-        self._lost: dict[int, str] = {}  # visits, and why
+        self._lost_shards: dict[int, str] = {}  # error of each unreadable shard
+        self._lost: dict[int, str] = {}  # error of each unreadable visit
 
-    def columns(self, positions: npt.ArrayLike) -> dict[str, Rows]:
-        """The chosen fields of the samples at these positions (and their keys, if `KEYS` is
-        chosen), a row a sample.
+    def columns(self, positions: npt.ArrayLike) -> dict[str, RowMatrix]:
+        """Return the chosen fields of the samples at these positions, a row for each position.
+
+        Raises ShardError if a block cannot be read and there is no `skip`.
         """
-        shards, blocks, rows = self._order.places(positions)
+        shards, blocks, rows = self._order.locate(positions)
         if self._source.remote:
             self._prefetch(shards, int(np.max(positions)))
         at = shards << 32 | blocks
         visits = np.unique(at)
-        slots = self._slots_of(visits.tolist())[
-            np.searchsorted(visits, at)
-        ]  # in half the time of return_inverse
+        # (visits,) slots -> (positions,), in half the time of `return_inverse`
+        slots = self._slots_of(visits.tolist())[np.searchsorted(visits, at)]
         if np.any(lost := slots < 0):
             others = self._others(lost, visits.tolist())
             slots, rows = slots[others], rows[others]
         return self._rows.take(slots, rows)
 
     def _prefetch(self, shards: IntArray, last: int) -> None:
-        """Of these shards, and those that each stream comes to within a block of its samples."""
+        """Fetch these shards, and those that each stream reaches within a block of samples."""
         ahead = (
             last + self._order.streams * self._order.block_samples + np.arange(self._order.streams)
         )
@@ -94,8 +93,9 @@ class RowReader(Generic[Rows]):
         self._source.prefetch(shard for shard in wanted if shard not in self._lost_shards)
 
     def _slots_of(self, visits: list[int]) -> IntArray:
-        """The slots of the blocks of these visits, which are read where need be; -1 where one
-        cannot be read.
+        """Return the slot of the block of each visit, reading blocks that are not loaded.
+
+        The slot of an unreadable block is -1.
         """
         if (held := len(self._slots) + len(self._free)) < len(visits):
             self._free += reversed(range(held, len(visits)))
@@ -109,12 +109,13 @@ class RowReader(Generic[Rows]):
         return np.fromiter((self._slots.get(visit, -1) for visit in visits), np.int64, len(visits))
 
     def _read(self, visits: list[int]) -> None:
-        """Bring the blocks of these visits into slots; a shard that is not there is told before
-        damaged blocks.
+        """Read the blocks of these visits into slots.
+
+        The error of a missing shard is raised before those of damaged blocks.
         """
-        places = {visit: self._block_of(visit) for visit in visits}
+        locations = {visit: self._block_of(visit) for visit in visits}
         sizes: dict[int, int] = {}
-        for visit, (shard, number) in places.items():
+        for visit, (shard, number) in locations.items():
             try:
                 sizes[visit] = self._reader(shard).size(number)
             except ShardError as error:
@@ -125,24 +126,23 @@ class RowReader(Generic[Rows]):
         try:
             rooms = self._rows.room(slots, list(sizes.values())) if slots else []
             found = self._blocks(
-                [(*places[visit], room) for visit, room in zip(sizes, rooms, strict=True)]
+                [(*locations[visit], room) for visit, room in zip(sizes, rooms, strict=True)]
             )
             for visit, slot, block in zip(sizes, slots, found, strict=False):
                 if isinstance(block, ShardError):
                     self._lose(visit, block)
                 else:
-                    self._put(visit, slot, block, places[visit])
+                    self._put(visit, slot, block, locations[visit])
         finally:
             self._free += [
                 slot for visit, slot in zip(sizes, slots, strict=True) if visit not in self._slots
             ]
 
     def _blocks(self, wanted: Sequence[tuple[int, int, Array]]) -> list[Block | ShardError]:
-        """Blocks by shard, number and room, or why they cannot be read; some are read at once, and
-        all when it ends.
+        """Read blocks, given by shard, number and memory, in several threads.
 
-        Unless they may be left out none is begun after one that cannot be read: the list ends with
-        the last begun.
+        Returns each block, or the error of an unreadable one. Without `skip`, no read begins after
+        an error, and the result ends with the last read that began. All reads have ended then.
         """
         found: dict[int, Block | ShardError] = {}
         left = iter(enumerate(wanted))
@@ -150,39 +150,40 @@ class RowReader(Generic[Rows]):
         def read() -> None:
             for i, (shard, number, room) in left:
                 try:
-                    self._reader(shard)  # which knows those that are lost
+                    self._reader(shard)  # raises the error of an unreadable shard
                     found[i] = self._source.block(shard, number, room)
                 except ShardError as error:
-                    found[i] = error.with_traceback(None)  # which holds all that is read here
+                    found[i] = error.with_traceback(None)  # a traceback keeps all memory alive
                     if self._skip is None:
-                        _end(left)
+                        _exhaust(left)
 
         others: list[Future[None]] = []
         try:
-            for _ in wanted[1:_READS]:
+            for _ in wanted[1:_THREADS]:
                 others.append(run_in_thread(read))
             read()
         finally:
-            _end(left)
+            _exhaust(left)
             wait(others)
         for other in others:
-            other.result()  # raises what is no error of a shard
+            other.result()  # raises errors that are no ShardError
         return [found[i] for i in range(len(found))]
 
-    def _put(self, visit: int, slot: int, block: Block, place: tuple[int, int]) -> None:
+    def _put(self, visit: int, slot: int, block: Block, location: tuple[int, int]) -> None:
         try:
             columns = {name: column_of(block, name) for name in self._choose(block.fields)}
-            self._rows.put(slot, columns, self._order.row_order(*place))
+            self._rows.put(slot, columns, self._order.row_order(*location))
             self._slots[visit] = slot
         except ShardError as error:
             self._lose(visit, error)
 
     def _block_of(self, visit: int) -> tuple[int, int]:
-        """The shard of a visit, and the number of its block there."""
+        """Return the shard of a visit, and the number of its block in storage."""
         shard, at = divmod(visit, 1 << 32)
         return shard, int(self._order.block_order(shard)[at])
 
     def _reader(self, shard: int) -> ShardReader:
+        """Return the reader of a shard; raise its earlier error if it is unreadable."""
         if shard in self._lost_shards:
             raise ShardError(self._lost_shards[shard])
         try:
@@ -192,14 +193,14 @@ class RowReader(Generic[Rows]):
             raise
 
     def _lose(self, visit: int, error: ShardError) -> None:
-        """Leave the block of a visit out, if that may be."""
+        """Record that the block of a visit is unreadable; raise its error if there is no `skip`."""
         if self._skip is None:
             raise error
         _log.warning("left out, for on_error is 'skip': %s", error)
         self._lost[visit] = str(error)
 
     def _others(self, lost: Mask, visits: list[int]) -> IntArray:
-        """For each sample its own number, or that of one that was read instead."""
+        """Return the index of each sample, or that of a readable one in place of a lost one."""
         if np.all(lost):
             raise ShardError(self._lost[visits[0]])
         others = np.arange(len(lost))
@@ -209,6 +210,6 @@ class RowReader(Generic[Rows]):
         return others
 
 
-def _end(items: Iterator[Any]) -> None:
-    """Leave nothing of it."""
+def _exhaust(items: Iterator[Any]) -> None:
+    """Exhaust the iterator."""
     deque(items, maxlen=0)

@@ -1,7 +1,6 @@
-"""Pictures of attention masks, drawn from lengths alone: what `noisebeam.pipeline.batching.masks`
-makes, without PyTorch.
+"""Pictures of attention masks, drawn from lengths alone, without PyTorch.
 
-A picture is a matrix of (queries, keys) in which each place is UNSEEN, SEEN or PADDING.
+A picture is a matrix (queries, keys) whose cells are UNSEEN, SEEN or PADDING.
 """
 
 from __future__ import annotations
@@ -15,52 +14,55 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from noisebeam.pipeline.batching import mask_arrays
+
 UNSEEN, SEEN, PADDING = range(3)
-_COLOURS = bytes((0, 0, 0, 64, 128, 235, 150, 150, 150))  # red, green and blue of each
+_COLOURS = bytes((0, 0, 0, 64, 128, 235, 150, 150, 150))  # red, green, blue of each kind
 _OPACITIES = bytes((0, 255, 90))
 
 Picture = npt.NDArray[np.uint8]
 
 
 class MaskPicture(NamedTuple):
-    """A mask and what it is called."""
+    """Title and picture of a mask."""
 
     title: str
     picture: Picture
 
 
 def full(queries: int, keys: int) -> Picture:
-    """Every query sees every key."""
+    """Return a picture in which every query sees every key."""
     return np.full((queries, keys), SEEN, dtype=np.uint8)
 
 
 def square(size: int) -> Picture:
-    """Every one of `size` sees every one."""
+    """Return a square picture in which every query sees every key."""
     return full(size, size)
 
 
 def causal(size: int) -> Picture:
-    """Each sees itself and those before it.
+    """Return a picture in which each position sees itself and those before it.
 
     >>> causal(3).tolist()
     [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
     """
-    return np.tri(size, dtype=np.uint8)
+    return mask_arrays.causal(size).astype(np.uint8)
 
 
 def prefix(length: int, size: int) -> Picture:
-    """All see the first `length`, the rest is causal; GLM's mask too, with part A as the prefix.
+    """Return a picture in which all positions see the first `length`, and the rest is causal.
+
+    GLM has the same mask, with part A as the prefix.
 
     >>> prefix(2, 3).tolist()
     [[1, 1, 0], [1, 1, 0], [1, 1, 1]]
     """
-    mask = causal(size)
-    mask[:, :length] = SEEN
+    mask: Picture = mask_arrays.prefix(np.array([length]), size)[0].astype(np.uint8)
     return mask
 
 
 def packed(pictures: Sequence[Picture]) -> Picture:
-    """Square masks along the diagonal: none sees another.
+    """Return square pictures along the diagonal: no position sees those of another picture.
 
     >>> packed([causal(2), full(1, 1)]).tolist()
     [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
@@ -74,7 +76,7 @@ def packed(pictures: Sequence[Picture]) -> Picture:
 
 
 def padded(picture: Picture, queries: int, keys: int) -> Picture:
-    """The picture with padding up to this size.
+    """Return a picture with padding up to this size.
 
     >>> padded(causal(2), 2, 3).tolist()
     [[1, 0, 2], [1, 1, 2]]
@@ -84,9 +86,9 @@ def padded(picture: Picture, queries: int, keys: int) -> Picture:
 
 
 def png(picture: Picture) -> bytes:
-    """The picture as a PNG with a pixel a place; what is not seen is transparent."""
+    """Return a picture as a PNG with one pixel a cell; UNSEEN is transparent."""
     height, width = picture.shape
-    rows = np.zeros((height, width + 1), dtype=np.uint8)  # each row led by its filter, none
+    rows = np.zeros((height, width + 1), dtype=np.uint8)  # first byte of a row: no filter
     rows[:, 1:] = picture
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         _chunk(kind, data)
@@ -101,13 +103,14 @@ def png(picture: Picture) -> bytes:
 
 
 def data_uri(picture: Picture) -> str:
-    """The picture as an address that holds the PNG itself."""
+    """Return a picture as a data URI of its PNG."""
     return f"data:image/png;base64,{base64.b64encode(png(picture)).decode()}"
 
 
 def blocks(picture: Picture, width: int = 32) -> list[str]:
-    """The picture in block characters for a terminal, `width` columns at most; a character shows
-    two rows.
+    """Return a picture as lines of block characters, at most `width` columns wide.
+
+    A character shows two rows.
 
     >>> blocks(causal(4))
     ['█▄  ', '███▄']
@@ -123,9 +126,11 @@ def blocks(picture: Picture, width: int = 32) -> list[str]:
 
 
 def _pairs(rows: npt.NDArray[np.bool_]) -> list[tuple[list[int], list[int]]]:
+    """Return the rows in pairs of neighbours, as numbers."""
     numbers = rows.astype(int).tolist()
     return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
+    """Return a chunk of a PNG file."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

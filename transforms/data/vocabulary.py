@@ -54,6 +54,12 @@ class Vocabulary:
             else np.zeros(self.size, np.bool_)
         )
 
+    @property
+    def padding_id(self) -> int:
+        """Id that pads inputs, under an attention mask of 0: padding, end of text, or 0."""
+        known = (self.pad_id, self.eos_id)
+        return next((id_ for id_ in known if id_ is not None), 0)
+
     def id_of(self, token: str | int) -> int | None:
         """The id of a special or added token by its text, its role (mask, pad, bos, eos) or the id;
         None if none.

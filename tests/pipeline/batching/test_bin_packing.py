@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisebeam.pipeline.batching.bin_packing import best_fit
+from noisebeam.pipeline.batching.bin_packing import pack_best_fit
 
 
 def rows_of(lengths, capacity) -> list[list[int]]:
-    rows = best_fit(np.array(lengths, dtype=np.uint16), capacity)
+    rows = pack_best_fit(np.array(lengths, dtype=np.uint16), capacity)
     return [rows.row(i).tolist() for i in range(len(rows.offsets) - 1)]
 
 
@@ -50,4 +50,4 @@ def test_samples_that_do_not_fit_are_an_error(lengths, got):
     with pytest.raises(
         ValueError, match=f"expected samples of 1 to 8 tokens, got {got}; take longer rows"
     ):
-        best_fit(np.array(lengths), 8)
+        pack_best_fit(np.array(lengths), 8)

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisebeam.pipeline.batching.collate import Batch, collate, pad
+from noisebeam.pipeline.batching.collate import Batch, collate
 from noisebeam.transforms.data.ragged import Ragged, within
 
 
@@ -46,12 +46,13 @@ def test_labels_that_are_ignored_stay():
 
 @pytest.mark.parametrize(("multiple", "width"), [(1, 5), (4, 8), (5, 5), (8, 8)])
 def test_widths_are_multiples(multiple, width):
-    assert pad(INPUTS, fill=1, multiple=multiple).shape == (3, width)
+    batch = collate({"input_ids": INPUTS}, pad_id=1, multiple=multiple)
+    assert batch["input_ids"].shape == (3, width)
 
 
 def test_rows_without_tokens_make_an_empty_batch():
-    assert pad(rows([], []), fill=1).shape == (2, 0)
-    assert pad(rows(), fill=1).shape == (0, 0)
+    assert collate({"input_ids": rows([], [])}, pad_id=1)["input_ids"].shape == (2, 0)
+    assert collate({"input_ids": rows()}, pad_id=1)["input_ids"].shape == (0, 0)
 
 
 def test_other_fields_are_padded_with_zeros():
@@ -60,4 +61,5 @@ def test_other_fields_are_padded_with_zeros():
 
 
 def test_large_ids_stay():
-    assert pad(rows([2**31 - 1], dtype="uint32"), fill=0).tolist() == [[2**31 - 1]]
+    batch = collate({"input_ids": rows([2**31 - 1], dtype="uint32")}, pad_id=0)
+    assert batch["input_ids"].tolist() == [[2**31 - 1]]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisebeam.pipeline.epoch.block_buffer import RowMatrix, RowTable, RowViews
+from noisebeam.pipeline.epoch.block_buffer import RowMatrix, RowTable
 from noisebeam.transforms.data.ragged import Ragged, within
 from noisebeam.transforms.shards.reader import ShardError
 
@@ -16,14 +16,14 @@ def ragged(lists: list[list[int]]) -> Ragged:
     return Ragged.of([np.array(row, np.uint16) for row in lists])
 
 
-def put(held: RowTable | RowViews, slot: int, rows: Ragged, order: list[int]) -> None:
+def put(held: RowTable, slot: int, rows: Ragged, order: list[int]) -> None:
     """Bring rows into a slot as they are read from a file: as bytes."""
     (memory,) = held.room([slot], [rows.values.nbytes])
     memory[:] = rows.values.view(np.uint8)
     held.put(slot, {"ids": Ragged(memory.view(rows.values.dtype), rows.offsets)}, np.array(order))
 
 
-def take(held: RowTable | RowViews, slots: list[int], rows: list[int]) -> Any:
+def take(held: RowTable, slots: list[int], rows: list[int]) -> Any:
     return held.take(np.array(slots), np.array(rows))["ids"]
 
 
@@ -38,11 +38,10 @@ def test_rows_of_blocks_are_those_that_were_put_last(blocks, slots, random):
     """Each block in an order of its own, in a slot that may be taken or one more than there was
     room for.
     """
-    table, views, held = RowTable(slots), RowViews(slots), {}
+    table, held = RowTable(slots), {}
     for block in blocks:
         slot, order = random.randrange(len(held) + 1), random.sample(range(len(block)), len(block))
-        for rows in (table, views):
-            put(rows, slot, ragged(block), order)
+        put(table, slot, ragged(block), order)
         held[slot] = [block[row] for row in order]
         wanted = [
             (slot, random.randrange(len(held[slot]))) for slot in random.choices(sorted(held), k=20)
@@ -51,7 +50,6 @@ def test_rows_of_blocks_are_those_that_were_put_last(blocks, slots, random):
         expected = [held[slot][row] for slot, row in wanted]
         taken = take(table, *at)
         assert lists_of(taken) == lists_of(Ragged(taken.values, taken.offsets)) == expected
-        assert [row.tolist() for row in take(views, *at).rows()] == expected
 
 
 def test_what_was_taken_from_a_table_stays_as_it_was():
@@ -60,14 +58,6 @@ def test_what_was_taken_from_a_table_stays_as_it_was():
     taken = take(table, [0], [0])
     put(table, 0, ragged([[7]]), [0])
     assert (lists_of(taken), lists_of(take(table, [0], [0]))) == ([[5, 6]], [[7]])
-
-
-def test_views_stay_as_they_were():
-    views = RowViews(1)
-    put(views, 0, ragged([[5, 6]]), [0])
-    taken = take(views, [0], [0])
-    put(views, 0, ragged([[7]]), [0])
-    assert [lists_of(taken), lists_of(take(views, [0], [0]))] == [[[5, 6]], [[7]]]
 
 
 @given(LISTS, st.sets(st.integers(1, 9)), st.sampled_from([None, 7, -100]))

@@ -81,9 +81,9 @@ def test_streams_are_contiguous_parts_of_equal_length():
 
 def test_the_sequence_stays_in_a_block_and_a_shard_until_its_end():
     visited = EpochOrder([64, 48, 80], 16, seed=5, epoch=0, streams=1)
-    places = visited.places(np.arange(192))
-    assert sum(a != b for a, b in pairwise(places.shard.tolist())) == 2
-    blocks = list(zip(places.shard.tolist(), places.block.tolist(), strict=True))
+    locations = visited.locate(np.arange(192))
+    assert sum(a != b for a, b in pairwise(locations.shard.tolist())) == 2
+    blocks = list(zip(locations.shard.tolist(), locations.block.tolist(), strict=True))
     assert sum(a != b for a, b in pairwise(blocks)) == 11
 
 
@@ -107,5 +107,5 @@ def test_a_place_far_into_a_large_epoch_needs_only_its_own_shards():
     asked = []
     block_order = visited.block_order
     visited.block_order = lambda shard: asked.append(shard) or block_order(shard)
-    visited.places(np.arange(9_000_000, 9_000_064))
+    visited.locate(np.arange(9_000_000, 9_000_064))
     assert len(asked) <= 64

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 
 from noisebeam.pipeline.epoch import row_reader
-from noisebeam.pipeline.epoch.block_buffer import RowTable, RowViews
-from noisebeam.pipeline.epoch.memory import spare
 from noisebeam.pipeline.epoch.order import EpochOrder
 from noisebeam.pipeline.epoch.row_reader import RowReader
 from noisebeam.pipeline.epoch.shard_source import ShardSource
@@ -41,45 +39,39 @@ def order(source) -> EpochOrder:
     ],
 )
 def test_columns_are_those_of_the_samples_one_by_one(source, order, positions):
-    columns = RowReader(source, order, lambda fields: NAMES, RowTable).columns(positions)
-    views = RowReader(source, order, lambda fields: NAMES, RowViews).columns(positions)
-    assert tuple(columns) == tuple(views) == NAMES
-    rows = {name: list(views[name].rows()) for name in NAMES}
+    columns = RowReader(source, order, lambda fields: NAMES).columns(positions)
+    assert tuple(columns) == NAMES
     for at, number in enumerate(order.samples(positions).tolist()):
         sample = source.sample(number)
         assert columns["keys"].row(at).tolist() == [sample.key]
         for name in NAMES[1:]:
             np.testing.assert_array_equal(columns[name].row(at), sample.fields[name])
-            np.testing.assert_array_equal(rows[name][at], sample.fields[name])
 
 
 @pytest.mark.parametrize("small", [0, 2**27])
-@pytest.mark.parametrize("hold", [RowTable, RowViews])
 def test_a_reader_that_went_through_an_epoch_in_small_steps_reads_as_a_new_one(
-    source, order, hold, small, monkeypatch
+    source, order, small, monkeypatch
 ):
     """More blocks than are kept where the data set is large, in use one after the other."""
     monkeypatch.setattr(row_reader, "_SMALL", small)
     monkeypatch.setattr(row_reader, "_EVEN", 1)
     order.streams = 1
-    reader = RowReader(source, order, lambda fields: NAMES, hold)
+    reader = RowReader(source, order, lambda fields: NAMES)
     for first in range(0, SAMPLES, 5):
         positions = np.arange(first, min(first + 5, SAMPLES))
         read, new = (
-            each.columns(positions)
-            for each in (reader, RowReader(source, order, lambda _: NAMES, hold))
+            each.columns(positions) for each in (reader, RowReader(source, order, lambda _: NAMES))
         )
         for name in NAMES:
             rows, others = (list(each[name].rows()) for each in (read, new))
             assert [row.tolist() for row in rows] == [row.tolist() for row in others]
 
 
-@pytest.mark.parametrize("hold", [RowTable, RowViews])
 @pytest.mark.parametrize(
     ("small", "even", "again"), [(0, 8, True), (2**27, 8, False), (2**27, 9, True)]
 )
 def test_of_a_small_data_set_each_block_is_read_once(
-    source, order, hold, small, even, again, monkeypatch
+    source, order, small, even, again, monkeypatch
 ):
     read, block = [], ShardReader.block
     monkeypatch.setattr(
@@ -88,20 +80,17 @@ def test_of_a_small_data_set_each_block_is_read_once(
     monkeypatch.setattr(row_reader, "_SMALL", small)
     monkeypatch.setattr(row_reader, "_EVEN", even)
     order.streams = 3
-    reader = RowReader(source, order, lambda fields: NAMES, hold)
+    reader = RowReader(source, order, lambda fields: NAMES)
     for first in range(0, SAMPLES, 3):
         reader.columns(np.arange(first, first + 3))
     assert len(set(read)) == order.blocks > 3 + 8
     assert (len(read) > order.blocks) is again
 
 
-@pytest.mark.parametrize("hold", [RowTable, RowViews])
-def test_after_errors_of_the_disk_the_same_reader_reads_what_is_there(
-    source, order, hold, monkeypatch
-):
+def test_after_errors_of_the_disk_the_same_reader_reads_what_is_there(source, order, monkeypatch):
     order.streams = 2
-    whole = RowReader(source, order, lambda fields: NAMES, hold).columns(np.arange(SAMPLES))["ids"]
-    reader = RowReader(source, order, lambda fields: NAMES, hold)
+    whole = RowReader(source, order, lambda fields: NAMES).columns(np.arange(SAMPLES))["ids"]
+    reader = RowReader(source, order, lambda fields: NAMES)
     with monkeypatch.context() as patch:
         patch.setattr(
             "os.preadv", lambda *arguments: (_ for _ in ()).throw(OSError(5, "Input/output error"))
@@ -130,7 +119,7 @@ def test_blocks_are_read_at_once(source, order, monkeypatch):
     monkeypatch.setattr(
         ShardReader, "block", lambda *arguments: met.wait() >= 0 and block(*arguments)
     )
-    columns = RowReader(source, order, lambda fields: NAMES, RowTable).columns([0, 1])
+    columns = RowReader(source, order, lambda fields: NAMES).columns([0, 1])
     assert [row.tolist() for row in columns["ids"].rows()] == expected
 
 
@@ -147,29 +136,29 @@ def test_no_read_goes_on_after_an_error_which_is_that_of_the_first_block(
         raise ShardError(f"{reader.path}, block {i}")
 
     monkeypatch.setattr(ShardReader, "block", fail)
-    places = order.places(np.arange(SAMPLES))
-    shard, at = min(zip(places.shard.tolist(), places.block.tolist(), strict=True))
+    locations = order.locate(np.arange(SAMPLES))
+    shard, at = min(zip(locations.shard.tolist(), locations.block.tolist(), strict=True))
     with pytest.raises(ShardError) as error:
-        RowReader(source, order, lambda fields: NAMES, RowTable).columns(np.arange(SAMPLES))
+        RowReader(source, order, lambda fields: NAMES).columns(np.arange(SAMPLES))
     assert str(error.value) == f"{source.reader(shard).path}, block {order.block_order(shard)[at]}"
     assert sorted(begun) == sorted(ended)
     assert len(ended) < order.blocks
 
 
-def test_blocks_that_are_left_out_keep_no_others(source, order, monkeypatch):
-    """What an error holds is all that was read with it."""
+def test_errors_of_skipped_blocks_keep_no_memory(source, order, monkeypatch):
+    """A traceback would keep all blocks alive that were read with the one that failed."""
     first, block = source.manifest.shards[0].name, ShardReader.block
+    rooms: list[weakref.ref[np.ndarray]] = []
 
     def fail(reader: ShardReader, i: int, memory: np.ndarray) -> Block:
+        rooms.append(weakref.ref(memory))
         if reader.path.endswith(first):
             raise ShardError("damaged")
         return block(reader, i, memory)
 
     monkeypatch.setattr(ShardReader, "block", fail)
     skipped: list[int] = []
-    rooms: list[weakref.ref[np.ndarray]] = []
-    monkeypatch.setattr(spare, "lend", lambda size: _remembered(np.empty(size, np.uint8), rooms))
-    reader = RowReader(source, order, lambda fields: NAMES, RowViews, skipped.append)
+    reader = RowReader(source, order, lambda fields: NAMES, skipped.append)
     gc.disable()
     try:
         reader.columns(np.arange(SAMPLES))
@@ -181,20 +170,15 @@ def test_blocks_that_are_left_out_keep_no_others(source, order, monkeypatch):
         gc.enable()
 
 
-def _remembered(memory: np.ndarray, rooms: list[weakref.ref[np.ndarray]]) -> np.ndarray:
-    rooms.append(weakref.ref(memory))
-    return memory
-
-
-def test_views_cannot_be_written_to(source, order):
-    (row,) = RowReader(source, order, lambda fields: NAMES, RowViews).columns([3])["ids"].rows()
+def test_rows_cannot_be_written_to(source, order):
+    (row,) = RowReader(source, order, lambda fields: NAMES).columns([3])["ids"].rows()
     with pytest.raises(ValueError, match="read-only"):
         row[:] = 0
 
 
 def test_the_choice_is_among_the_fields_of_the_shards(source, order):
     seen = []
-    RowReader(source, order, lambda fields: seen.append(fields) or ("ids",), RowTable).columns([0])
+    RowReader(source, order, lambda fields: seen.append(fields) or ("ids",)).columns([0])
     assert seen == [("ids", "sentence_lengths")]
 
 
@@ -203,4 +187,4 @@ def test_a_field_that_shards_lack_is_an_error(source, order):
         ShardError,
         match="expected shards with the field 'labels', got ids, sentence_lengths; build",
     ):
-        RowReader(source, order, lambda fields: ("labels",), RowTable).columns([0])
+        RowReader(source, order, lambda fields: ("labels",)).columns([0])

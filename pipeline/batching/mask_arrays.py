@@ -1,0 +1,44 @@
+"""Attention masks as numpy arrays: True where a query (row) may see a key (column)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from noisebeam.transforms.data.ragged import IntArray, Mask
+
+
+def causal(size: int, *, strict: bool = False) -> Mask:
+    """Return a mask (size, size) in which each position sees itself and those before it.
+
+    With `strict` it sees only those before it.
+
+    >>> causal(3).astype(int).tolist()
+    [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
+    """
+    return np.tri(size, k=-1 if strict else 0, dtype=np.bool_)
+
+
+def prefix(lengths: IntArray, size: int) -> Mask:
+    """Return a mask (rows, size, size) in which all positions see the prefix of their row.
+
+    The positions behind the prefix are causal. `lengths` (rows,) are the lengths of the prefixes.
+
+    >>> prefix(np.array([2]), 3).astype(int).tolist()
+    [[[1, 1, 0], [1, 1, 0], [1, 1, 1]]]
+    """
+    # (rows, 1, size) keys in the prefix | (size, size) causal -> (rows, size, size)
+    return (np.arange(size) < lengths[:, None])[:, None] | causal(size)
+
+
+def packed(documents: IntArray) -> Mask:
+    """Return a mask (rows, size, size) in which each position sees those of its own document.
+
+    `documents` (rows, size) numbers the documents of a row; a negative number is padding, which
+    sees nothing and is not seen.
+
+    >>> packed(np.array([[0, 1, 1, -1]])).astype(int).tolist()
+    [[[1, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]]
+    """
+    # (rows, size, 1) queries == (rows, 1, size) keys -> (rows, size, size)
+    same: Mask = documents[:, :, None] == documents[:, None, :]
+    return same & (documents >= 0)[:, None]
