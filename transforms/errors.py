@@ -1,11 +1,10 @@
-"""Errors of other code, as a part of one line."""
+"""Texts of errors of other code, shortened to one line."""
 
 from __future__ import annotations
 
 
 def one_line(error: BaseException) -> str:
-    """The text of an error, with single spaces for its line ends and indents; its kind if it has no
-    text.
+    """Return the text of an error in one line; the name of its class if it has no text.
 
     >>> one_line(ValueError("expected a mapping,\\n  got a list"))
     'expected a mapping, got a list'

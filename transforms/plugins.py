@@ -1,5 +1,4 @@
-"""What other packages add: segmenters, document formats and corruptions, found by their entry
-points.
+"""Plugins: what other packages add, found by entry points.
 
 A package declares them in its pyproject.toml, under the name that settings and recipes then use:
 
@@ -7,12 +6,15 @@ A package declares them in its pyproject.toml, under the name that settings and 
     clauses = "my_package.clauses:ClauseSegmenter"     # called without arguments: a Segmenter
 
     [project.entry-points."noisebeam.formats"]
-    csv = "my_package.tables:read_csv"                 # read_csv(part, options): documents and dead letters
+    csv = "my_package.tables:read_csv"                 # read_csv(part, options)
 
     [project.entry-points."noisebeam.corruptions"]
-    word-swap = "my_package.noise:WordSwap"            # a dataclass of settings with check() and apply()
+    word-swap = "my_package.noise:WordSwap"            # a Corruption
 
-The package has to be installed here and on every worker. Names of Noisebeam's own come first.
+    [project.entry-points."noisebeam.runners"]
+    MyRunner = "my_package.runner:MyRunner"            # called without arguments: a Runner
+
+The package has to be installed here and on every worker. A built-in name wins over a plugin's.
 """
 
 from __future__ import annotations
@@ -34,14 +36,15 @@ class PluginError(ValueError):
 
 @cache
 def plugin_names(group: str) -> tuple[str, ...]:
-    """The names that installed packages offer in a group, sorted."""
+    """Return the names that installed packages offer in a group, sorted."""
     return tuple(sorted({entry.name for entry in entry_points(group=group)}))
 
 
 @cache
 def load_plugin(group: str, name: str) -> Any:
-    """The object of this name; PluginError if no package offers it, if two do, or if it cannot be
-    loaded.
+    """Return the object of an entry point.
+
+    Raises PluginError if no package offers the name, if two do, or if it cannot be loaded.
     """
     found = tuple(entry_points(group=group, name=name))
     if not found:
@@ -65,12 +68,12 @@ def load_plugin(group: str, name: str) -> Any:
 
 @cache
 def plugin_origin(group: str, name: str) -> str:
-    """The package that offers a name and its version, such as "my-package 1.0"; "" if none does."""
+    """Return name and version of the package that offers a name, as "my-package 1.0"; else ""."""
     return next((_package(entry) for entry in entry_points(group=group, name=name)), "")
 
 
 def describe(entry: EntryPoint) -> str:
-    """An entry point and its package, for error texts."""
+    """Return an entry point and its package, for error texts."""
     return f"entry point {entry.group}: {entry.name} = {entry.value} of package {_package(entry)}"
 
 

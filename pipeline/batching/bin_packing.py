@@ -18,7 +18,7 @@ def pack_best_fit(lengths: Array, capacity: int) -> Ragged:
 
     ValueError if a length is below 1 or above `capacity`.
 
-    >>> rows = best_fit(np.array([3, 5, 2, 8, 1]), capacity=8)
+    >>> rows = pack_best_fit(np.array([3, 5, 2, 8, 1]), capacity=8)
     >>> [rows.row(i).tolist() for i in range(3)]
     [[0, 1], [2, 4], [3]]
     """

@@ -16,7 +16,7 @@ import numpy as np
 from fsspec.core import url_to_fs
 from isal.isal_zlib import crc32
 
-from noisebeam.pipeline.batching.bin_packing import best_fit
+from noisebeam.pipeline.batching.bin_packing import pack_best_fit
 from noisebeam.pipeline.epoch.shard_cache import ShardCache
 from noisebeam.pipeline.epoch.shard_source import read_index
 from noisebeam.pipeline.inspect.histograms import Bars, histogram, summarise
@@ -114,7 +114,7 @@ def padding_estimate(lengths: IntArray, max_tokens: int) -> dict[str, float]:
     width = max(max_tokens, int(lengths.max()))
     shares[f"rows of {width}"] = 1 - float(lengths.mean()) / width
     parts = [lengths[i : i + _PACKED] for i in range(0, len(lengths), _PACKED)]
-    rows = sum(len(best_fit(part, width).offsets) - 1 for part in parts)
+    rows = sum(len(pack_best_fit(part, width).offsets) - 1 for part in parts)
     return {**shares, f"packed rows of {width}": 1 - float(lengths.sum()) / (rows * width)}
 
 

@@ -1,18 +1,16 @@
-"""The PTransforms: each wires a pure function of this package into a Beam pipeline, and can be used
-alone.
+"""PTransforms: each wires a pure function of this package into a Beam pipeline.
 
     documents, dead_letters = pipeline | ReadDocuments(["corpus/*.jsonl.gz"])
     documents = documents | DetectLanguages()
-    documents, counts = documents | CleanDocuments(CleaningOptions(normalize=True, drop_duplicates=True))
+    documents, counts = documents | CleanDocuments(CleaningOptions(drop_duplicates=True))
     sentences, more = documents | SegmentSentences()
     windows, more_still = sentences | BuildWindows(tokenizer="facebook/bart-base")
     samples = windows | EncodeWindows(tokenizer="facebook/bart-base")
     noised = samples | ApplyNoise("bart", tokenizer="facebook/bart-base", seed=17)
     noised | WriteShards("shards", ...)
 
-Those that can meet a bad record give two outputs, the good ones and dead letters: the record,
-whole, with its source and the reason. What CleanDocuments is asked to leave out, it counts. Nothing
-is dropped silently.
+Each can be used alone. A transform that can meet a bad record has two outputs, the good ones and
+dead letters: the whole record, with its source and the reason. CleanDocuments counts what it drops.
 """
 
 from noisebeam.transforms.beam.clean import CleanDocuments

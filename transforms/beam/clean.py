@@ -1,4 +1,4 @@
-"""Cleaning documents, and leaving out those that are there already."""
+"""Cleaning documents, and dropping duplicates."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ Place = bytes  # names a document, and where it was read
 
 
 class CleanDocuments(beam.PTransform):  # type: ignore[misc]
-    """Clean documents: gives `(documents, counts)`.
+    """Clean documents; the outputs are `(documents, counts)`.
 
-    What `options` filter out is in neither: `counts` are pairs of a name and a number, how many
-    documents were mended or dropped, for WriteShards to put into the manifest. Beam's counters have
-    the same names, with dashes. `lang` is the language of documents that name none.
+    Documents that `options` filter out are in neither output. `counts` are pairs of a name and a
+    number, how many documents were changed or dropped; WriteShards puts them into the manifest.
+    Beam's counters have the same names, with dashes. `lang` is the language of documents that name
+    none.
 
-    Of documents that are the same or nearly so, the one whose place is smallest is kept: first
-    comes a hash of its id and text. State is bounded: groups are read as they come from the
-    shuffle, whatever their size. Documents themselves go through one shuffle, each under a key of
-    its own; for near duplicates come about 3 KB for each.
+    Of equal or nearly equal documents the one with the smallest hash of id and text is kept. Memory
+    is bounded: groups are read as they come from the shuffle, whatever their size. Documents go
+    through one shuffle, each under its own key; near duplicates add about 3 KB for each document.
     """
 
     def __init__(self, options: CleaningOptions, lang: str = "en") -> None:
@@ -124,11 +124,10 @@ class _Clean(beam.DoFn):  # type: ignore[misc]
 @beam.typehints.with_input_types(Document)
 @beam.typehints.with_output_types(Document)
 class _DropSeen(beam.DoFn):  # type: ignore[misc]
-    """Drop what the bundle has seen already, so that a text that is there a million times overflows
-    no group.
+    """Drop documents that the bundle has seen, so that no text of a million copies overflows a group.
 
-    Only documents that would lose later anyway: however bundles fall, the same ones are kept and
-    counted.
+    These would be dropped later in any case: the documents kept and counted do not depend on
+    bundles.
     """
 
     def start_bundle(self) -> None:
@@ -148,8 +147,9 @@ class _DropSeen(beam.DoFn):  # type: ignore[misc]
 
 @beam.typehints.with_output_types(Document)
 class _Keep(beam.DoFn):  # type: ignore[misc]
-    """Keep the document of each place unless there is a reason to drop it. Only documents of no
-    file share a place.
+    """Keep the document of each location unless there is a reason to drop it.
+
+    Only documents that were read from no file share a location.
     """
 
     def process(self, joined: tuple[Place, dict[str, Iterable[Any]]]) -> Iterator[Any]:
@@ -169,8 +169,8 @@ def _text_digest(document: Document) -> bytes:
 
 
 def _place(document: Document) -> Place:
-    """32 bytes, in the order of a hash of id and text, then of positions; then of a hash of file
-    and language.
+    """Return 32 bytes that sort documents by a hash of id and text, then by position, file and
+    language.
     """
     key = blake2b(document.id.encode() + b"\0" + document.text.encode(), digest_size=16).digest()
     position = -1 if document.position is None else document.position

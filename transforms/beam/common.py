@@ -1,4 +1,4 @@
-"""What the PTransforms share: metrics by name, dead letters, how samples travel between workers."""
+"""Shared parts of the PTransforms: metrics, dead letters, and the coders of elements."""
 
 from __future__ import annotations
 
@@ -25,26 +25,27 @@ Value = TypeVar("Value")
 
 
 def counter(name: str) -> Any:
-    """The counter of this name, in Noisebeam's namespace."""
+    """Return the counter with this name, in Noisebeam's namespace."""
     return Metrics.counter(NAMESPACE, name)
 
 
 def distribution(name: str) -> Any:
-    """The distribution of this name, in Noisebeam's namespace."""
+    """Return the distribution with this name, in Noisebeam's namespace."""
     return Metrics.distribution(NAMESPACE, name)
 
 
 @contextmanager
 def timed(step: str) -> Iterator[None]:
-    """Count how long a batch of this step takes: the distribution `STEP-usec`, in microseconds."""
+    """Add the duration of the block, in microseconds, to the distribution `STEP-usec`."""
     began = perf_counter_ns()
     yield
     distribution(f"{step}-usec").update((perf_counter_ns() - began) // 1000)
 
 
 def timed_each(step: str, values: Iterable[Value]) -> Iterator[Value]:
-    """The values; counts as `timed` does how long it takes to get all of them, not what is done
-    with them meanwhile.
+    """Yield the values, and time how long it takes to produce all of them, as `timed` does.
+
+    The time that the consumer spends between two values is not included.
     """
     spent, began = 0, perf_counter_ns()
     for value in values:
@@ -55,23 +56,23 @@ def timed_each(step: str, values: Iterable[Value]) -> Iterator[Value]:
 
 
 def text_bytes(document: Document) -> int:
-    """Bytes of the text of a document, in UTF-8."""
+    """Return the size of a document's text in UTF-8, in bytes."""
     return len(document.text) if document.text.isascii() else len(document.text.encode())
 
 
 def dead_letter(letter: DeadLetter) -> TaggedOutput:
-    """Send `letter` to the dead-letter output, and count it."""
+    """Return a dead letter for the dead-letter output, and count it."""
     counter("dead-letters").inc()
     return TaggedOutput(DEAD_LETTERS, letter)
 
 
 def rejected(document: Document, reason: str) -> TaggedOutput:
-    """Send a document that was read well to the dead-letter output after all."""
+    """Return the dead letter of a document that was read well, for the dead-letter output."""
     return dead_letter(DeadLetter(document.source, document.position, reason, record_of(document)))
 
 
 class _PlainCoder(Coder):  # type: ignore[misc]
-    """A coder of plain bytes, no pickle, the same for equal values."""
+    """Coder of plain bytes, the same for equal values; decoding runs no code."""
 
     def is_deterministic(self) -> bool:
         return True
@@ -84,7 +85,7 @@ class _PlainCoder(Coder):  # type: ignore[misc]
 
 
 class DocumentCoder(_PlainCoder):
-    """Documents between workers."""
+    """Coder of documents between workers."""
 
     def encode(self, value: Document) -> bytes:
         return value.to_bytes()
@@ -100,7 +101,7 @@ class DocumentCoder(_PlainCoder):
 
 
 class SampleCoder(_PlainCoder):
-    """Samples between workers."""
+    """Coder of samples between workers."""
 
     def encode(self, value: Sample) -> bytes:
         return sample_to_bytes(value)
@@ -116,7 +117,7 @@ class SampleCoder(_PlainCoder):
 
 
 class SampleTableCoder(_PlainCoder):
-    """Many samples between workers."""
+    """Coder of tables of samples between workers."""
 
     def encode(self, value: SampleTable) -> bytes:
         return value.to_bytes()

@@ -1,4 +1,4 @@
-"""Windows, samples and noise."""
+"""Windows, samples and noise as PTransforms."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _NOISE_BATCH = 64  # samples; the kernels are fastest at 32 to 128
 
 
 class BuildWindows(beam.PTransform):  # type: ignore[misc]
-    """Group the sentences of each document into windows: gives `(windows, dead_letters)`.
+    """Group the sentences of each document into windows; the outputs are `(windows, dead_letters)`.
 
-    Input are pairs of a document and its sentences' spans, as SegmentSentences gives them.
-    `tokenizer` is a folder, an fsspec URL or a hub name that every worker can load; `add_tokens`
-    are special tokens to add to it where it lacks them, the same in all steps. ValueError if
-    `append_eos` is set and it has no end of text.
+    The input are pairs of a document and its sentence spans, as from SegmentSentences. `tokenizer`
+    is a folder, an fsspec URL or a hub name that every worker can load. `add_tokens` are special
+    tokens that are added if it lacks them, the same in all steps. Raises ValueError if `append_eos`
+    is set and the tokenizer has no end of text.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class BuildWindows(beam.PTransform):  # type: ignore[misc]
 
 
 class EncodeWindows(beam.PTransform):  # type: ignore[misc]
-    """Turn windows into samples, with the tokenizer's special tokens and those of `add_tokens`."""
+    """Encode windows as samples, with the special tokens of the tokenizer and those of `add_tokens`."""
 
     def __init__(self, tokenizer: str, add_tokens: Sequence[str] = ()) -> None:
         super().__init__()
@@ -86,11 +86,10 @@ class EncodeWindows(beam.PTransform):  # type: ignore[misc]
 
 
 class ApplyNoise(beam.PTransform):  # type: ignore[misc]
-    """Corrupt samples by a recipe: adds the objective's fields, `input_ids` and `labels`, to each.
+    """Corrupt samples by a recipe: add the fields of its objective, `input_ids` and `labels`.
 
-    The noise is that of `seed` and `epoch`; ShardDataset draws the same bits for the same seed,
-    epoch and sample. A recipe that needs what the tokenizer, with `add_tokens`, lacks raises
-    ValueError here, when the pipeline is built.
+    ShardDataset draws the same bits for the same seed, epoch and sample. Raises ValueError, when
+    the pipeline is built, if the tokenizer with `add_tokens` lacks a token that the recipe needs.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Reading documents and finding their sentences."""
+"""Reading documents and finding their sentences as PTransforms."""
 
 from __future__ import annotations
 
@@ -38,12 +38,11 @@ _BATCH_CHARACTERS = 64_000
 
 
 class ReadDocuments(beam.PTransform):  # type: ignore[misc]
-    """Read documents from files: `pipeline | ReadDocuments(patterns)` gives `(documents,
-    dead_letters)`.
+    """Read documents from files; the outputs are `(documents, dead_letters)`.
 
-    `patterns` are paths or fsspec URLs with globs; one that matches nothing raises InputError here,
-    when the pipeline is built. Files that can be are read in parts, by many workers; `parts` names
-    them where they are known already.
+    `patterns` are paths or fsspec URLs with globs. Raises InputError, when the pipeline is built,
+    if one matches nothing. Large files are read in parts by many workers; `parts` are these parts,
+    if they are known already.
     """
 
     def __init__(
@@ -81,7 +80,7 @@ class ReadDocuments(beam.PTransform):  # type: ignore[misc]
 
     @property
     def spreads_documents(self) -> bool:
-        """Whether documents are handed on to other workers, because there are few parts."""
+        """Whether documents are sent on to other workers, because there are few parts."""
         return len(self.parts) < self.parts_for_all
 
     def display_data(self) -> dict[str, Any]:
@@ -93,7 +92,7 @@ class ReadDocuments(beam.PTransform):  # type: ignore[misc]
 
 
 class DetectLanguages(beam.PTransform):  # type: ignore[misc]
-    """Give documents that name no language the one that `detect_language` finds, or "und"."""
+    """Set the language of documents that name none, as `detect_language` finds it, or "und"."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,13 +103,12 @@ class DetectLanguages(beam.PTransform):  # type: ignore[misc]
 
 
 class SegmentSentences(beam.PTransform):  # type: ignore[misc]
-    """Find the sentences of documents: gives `(segmented, dead_letters)`.
+    """Find the sentences of documents; the outputs are `(segmented, dead_letters)`.
 
-    A segmented document is a pair of the document and its sentences' spans, int64 of shape
-    (sentences, 2). Documents go to the segmenter in batches of about 64,000 characters; it is
-    loaded once per worker process. Counters say how many documents there are in each language
-    (`documents-in-en`), how many of them name none (`documents-without-language`), and how many are
-    not segmented as asked for, as the segmenter does not know their language
+    A segmented document is a pair of the document and its sentence spans, int64 (sentences, 2). The
+    segmenter is loaded once per worker process, and gets batches of about 64,000 characters.
+    Counters have the documents in each language (`documents-in-en`), those that name none
+    (`documents-without-language`), and those whose language the segmenter does not know
     (`documents-by-fallback`).
     """
 

@@ -1,4 +1,7 @@
-"""Writing shards."""
+"""Writing shards as PTransforms.
+
+samples -> tables -> (shard, table) -> GroupByKey -> one shard file each -> manifest
+"""
 
 from __future__ import annotations
 
@@ -33,22 +36,20 @@ _TOLD_BYTES = 64  # the names of what is told of a dead letter, and its position
 
 
 class WriteShards(beam.PTransform):  # type: ignore[misc]
-    """Write samples to shards in the folder `output`, and last of all the manifest.
+    """Write samples to shards in the folder `output`, and the manifest last.
 
-    Input are samples, or a tuple of samples and then any number of collections of dead letters,
-    which are written too. Output is one element: the Manifest, or the Failure if more than
-    `max_bad_fraction` of all records are bad or a file could not be read to its end; then there is
-    no manifest, and `failure.json` says why.
+    The input are samples, or a tuple of samples and any number of collections of dead letters,
+    which are written too. The output is one element: the Manifest; or the Failure, if more than
+    `max_bad_fraction` of all records are bad or an input file cannot be read to its end. Then there
+    is no manifest, and `failure.json` has the reason.
 
-    `counts` is a collection of pairs of a name and a number, such as CleanDocuments gives, for the
-    manifest.
-
-    `header` is the manifest without counts and shards. `num_shards` is worked out from the number
-    of tokens where it is not given. A sample's shard and place are hashes of the header's seed and
-    its key: every attempt of every runner writes the same files. Where the header's settings have a
-    share `held_out`, so many documents go to shards of their own, the last ones. The shards of
-    `interrupted` are not written again; where it has a fingerprint, those that are written leave a
-    record of it.
+    `header` is the manifest without counts and shards. Without `num_shards`, their number follows
+    from the number of tokens. `counts` are pairs of a name and a number, as from CleanDocuments,
+    for the manifest. The shard and the position of a sample are hashes of seed and key: every
+    attempt of every runner writes the same files. If the settings of the header have a share
+    `held_out`, so many documents go to shards of their own, the last ones. The shards of
+    `interrupted` are not written again; with its fingerprint, a record is left of each shard that
+    is written.
     """
 
     def __init__(
@@ -151,7 +152,7 @@ def _shares(total: int, size: int, least: int = 1) -> int:
 
 @beam.typehints.with_output_types(SampleTable)
 class _Pack(beam.DoFn):  # type: ignore[misc]
-    """Samples of a bundle as tables, and the number of their tokens, copies included."""
+    """Pack the samples of a bundle into tables, and count their tokens, copies included."""
 
     def start_bundle(self) -> None:
         self._packer = SamplePacker()
@@ -182,9 +183,7 @@ def _assign(
 
 
 def _line_bytes(letter: DeadLetter) -> int:
-    """About how many bytes a dead letter is in its file; a record may be far shorter than what is
-    told of it.
-    """
+    """Return the approximate size of a dead letter in its file, in bytes, source and reason included."""
     return _TOLD_BYTES + len(letter.source) + len(letter.reason) + len(letter.record or b"")
 
 

@@ -1,4 +1,4 @@
-"""Documents, windows, samples and dead letters as rows with schemas, and back."""
+"""Documents, windows, samples and dead letters as Beam rows with schemas, and back."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -140,7 +140,7 @@ def _arrays(fields: Fields) -> dict[str, Array]:
 
 
 def _signed(key: int) -> int:
-    """Schemas have no unsigned numbers of 64 bits.
+    """Return a key as a signed number: Beam's schemas have no unsigned numbers of 64 bits.
 
     >>> _signed(2**64 - 1) % 2**64 == 2**64 - 1
     True

@@ -1,7 +1,6 @@
-"""Cleaning of documents, one at a time, each step off unless asked for: what is mended, and what is
-left out.
+"""Cleaning of documents, one at a time; every step is off by default.
 
-What a filter leaves out is counted by reason and goes nowhere else: it was read well, and is no
+A document that a filter drops is counted by reason and written nowhere: it was read well, and is no
 dead letter.
 """
 
@@ -25,13 +24,12 @@ _OTHER_LINE_ENDS = re.compile("[\x0b\x0c\x85]")
 
 @dataclass(frozen=True, kw_only=True)
 class CleaningOptions:
-    """What is done to documents, in this order; nothing by default.
+    """What is done to documents, in the order of the fields.
 
-    `normalize`: Unicode's form NFC. `remove_controls`: see the function. `min_chars` and
-    `max_chars`: lengths of the text to keep, both inclusive, in characters. `keep_langs`: the
-    languages to keep; a document that names none has that of the corpus. `drop_duplicates`: of
-    documents with the same text one is kept. `near_duplicates`: of documents whose sets of word
-    5-grams have at least this Jaccard similarity (0.5 to 1) one is kept.
+    `min_chars` and `max_chars` are inclusive bounds of the text's length, in characters. A document
+    without a language has that of the corpus (`keep_langs`). `drop_duplicates` keeps one of the
+    documents with the same text. `near_duplicates` keeps one of the documents whose sets of word
+    5-grams have at least this Jaccard similarity (0.5 to 1).
     """
 
     normalize: bool = setting("Unicode normalisation, to NFC", False)
@@ -69,7 +67,7 @@ class CleaningOptions:
 
     @property
     def drops(self) -> bool:
-        """Whether documents may be left out."""
+        """Whether documents may be dropped."""
         return (
             self.compares
             or bool(self.keep_langs)
@@ -88,10 +86,10 @@ def _check(name: str, right: bool, expected: str, value: object) -> None:
 
 
 def remove_controls(text: str) -> str:
-    """The text without C0 and C1 control characters; tabs and line ends stay, and those of other
-    kinds become "\\n".
+    """Return a text without C0 and C1 control characters, except tabs and line ends.
 
-    Format characters (joiners, marks of direction) are no control characters: scripts need them.
+    Line ends of other kinds become "\\n". Format characters (joiners, direction marks) are no
+    control characters: some scripts need them.
 
     >>> remove_controls("a\\x00b\\tc\\x0cd\\x85e\\r\\n\\u200d")
     'ab\\tc\\nd\\ne\\r\\n\\u200d'
@@ -102,10 +100,9 @@ def remove_controls(text: str) -> str:
 def clean_document(
     document: Document, options: CleaningOptions, lang: str = "en"
 ) -> tuple[Document | None, list[str]]:
-    """The document as it is to be used, None if it is left out, and what was done, in the names of
-    the counts.
+    """Return the cleaned document, or None if it is dropped, and the names of the counts that apply.
 
-    `lang` is the language of documents that name none. The id stays.
+    `lang` is the language of a document that names none. The id is unchanged.
 
     >>> clean_document(Document("a", "\\x07Caf" + "e\\u0301"), CleaningOptions(normalize=True, remove_controls=True))
     (Document(id='a', text='Café', ...), ['normalized_documents', 'documents_without_controls'])

@@ -1,6 +1,6 @@
-"""The language of a text, told by py3langid: 139 languages, the model comes with the package.
+"""Language detection with py3langid: 139 languages, by a model inside that package.
 
-The beginning of the text decides. A few words, numbers or markup tell no language.
+The beginning of a text decides. A few words, numbers or markup have no detectable language.
 """
 
 from __future__ import annotations
@@ -23,17 +23,16 @@ _READ_AS = {
 
 
 def detect_language(text: str) -> str:
-    """The code of the language of the first 2,000 characters, as `language_code` gives it; "und"
-    where none is plain.
+    """Return the language code of the first 2,000 characters of a text; "und" if it is uncertain.
 
-    The model is loaded once in a process: a second, and some 50 MB.
+    The first call in a process loads the model: a second, and about 50 MB.
     """
     lang, _ = _load_identifier().classify(text[:_CHARACTERS])
     return _READ_AS.get(lang) or language_code(lang) or UNDETERMINED
 
 
 def check_detector() -> None:
-    """ValueError if py3langid is not installed."""
+    """Raise ValueError if py3langid is not installed."""
     if find_spec("py3langid") is None:
         raise ValueError("lang: 'auto' needs the package py3langid; pip install 'noisebeam[lang]'")
 
@@ -44,8 +43,8 @@ def _load_identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     class Identifier(LanguageIdentifier):  # type: ignore[misc]
-        """Sums in double precision: in single precision, processors disagree in digits that can
-        decide.
+        """Identifier that adds in double precision: in single precision, processors differ in digits
+        that can decide.
         """
 
         def _sparse_score(self, visits: Mapping[int, int], table: Any) -> Any:

@@ -1,13 +1,13 @@
-"""Documents with nearly the same text, found with MinHash and locality-sensitive hashing.
+"""Near-duplicate documents, found with MinHash and locality-sensitive hashing.
 
-A text is the set of its word 5-grams; two texts are as similar as the Jaccard index of their sets.
-MinHash signatures estimate it: Andrei Broder, "On the resemblance and containment of documents"
-(1997), kept as the lowest 8 bits of each value: Ping Li and Christian König, "b-Bit minwise
-hashing" (WWW 2010). Documents meet where a band of their signatures is equal; there each is
-compared with those that come before it.
+    text -> set of word 5-grams -> 128 MinHash values -> lowest 8 bits of each: the signature
+    bands of the signature -> buckets; documents that share a bucket are compared
 
-Which documents are dropped depends on the set of documents alone: not on their order, nor on how
-they are divided.
+The similarity of two texts is the Jaccard index of their sets, which MinHash estimates: Andrei
+Broder, "On the resemblance and containment of documents" (1997), with the lowest 8 bits of each
+value: Ping Li and Christian König, "b-Bit minwise hashing" (WWW 2010).
+
+The dropped documents depend on the set of documents alone, not on their order or partition.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ _LEADERS = 64  # of a bucket, with which its documents are compared: bounds memo
 
 
 def shingles(text: str) -> list[str]:
-    """The word 5-grams of a text, in lower case; a character is a word in scripts without spaces.
+    """Return the word 5-grams of a text in lower case; in scripts without spaces a character is a
+    word.
 
     >>> shingles("One, two; THREE four five six.")
     ['one two three four five', 'two three four five six']
@@ -52,7 +53,7 @@ def shingles(text: str) -> list[str]:
 
 
 def check_minhash() -> None:
-    """ValueError if the library that computes MinHash is not installed."""
+    """Raise ValueError if the library that computes MinHash is not installed."""
     try:
         import rensa  # noqa: F401
     except ImportError as error:
@@ -62,9 +63,7 @@ def check_minhash() -> None:
 
 
 def minhash(text: str) -> npt.NDArray[np.uint32]:
-    """(128,): the MinHash values of a text; the share of equal ones estimates the similarity of two
-    texts.
-    """
+    """Return the MinHash values of a text: (128,). The share of equal values estimates the similarity."""
     from rensa import RMinHash
 
     sketch = RMinHash(num_perm=SIGNATURE_BYTES, seed=_SEED)
@@ -73,12 +72,13 @@ def minhash(text: str) -> npt.NDArray[np.uint32]:
 
 
 def signature(values: npt.NDArray[np.uint32]) -> Signature:
-    """The lowest 8 bits of each MinHash value."""
+    """Return the lowest 8 bits of each MinHash value."""
     return values.astype(np.uint8).tobytes()
 
 
 def band_rows(threshold: float) -> int:
-    """How many values make a band: as many as still let 95 % of the pairs at the threshold meet.
+    """Return the number of values in a band: the most with which 95 % of pairs at the threshold share
+    a bucket.
 
     >>> [band_rows(similarity) for similarity in (0.5, 0.7, 0.8, 0.9, 1.0)]
     [3, 5, 7, 12, 128]
@@ -91,9 +91,7 @@ def band_rows(threshold: float) -> int:
 
 
 def buckets(values: npt.NDArray[np.uint32], threshold: float) -> list[bytes]:
-    """The names of the buckets in which a document meets others, one for each band: 16 bytes
-    each.
-    """
+    """Return the names of the buckets of a document, one for each band, 16 bytes each."""
     rows = band_rows(threshold)
     bands = values[: len(values) // rows * rows].astype("<u4").reshape(-1, rows)
     return [
@@ -103,11 +101,10 @@ def buckets(values: npt.NDArray[np.uint32], threshold: float) -> list[bytes]:
 
 
 def near_duplicates(bucket: Iterable[Entry], threshold: float) -> Iterator[bytes]:
-    """The places of the documents of a bucket that are nearly those of another with a smaller
-    place.
+    """Yield the positions of documents in a bucket that nearly equal one with a smaller position.
 
-    Goes through `bucket` twice. Documents are compared with the 64 of different signature whose
-    places are smallest.
+    Iterates over `bucket` twice. Each document is compared with at most 64 others of different
+    signature, those with the smallest positions.
     """
     leaders = _leaders(bucket)
     keys = [key for key, _ in leaders]
@@ -124,8 +121,9 @@ def near_duplicates(bucket: Iterable[Entry], threshold: float) -> Iterator[bytes
 
 
 def equal_values(threshold: float) -> int:
-    """How many of the 128 8-bit values are equal, at least, in texts of this similarity: chance
-    makes 1 in 256 equal.
+    """Return the least number of equal 8-bit values, of 128, in texts of this similarity.
+
+    By chance 1 in 256 values is equal.
 
     >>> equal_values(0.8), equal_values(1)
     (102, 128)
@@ -134,7 +132,9 @@ def equal_values(threshold: float) -> int:
 
 
 def _leaders(bucket: Iterable[Entry]) -> list[Entry]:
-    """The smallest place of each signature, for the 64 signatures with the smallest places."""
+    """Return the smallest position of each signature, for the 64 signatures with the smallest
+    positions.
+    """
     smallest: dict[Signature, bytes] = {}
     for key, own in bucket:
         if own in smallest:

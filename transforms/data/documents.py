@@ -1,7 +1,9 @@
-"""Documents, and the dead letters that bad records become.
+"""Documents, and the dead letters of bad records.
 
-No record vanishes: each is a `Document` or a `DeadLetter`. A document without an id is named after
-its content, so that it has the same name wherever it is read from.
+    record of an input file -> Document, or DeadLetter with the reason
+
+Every record becomes one of the two. A document without an id is named by a hash of its text, so
+that it has the same name wherever it is read from.
 """
 
 from __future__ import annotations
@@ -23,12 +25,11 @@ class BadRecordError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text of the corpus: not empty, without NUL, and valid as UTF-8. `lang` is a language code
-    such as "en".
+    """One text of the corpus: not empty, without NUL, and valid as UTF-8.
 
-    `source` and `position` tell where it was read, as in `DeadLetter`, and `size` how many bytes
-    its record has there (None where it has no bytes of its own, as in parquet); documents that
-    differ in nothing else are equal.
+    `lang` is a language code such as "en". `source` and `position` say where the document was read,
+    as in `DeadLetter`; `size` is the number of bytes of its record (None in formats such as
+    parquet). Documents that differ in these three alone are equal.
     """
 
     id: str
@@ -39,10 +40,9 @@ class Document:
     size: int | None = field(default=None, compare=False)
 
     def to_bytes(self) -> bytes:
-        """The document as bytes, the same for equal ones read at the same place.
+        """Return the document as bytes, the same for equal documents read at the same position.
 
-        No pickle: reading it can do no more than make a document, and pickling keeps a second copy
-        of the text with it.
+        This is no pickle: reading it runs no code, and it needs no second copy of the text.
         """
         place = [None if number is None else index(number) for number in (self.position, self.size)]
         header = json.dumps([self.id, self.lang, self.source, *place]).encode()
@@ -52,7 +52,7 @@ class Document:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Document:
-        """The inverse of `to_bytes`.
+        """Return the document of its bytes, the inverse of `to_bytes`.
 
         >>> Document.from_bytes(Document("a", "One.", source="a.txt").to_bytes())
         Document(id='a', text='One.', lang=None, source='a.txt', position=None, size=None)
@@ -71,10 +71,11 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that is no document, whole, with its source and the reason.
+    """A whole record that is no document, with its source and the reason.
 
-    `position` is the byte offset of the record in the decompressed file; in parquet, the number of
-    its row. Where the file itself cannot be read to its end, `position` and `record` are None.
+    `position` is the byte offset of the record in the decompressed file; in parquet it is the
+    number of the row. If the file itself cannot be read to its end, `position` and `record` are
+    None.
     """
 
     source: str
@@ -83,8 +84,9 @@ class DeadLetter:
     record: bytes | None
 
     def to_json(self) -> str:
-        """One line of JSON; the record as `record_base64` where it is not UTF-8, or NUL for the
-        most part.
+        """Return the dead letter as one line of JSON.
+
+        A record that is not UTF-8, or mostly NUL, is written in base64 as `record_base64`.
 
         >>> DeadLetter("a.jsonl", 7, "expected a JSON object, got a number", b"1").to_json()
         '{"source": "a.jsonl", "position": 7, "reason": "expected a JSON object, got a number", "record": "1"}'
@@ -107,8 +109,9 @@ class DeadLetter:
 
 
 def make_document(identifier: str | None, text: str) -> Document:
-    """A document of this text, under a hash of it if it has no id; `BadRecordError` if they are not
-    what they must be.
+    """Return the document of a text; without an id, its id is a hash of the text.
+
+    Raises BadRecordError if the text is empty, or if text or id have NUL or lone surrogates.
 
     >>> make_document(None, "One.").id
     'dcc47be7abc04d47807ee464d18fba2d'
@@ -127,9 +130,10 @@ def make_document(identifier: str | None, text: str) -> Document:
 def document_of_fields(
     fields: dict[str, object], text_field: str, id_field: str, lang_field: str | None = None
 ) -> Document:
-    """The document of a record with named fields; the id may be absent or null, and an integer.
+    """Return the document of a record with named fields.
 
-    So may the language: what is not the form of a language's code counts as none.
+    The id may be absent, null or an integer. A language that is absent, or has not the form of a
+    language code, counts as none. Raises BadRecordError if text or id have another type.
     """
     if text_field not in fields:
         names = ", ".join(repr(name)[:40] for name in list(fields)[:8]) or "none"
@@ -150,7 +154,7 @@ def document_of_fields(
 
 
 def kind_of(value: object) -> str:
-    """What a value is, in JSON's words.
+    """Return what a value is, in the words of JSON.
 
     >>> kind_of(None), kind_of([1]), kind_of(b"x")
     ('null', 'an array', 'bytes')
@@ -168,7 +172,7 @@ def kind_of(value: object) -> str:
 
 
 def decode(record: bytes, encoding: str) -> str:
-    """The text of these bytes; `BadRecordError` where they are not in this encoding."""
+    """Return the text of some bytes; raise BadRecordError if they are not valid in the encoding."""
     try:
         return record.decode(encoding)
     except UnicodeDecodeError as error:
@@ -176,7 +180,7 @@ def decode(record: bytes, encoding: str) -> str:
 
 
 def describe_undecodable(error: UnicodeDecodeError, encoding: str = "utf-8") -> str:
-    """What was expected and what came."""
+    """Return the reason of a dead letter whose bytes are not valid in the encoding."""
     found = f"0x{error.object[error.start]:02x} at byte {error.start} ({error.reason})"
     return f"expected {encoding.upper()}, got {found}"
 

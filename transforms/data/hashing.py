@@ -1,10 +1,8 @@
-"""64-bit hashes of numbers, with SplitMix64: the source of every order that Noisebeam writes or
-reads in.
+"""64-bit hashes of numbers with SplitMix64: the source of every order that Noisebeam uses.
 
 SplitMix64 is Guy Steele, Doug Lea and Christine Flood, "Fast splittable pseudorandom number
 generators" (OOPSLA 2014), with the constants of Sebastiano Vigna's public-domain `splitmix64.c`.
-The hashes are the same on every platform and with every numpy version; no generator object and no
-state is involved.
+Hashes are the same on every platform and with every numpy version.
 """
 
 from __future__ import annotations
@@ -22,8 +20,7 @@ _FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
 def mix64(values: UInts) -> UInts:
-    """SplitMix64's finaliser: a bijection of the 64-bit numbers, applied to each of `values` (any
-    shape).
+    """Return SplitMix64's finaliser of each value, a bijection of 64-bit numbers; any shape.
 
     >>> state = np.arange(1, 4, dtype=np.uint64) * np.uint64(GAMMA)  # seed 0: its first three draws
     >>> [f"{draw:x}" for draw in mix64(state)]
@@ -40,32 +37,32 @@ def mix64(values: UInts) -> UInts:
     return mixed
 
 
-def hash64(words: tuple[int, ...], values: npt.ArrayLike) -> UInts:
-    """A hash of each of `values` together with `words`; integers from 0 to 2**64 - 1.
+def hash64(rng_key: tuple[int, ...], values: npt.ArrayLike) -> UInts:
+    """Return a hash of each value with a key: uint64, 0 to 2**64 - 1.
 
-    For given words it is a bijection: different values never collide.
+    For one key it is a bijection: different values never collide.
 
     >>> [f"{value:x}" for value in hash64((), [0, 1])]
     ['e220a8397b1dcdaf', '910a2dec89025cc1']
     """
-    return mix64((_state(words) ^ np.asarray(values, dtype=np.uint64)) + np.uint64(GAMMA))
+    return mix64((_state(rng_key) ^ np.asarray(values, dtype=np.uint64)) + np.uint64(GAMMA))
 
 
 @lru_cache(maxsize=1024)
-def _state(words: tuple[int, ...]) -> UInts:
-    if not words:
+def _state(rng_key: tuple[int, ...]) -> UInts:
+    if not rng_key:
         return np.zeros(1, dtype=np.uint64)
     return mix64(
-        (_state(words[:-1]) ^ np.uint64(words[-1])) + np.uint64(GAMMA)
+        (_state(rng_key[:-1]) ^ np.uint64(rng_key[-1])) + np.uint64(GAMMA)
     )  # all but the last are often known
 
 
-def permutation(words: tuple[int, ...], size: int) -> npt.NDArray[np.int64]:
-    """The numbers from 0 to `size` - 1 in the order of their hashes with `words`.
+def permutation(rng_key: tuple[int, ...], size: int) -> npt.NDArray[np.int64]:
+    """Return the numbers 0 to `size` - 1, sorted by their hashes with the key.
 
     >>> permutation((17, 0), 6).tolist()
     [0, 5, 2, 3, 4, 1]
     """
     return np.argsort(
-        hash64(words, np.arange(size, dtype=np.uint64))
+        hash64(rng_key, np.arange(size, dtype=np.uint64))
     )  # of distinct values: any kind of sort

@@ -1,7 +1,6 @@
-"""Names for documents and samples as 64-bit numbers, from their content alone.
+"""64-bit keys of documents and samples, hashes of their content alone (BLAKE2b).
 
-BLAKE2b: the same on every machine, and so even that the shuffle and the random numbers can use them
-as they are.
+They are the same on every machine, and uniform enough to seed random numbers and shuffles.
 """
 
 from __future__ import annotations
@@ -10,17 +9,17 @@ from hashlib import blake2b
 
 
 def document_key(document_id: str, text: str) -> int:
-    """0 to 2**64 - 1, from a document's id and text."""
+    """Return the key of a document, 0 to 2**64 - 1, from its id and text."""
     return _hash64(document_id.encode() + b"\0" + blake2b(text.encode(), digest_size=32).digest())
 
 
 def sample_key(document: int, window: int) -> int:
-    """0 to 2**64 - 1, from a document's key and the index of a window in it."""
+    """Return the key of a sample, 0 to 2**64 - 1, from its document's key and its window's index."""
     return _hash64(document.to_bytes(8, "little") + window.to_bytes(8, "little"))
 
 
 def text_key(text: str) -> int:
-    """0 to 2**64 - 1, from any text."""
+    """Return a key, 0 to 2**64 - 1, of any text."""
     return _hash64(text.encode())
 
 

@@ -1,7 +1,7 @@
-"""Codes of languages: `zh-Hans`, `zho` and `cmn_Hans` are all Chinese, `zh`.
+"""Language codes: the tags `zh-Hans`, `zho` and `cmn_Hans` all mean Chinese, `zh`.
 
-A language has its two-letter code of ISO 639-1 where there is one, else the three letters of ISO
-639-3; scripts and regions are left out. `und` is a language that is not known.
+A language has its two-letter code of ISO 639-1 if there is one, else its three-letter code of ISO
+639-3. Scripts and regions are dropped. `und` is an unknown language.
 """
 
 from __future__ import annotations
@@ -34,10 +34,9 @@ _TAG = re.compile(r"([A-Za-z]{2,3})([-_][A-Za-z0-9]{1,8})*")
 
 
 def language_code(tag: str) -> str | None:
-    """The language that a tag such as "en", "zh-Hans" or "deu_Latn" names; None if it is not the
-    form of a code.
+    """Return the code of the language of a tag such as "en", "zh-Hans" or "deu_Latn"; else None.
 
-    Codes of two letters are known, all of them; any three letters may be a code.
+    All codes of two letters are known; any three letters may be a code.
 
     >>> [language_code(tag) for tag in ("en", "pt_BR", "cmn-Hans", "tlh", "klingon", "jp", "")]
     ['en', 'pt', 'zh', 'tlh', None, None, None]

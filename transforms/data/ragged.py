@@ -29,16 +29,14 @@ _LONG = (
 
 @dataclass(frozen=True, eq=False)
 class Ragged:
-    """Rows of different lengths: `values` holds them end to end, row i is
-    `values[offsets[i]:offsets[i + 1]]`.
-    """
+    """Rows of different lengths in one flat array: row i is `values[offsets[i]:offsets[i + 1]]`."""
 
     values: Array  # (total,)
     offsets: IntArray  # (rows + 1,), from 0 up to total
 
     @classmethod
     def of(cls, rows: Sequence[Array]) -> Ragged:
-        """Rows put end to end; int64 if there are none.
+        """Return the concatenation of some rows; without rows its dtype is int64.
 
         >>> Ragged.of([np.array([5, 6]), np.array([7])])
         Ragged(values=array([5, 6, 7]), offsets=array([0, 2, 3]))
@@ -50,7 +48,7 @@ class Ragged:
 
     @classmethod
     def joined(cls, parts: Sequence[Ragged]) -> Ragged:
-        """The rows of all parts (one at least), one after the other.
+        """Return the rows of all parts (at least one part), in order.
 
         >>> Ragged.joined([Ragged.of([np.array([5, 6])]), Ragged.of([np.array([7])])])
         Ragged(values=array([5, 6, 7]), offsets=array([0, 2, 3]))
@@ -59,42 +57,38 @@ class Ragged:
         return cls(np.concatenate([part.values for part in parts]), offsets_of(lengths))
 
     def __iter__(self) -> Iterator[Array]:
-        """To unpack: `values, offsets = ragged`."""
+        """Yield values and offsets, to unpack: `values, offsets = ragged`."""
         return iter((self.values, self.offsets))
 
     @property
     def lengths(self) -> IntArray:
-        """(rows,): the lengths of the rows."""
+        """Length of each row: (rows,)."""
         return self.offsets[1:] - self.offsets[:-1]
 
     @property
     def longest(self) -> int:
-        """The length of the longest row; 0 if there is none."""
+        """Length of the longest row; 0 without rows."""
         return int(self.lengths.max(initial=0))
 
     def row(self, i: int) -> Array:
-        """Row i, as a view."""
+        """Return row i, as a view."""
         return self.values[self.offsets[i] : self.offsets[i + 1]]
 
     def rows(self) -> list[Array]:
-        """All rows, as views."""
+        """Return all rows, as views."""
         return [self.values[start:end] for start, end in pairwise(self.offsets.tolist())]
 
     def between(self, first: int, last: int) -> Ragged:
-        """The rows from `first` up to, not including, `last`, and no more than there are; values
-        are not copied.
-        """
+        """Return rows `first` to `last` - 1, or fewer if there are not as many; values are not copied."""
         bounds = self.offsets[first : last + 1]
         return Ragged(self.values[bounds[0] : bounds[-1]], bounds - bounds[0])
 
     def split(self, bounds: IntArray) -> Iterator[Ragged]:
-        """The rows from each of these bounds up to, not including, the next; values are not
-        copied.
-        """
+        """Yield the rows between each two neighbouring bounds; values are not copied."""
         return (self.between(first, last) for first, last in pairwise(bounds.tolist()))
 
     def take(self, rows: IntArray) -> Ragged:
-        """These rows, in this order; values are copied.
+        """Return the rows with these numbers, in this order; values are copied.
 
         >>> Ragged.of([np.array([5, 6]), np.array([7])]).take(np.array([1, 0]))
         Ragged(values=array([7, 5, 6]), offsets=array([0, 1, 3]))
@@ -113,16 +107,14 @@ class Ragged:
         )
 
     def mask(self, width: int) -> Mask:
-        """(rows, width): True where a row has values."""
+        """Return a mask (rows, width) that is True at the values of each row."""
         return within(self.lengths, width)
 
     def fill_up(self, fill: int) -> None:
-        """Do what can be done ahead of `padded` with this `fill`, for these rows and parts of them:
-        here nothing.
-        """
+        """Prepare for `padded` with this fill value; subclasses may, this class does nothing."""
 
     def padded(self, mask: Mask, fill: int) -> IntArray:
-        """(rows, width) int64: the rows where their `mask` is True, and else `fill`.
+        """Return the rows as int64 (rows, width): their values where `mask` is True, else `fill`.
 
         >>> rows = Ragged.of([np.array([5, 6]), np.array([7])])
         >>> rows.padded(rows.mask(2), fill=0).tolist()
@@ -134,7 +126,7 @@ class Ragged:
 
 
 class LazyRagged(Ragged):
-    """Rows of known lengths, whose `values` are put end to end when they are asked for."""
+    """Rows of known lengths whose `values` are concatenated when they are first used."""
 
     __setattr__ = (
         object.__setattr__
@@ -145,26 +137,26 @@ class LazyRagged(Ragged):
 
     @cached_property
     def values(self) -> Array:
-        """(total,): the rows end to end."""
+        """Values of all rows, end to end: (total,)."""
         return self._joined()
 
     @cached_property
     def offsets(self) -> IntArray:
-        """(rows + 1,): where each row begins in `values`, and the end."""
+        """Start of each row in `values`, and the end: (rows + 1,)."""
         return offsets_of(self._lengths)
 
     @property
     def lengths(self) -> IntArray:
-        """(rows,): the lengths of the rows."""
+        """Length of each row: (rows,)."""
         return self._lengths
 
     @abstractmethod
     def _joined(self) -> Array:
-        """The rows end to end."""
+        """Return the values of all rows, end to end."""
 
 
 def offsets_of(lengths: Array) -> IntArray:
-    """The offsets of rows with these lengths.
+    """Return the offsets (rows + 1,) of rows with these lengths (rows,).
 
     >>> offsets_of(np.array([2, 0, 3])).tolist()
     [0, 2, 2, 5]
@@ -175,7 +167,7 @@ def offsets_of(lengths: Array) -> IntArray:
 
 
 def within(lengths: IntArray, width: int) -> Mask:
-    """(rows, width): True where a row of this length has values.
+    """Return a mask (rows, width) that is True at the first `lengths[i]` columns of row i.
 
     >>> within(np.array([2, 0]), 3).tolist()
     [[True, True, False], [False, False, False]]
@@ -185,9 +177,9 @@ def within(lengths: IntArray, width: int) -> Mask:
 
 @lru_cache(maxsize=32)
 def _steps(width: int) -> Mask:
-    """(width + 1, width): row n begins with n times True. To copy rows of it is several times as
-    fast as to compare.
+    """Return a matrix (width + 1, width) whose row n begins with n times True.
 
-    It takes two bytes for each column, for its rows overlap.
+    To copy rows of it is several times as fast as to compare. Its rows overlap in memory, so that
+    it takes two bytes a column.
     """
     return sliding_window_view(np.arange(2 * width) < width, width)[::-1]

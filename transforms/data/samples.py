@@ -1,8 +1,13 @@
-"""Samples, and flat batches of them: what the noise kernels work on and what a shard stores.
+"""Samples, and flat batches of samples: what noise kernels process and shards store.
 
-A *sample* is one encoded window. A *flat batch* holds many samples one after the other in flat
-arrays, so that a kernel treats all of them in a handful of numpy calls, without padding and without
-a Python loop per sample.
+    window 0: 0 7 8 9 2    window 1: 0 5 2         each with prefix 0 and suffix 2
+    ids              0 7 8 9 2 0 5 2               (tokens,)
+    offsets          0 5 8                         (samples + 1,)
+    sentence_ends    3 4 7                         (sentences,): window 0 has two sentences
+    sentence_offsets 0 2 3                         (samples + 1,)
+
+A kernel processes all samples of a flat batch in a few numpy calls, without padding and without a
+Python loop over samples.
 """
 
 from __future__ import annotations
@@ -21,21 +26,20 @@ from noisebeam.transforms.data.ragged import Array, IntArray, Ragged, offsets_of
 class Sample:
     """One encoded window.
 
-    `key` (0 to 2**64 - 1) is a hash of the document's id, its text and the window's index. It names
-    the sample to the random numbers and to the shuffle, so that both are independent of the order
-    in which samples arrive.
+    `key` (0 to 2**64 - 1) is a hash of the document's id, its text and the window's index. It seeds
+    the random numbers and the shuffle, so that both are independent of the order in which samples
+    arrive.
 
     `fields` holds one-dimensional arrays, by name:
 
     - `ids`: token ids, special tokens included.
-    - `sentence_lengths`: tokens of each sentence; together they cover `ids` but for its special
-      prefix and suffix. White space before a sentence belongs to the sentence.
-    - `head_lengths`, `alternative_lengths` (a number per sentence) and `alternatives` (ids): the
-      encoding of the first word of a text differs from that of the same word after white space. A
-      sentence that comes to be first, or stops being first, has its first `head_lengths` tokens
-      replaced by its `alternative_lengths` tokens of `alternatives`. The three are absent with
-      tokenizers for which there is no such difference.
-    - after noise has been baked in, the objective's own fields, `input_ids` and `labels`.
+    - `sentence_lengths`: tokens of each sentence. Together they cover `ids` except for prefix and
+      suffix. White space before a sentence belongs to the sentence.
+    - `head_lengths`, `alternative_lengths` (a number per sentence) and `alternatives` (ids), if the
+      tokenizer encodes the first word of a text differently from the same word after white space. A
+      sentence that becomes the first one, or stops being it, has its first `head_lengths` tokens
+      replaced by its `alternative_lengths` tokens of `alternatives`.
+    - `input_ids`, `labels` and other fields of the objective, if noise is baked in.
     """
 
     key: int
@@ -49,10 +53,10 @@ class FlatBatch:
     """Many samples in flat arrays.
 
     `ids` (tokens,) has any integer dtype; sample i is `ids[offsets[i]:offsets[i + 1]]`. Sentences
-    are numbered through: those of sample i are `sentence_offsets[i]` up to `sentence_offsets[i +
-    1]`, and `sentence_ends` (sentences,) are exclusive ends as positions in `ids`. The first
-    sentence of a sample begins after the special prefix. `head_lengths` (sentences,) and
-    `alternatives` (a row per sentence) are as in `Sample`; None where there are none.
+    are numbered through the batch: sample i has those from `sentence_offsets[i]` to
+    `sentence_offsets[i + 1]` - 1, and `sentence_ends` (sentences,) are exclusive ends, positions in
+    `ids`. The first sentence of a sample begins after the prefix. `head_lengths` (sentences,) and
+    `alternatives` (a row per sentence) are as in `Sample`, or None.
     """
 
     ids: Array  # (tokens,)
@@ -68,8 +72,8 @@ class FlatBatch:
 
 
 def flat_batch(columns: Mapping[str, Ragged], keys: Array, prefix_length: int) -> FlatBatch:
-    """The flat batch of samples with these keys; `columns` are their fields (those of `Sample`), a
-    row a sample.
+    """Return the flat batch of samples, given their fields (those of `Sample`), a row a sample, and
+    keys.
 
     >>> batch = flat_batch({"ids": Ragged(np.array([0, 7, 8, 9, 2, 0, 5, 2]), np.array([0, 5, 8])),
     ...                     "sentence_lengths": Ragged(np.array([2, 1, 1]), np.array([0, 2, 3]))},
@@ -99,7 +103,7 @@ def flat_batch(columns: Mapping[str, Ragged], keys: Array, prefix_length: int) -
 
 
 def batch_samples(samples: Sequence[Sample], prefix_length: int) -> FlatBatch:
-    """The flat batch of these samples (at least one), in their order."""
+    """Return the flat batch of some samples (at least one), in their order."""
     columns = {
         name: Ragged.of([sample.fields[name] for sample in samples]) for name in samples[0].fields
     }
@@ -109,9 +113,7 @@ def batch_samples(samples: Sequence[Sample], prefix_length: int) -> FlatBatch:
 
 
 def sample_to_bytes(sample: Sample) -> bytes:
-    """A sample as bytes, the same for equal samples. No pickle: reading it can do no more than make
-    a sample.
-    """
+    """Return a sample as bytes, the same for equal samples; reading them runs no code."""
     arrays = {name: np.ascontiguousarray(array) for name, array in sample.fields.items()}
     header = {
         "key": sample.key,
@@ -126,7 +128,7 @@ def sample_to_bytes(sample: Sample) -> bytes:
 
 
 def sample_from_bytes(data: bytes) -> Sample:
-    """The inverse of `sample_to_bytes`."""
+    """Return the sample of its bytes, the inverse of `sample_to_bytes`."""
     position = 4 + int.from_bytes(data[:4], "little")
     header = json.loads(data[4:position])
     fields = {}

@@ -75,7 +75,7 @@ def values_of(options: Any) -> dict[str, Any]:
 
 
 def options_from(options: Any, values: dict[str, Any]) -> Any:
-    """Return an object of an option class, with the values of those of its settings that are there.
+    """Return an object of an option class, with its settings that are in `values`.
 
     Values of other settings are ignored.
     """

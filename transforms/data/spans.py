@@ -1,5 +1,7 @@
-"""Sentence spans: from sentence ends to spans, the laws that spans obey, and long texts piece by
-piece.
+"""Sentence spans: made from sentence ends, checked against their laws, and found in long texts.
+
+text    It rains.  We stay.
+ends             9          -> spans [0, 9) [11, 19)
 """
 
 from __future__ import annotations
@@ -25,10 +27,10 @@ class SegmenterError(ValueError):
 
 
 def spans_between(text: str, ends: Iterable[int]) -> Spans:
-    """The pieces into which these positions (ascending) cut a text, trimmed of white space; blank
-    pieces go.
+    """Return the spans of a text divided at ascending positions, without white space around them.
 
-    Combining marks, joiners and the skin colours of emoji stay with the character before them.
+    Spans of white space alone are dropped. Combining marks, joiners and skin tones of emoji stay
+    with the character before them.
 
     >>> spans_between("It rains.  We stay.", [9]).tolist()
     [[0, 9], [11, 19]]
@@ -57,8 +59,9 @@ def _extends(character: str) -> bool:
 
 
 def find_broken_law(text: str, spans: Spans) -> str | None:
-    """What is wrong with the spans of a text, or None: they must be all of the text but for white
-    space.
+    """Return what is wrong with the spans of a text, or None if they are valid.
+
+    Valid spans ascend, and cover all of the text except white space.
 
     >>> find_broken_law("Hi. Yes.", np.array([[0, 3]]))
     "expected only white space between sentences, got ' Yes.' at 3"
@@ -102,12 +105,12 @@ def _shown(text: str) -> str:
 
 
 def piecewise_ends(text: str, find_ends: Callable[[str], list[int]], limit: int) -> list[int]:
-    """The sentence ends of a text of any length, where `find_ends` sees at most `limit` (10 or
-    more) of its characters at a time.
+    """Return the sentence ends of a text of any length; `find_ends` gets at most `limit` characters.
 
-    A piece ends at a blank line if there is one in its second half, which changes nothing for rules
-    that treat paragraphs apart. Otherwise the next piece begins with the last sentence of this one.
-    A sentence longer than half the limit goes on over pieces. The time is linear in the text.
+    `limit` is 10 or more. A piece ends at a blank line in its second half if there is one, which
+    changes nothing for rules that treat paragraphs separately. Otherwise the next piece begins with
+    the last sentence of this one. A sentence longer than half the limit continues over several
+    pieces. The time is linear in the text.
     """
     ends: list[int] = []
     start = 0

@@ -1,7 +1,6 @@
-"""What noise and training need to know of a tokenizer: its special ids, and which tokens begin a
-word.
+"""The vocabulary: what noise and training need to know of a tokenizer.
 
-It is stored in the manifest, so that training needs no tokenizer.
+The manifest stores it, so that training needs no tokenizer.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The ids of a tokenizer. Ids run from 0 to `size` - 1; an id that a tokenizer lacks is
-    None.
+    """Special ids of a tokenizer, and which tokens continue a word.
+
+    Ids are 0 to `size` - 1; a token that the tokenizer lacks is None.
     """
 
     size: int
@@ -37,15 +37,15 @@ class Vocabulary:
 
     @cached_property
     def is_special(self) -> npt.NDArray[np.bool_]:
-        """(size,): True at special and added ids."""
+        """Mask of special and added ids: (size,)."""
         table = np.zeros(self.size, dtype=np.bool_)
         table[list(self.special_ids)] = True
         return table
 
     @cached_property
     def continues_word(self) -> npt.NDArray[np.bool_]:
-        """(size,): True at ids that continue the word before: `##s`, or a byte-level piece without
-        its space.
+        """Mask of ids that continue the word before, as `##s` or a byte-level piece without space:
+        (size,).
         """
         bits = np.frombuffer(bytes.fromhex(self.continues_word_hex), dtype=np.uint8)
         return (
@@ -61,8 +61,9 @@ class Vocabulary:
         return next((id_ for id_ in known if id_ is not None), 0)
 
     def id_of(self, token: str | int) -> int | None:
-        """The id of a special or added token by its text, its role (mask, pad, bos, eos) or the id;
-        None if none.
+        """Return the id of a token given by its text, its role (mask, pad, bos, eos) or its id.
+
+        None if the vocabulary has no such special or added token.
 
         >>> vocabulary = Vocabulary(8, special_ids=(5, 6), special_tokens=("[M]", "[R]"), mask_id=5)
         >>> [vocabulary.id_of(token) for token in ("[R]", "mask", "eos", 7, 8)]
@@ -75,11 +76,10 @@ class Vocabulary:
         return roles[token] if token in roles else named.get(token)
 
     def document_suffixes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """What follows the windows of a document but the last, and the last, where the end of text
-        comes once.
+        """Return the suffixes of a document's inner windows and of its last one, with one end of text.
 
-        A tokenizer that puts an end of text after every text has it at the last window alone; one
-        that puts none gets it there. ValueError if there is no end of text.
+        A suffix that has an end of text keeps it in the last window alone; a suffix without one
+        gets it there. Raises ValueError if the tokenizer has no end of text.
 
         >>> Vocabulary(9, suffix=(2,), eos_id=2).document_suffixes(), Vocabulary(9, eos_id=8).document_suffixes()
         (((), (2,)), ((), (8,)))
@@ -94,12 +94,12 @@ class Vocabulary:
         return inner, inner + end
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, as the manifest holds them."""
+        """Return the vocabulary as plain values, as the manifest has it."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Vocabulary:
-        """The inverse of `to_json`."""
+        """Return the vocabulary of plain values, the inverse of `to_json`."""
         plain: dict[str, Any] = {
             k: tuple(value) if isinstance(value, list) else value for k, value in values.items()
         }

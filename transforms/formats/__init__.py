@@ -1,7 +1,8 @@
-"""Files to documents: JSON Lines, plain text, paragraphs, parquet and web archives.
+"""Formats: files -> documents and dead letters.
 
-A format has a function that reads a part of a file and, where files can be divided, one that
-divides them. No record vanishes: each comes out as a `Document` or a `DeadLetter`.
+A format has a function that reads a part of a file and, if files can be divided, a function that
+divides them. Every record becomes a `Document` or a `DeadLetter`. A new built-in format is its
+module and its line in `FORMATS`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def _whole(url: str, options: ReadOptions, part_bytes: int) -> list[FilePart]:
 
 
 class Format(NamedTuple):
-    """How files of a kind are read, and divided into parts of about so many bytes."""
+    """Functions that read a part of a file, and that divide a file into parts of about `part_bytes`."""
 
     read: Callable[[FilePart, ReadOptions], Iterator[Document | DeadLetter]]
     split: Callable[[str, ReadOptions, int], list[FilePart]] = _whole
@@ -52,10 +53,10 @@ FORMATS: Mapping[str, Format] = {
 def split_inputs(
     urls: Sequence[str], options: ReadOptions, part_bytes: int | None = None
 ) -> list[FilePart]:
-    """Parts to read independently: of parquet and of uncompressed lines; other files whole.
+    """Return parts of files that can be read independently.
 
-    Parts have about `part_bytes`, or if that is None so many that there are about a thousand: 1 to
-    64 MiB.
+    Parquet and uncompressed lines are divided into parts of about `part_bytes`, other files are one
+    part. Without `part_bytes` there are about a thousand parts, of 1 to 64 MiB.
     """
     forms = {url: _format(options.format_of(url)) for url in urls}
     if part_bytes is None:
@@ -71,9 +72,9 @@ def split_inputs(
 
 
 def read_documents(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
-    """The records of a part, in their order: each a document or a dead letter.
+    """Yield a document or a dead letter for each record of a part, in order.
 
-    A damaged file gives a dead letter for the record that is cut off and one for the file.
+    A damaged file has a dead letter for the record that is cut off, and one for the file.
     """
     try:
         yield from _format(options.format_of(part.url)).read(part, options)
@@ -84,7 +85,7 @@ def read_documents(part: FilePart, options: ReadOptions) -> Iterator[Document | 
 
 
 def _format(name: str) -> Format:
-    """The format of this name; that of another package is a `Format` or a function that reads."""
+    """Return the format with this name; that of another package is a `Format` or a reading function."""
     if name in FORMATS:
         return FORMATS[name]
     found = load_plugin(FORMAT_PLUGINS, name)
@@ -97,7 +98,7 @@ def _format(name: str) -> Format:
 def _checked(
     name: str, part: FilePart, records: Iterable[Document | DeadLetter]
 ) -> Iterator[Document | DeadLetter]:
-    """What the reader of another package gives, kept to the rules for documents."""
+    """Yield the records of another package's reader; invalid documents become dead letters."""
     for found in records:
         if isinstance(found, DeadLetter):
             yield found

@@ -1,6 +1,4 @@
-"""JSON Lines: an object with a text on each line. Wikipedia extracts (of WikiExtractor with
-`--json`) are that too.
-"""
+"""JSON Lines: one object with a text on each line, as WikiExtractor's `--json` writes too."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def read_json_lines(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
-    """A document for each line that is not blank."""
+    """Yield a document or a dead letter for each line that is not blank."""
     records = map(_without_return, filter(_is_record, lines(part, options)))
     return parse_each(records, part, options, _parse)
 

@@ -1,7 +1,9 @@
-"""Records in files of lines: a line each, runs of lines between blank ones, or the file as a whole.
+"""Records in files of lines: single lines, paragraphs between blank lines, or the whole file.
 
-Blank lines between records are no records. A record that a damaged file cuts off comes, marked,
-before the error.
+    bytes of a part -> blocks -> lines -> Record(position, content) -> Document or DeadLetter
+
+Blank lines between records are no records. The record that a damaged file cuts off is returned,
+marked, before the error is raised.
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ Parse = Callable[[str, "ReadOptions"], Document]
 
 
 class Record(NamedTuple):
-    """`position` is a byte offset in the decompressed file; where `problem` is not empty, `content`
-    is cut off.
+    """Bytes of a record at a byte offset of the decompressed file; with a `problem` they are
+    incomplete.
     """
 
     position: int
@@ -43,9 +45,7 @@ class Record(NamedTuple):
     problem: str = ""
 
     def parse(self, url: str, options: ReadOptions, parse: Parse) -> Document | DeadLetter:
-        """The document that `parse` makes of the record's text, or the dead letter that it
-        becomes.
-        """
+        """Return the document that `parse` makes of the record's text, or a dead letter."""
         try:
             if self.problem:
                 raise BadRecordError(self.problem)
@@ -66,8 +66,9 @@ class Record(NamedTuple):
 def parse_each(
     records: Iterable[Record], part: FilePart, options: ReadOptions, parse: Parse
 ) -> Iterator[Document | DeadLetter]:
-    """What `parse` makes of each record. No record, it may be a gigabyte, is held while one works
-    on its document.
+    """Yield the document or dead letter of each record.
+
+    A record may have a gigabyte, so none is kept while its document is in use.
     """
 
     def parsed(record: Record) -> Document | DeadLetter:
@@ -77,18 +78,20 @@ def parse_each(
 
 
 def split_lines(url: str, options: ReadOptions, part_bytes: int) -> list[FilePart]:
-    """Parts of `part_bytes` bytes, where the file can be entered anywhere: uncompressed, of single
-    bytes.
+    """Return parts of `part_bytes` bytes; a file that cannot be entered anywhere is one part.
+
+    Files that are compressed, or whose characters have several bytes each, cannot be entered
+    anywhere.
     """
     is_divisible = not name_endings(url)[1] and not is_wide(options.encoding)
     return split_file(url, part_bytes) if is_divisible else [FilePart(url)]
 
 
 def lines(part: FilePart, options: ReadOptions) -> Iterator[Record]:
-    """The lines that start in the part, blank ones too; the one that runs into it from the part
-    before belongs there.
+    """Yield the lines that start in a part, blank ones too, without their "\\n".
 
-    Lines end in "\\n", which is dropped. Files of 16- or 32-bit units are converted to UTF-8 first.
+    A line that runs into the part from the part before belongs to that part. Files of 16- or 32-bit
+    units are converted to UTF-8 first.
     """
     start, blocks = (
         _next_line(part, part.start - 1, options)
@@ -103,10 +106,10 @@ def lines(part: FilePart, options: ReadOptions) -> Iterator[Record]:
 
 
 def _next_line(part: FilePart, start: int, options: ReadOptions) -> tuple[int, Iterator[bytes]]:
-    """Where the first line after byte `start` begins, and the file from there; nothing if that is
-    behind the part.
+    """Return the start of the first line after byte `start`, and the blocks from there on.
 
-    So a line that runs through many parts is read by its own alone.
+    There are no blocks if that line starts behind the part, so that a line that runs through many
+    parts is read by its own part alone.
     """
     blocks = _blocks(part.url, start, options)
     for block in blocks:
@@ -120,9 +123,7 @@ def _next_line(part: FilePart, start: int, options: ReadOptions) -> tuple[int, I
 
 
 def paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Record]:
-    """Runs of lines between blank lines; one that runs into the part from the part before belongs
-    there.
-    """
+    """Yield the paragraphs that start in a part: runs of lines between blank lines."""
     position, run = 0, bytearray()
     try:
         for line in _lines_of_paragraphs(part, options):
@@ -146,7 +147,7 @@ def paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Record]:
 
 
 def _lines_of_paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Record]:
-    """The lines of the paragraphs that start in the part, and blank ones between them."""
+    """Yield the lines of the paragraphs that start in a part, and blank lines between them."""
     start = _line_before(part)
     end = math.inf if part.end is None else part.end
     if start and _next_line(part, start, options)[0] >= end:
@@ -169,9 +170,7 @@ def _lines_of_paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Recor
 
 
 def _line_before(part: FilePart) -> int:
-    """Where reading may begin so as to see whether the line before the part is blank: in that line,
-    or at 0.
-    """
+    """Return an offset from which reading shows whether the line before the part is blank."""
     end = part.start - 1
     while end > 0:
         start = max(0, end - _LOOK_BACK_BYTES)
@@ -183,7 +182,7 @@ def _line_before(part: FilePart) -> int:
 
 
 def whole_file(part: FilePart, options: ReadOptions) -> Iterator[Record]:
-    """The file as one record."""
+    """Yield the file as one record."""
     content: list[bytes] = []
     size = 0
     try:
@@ -208,8 +207,8 @@ def _blocks(url: str, start: int, options: ReadOptions) -> Iterator[bytes]:
 
 
 def _to_utf8(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """A lone surrogate becomes bytes that are no UTF-8, so that its record is found to be bad, and
-    no other.
+    """Yield blocks converted to UTF-8; a lone surrogate becomes invalid bytes, which make its record
+    bad.
     """
     decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
     try:
@@ -224,9 +223,7 @@ def _to_utf8(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
 
 
 def _split(blocks: Iterable[bytes], position: int, longest: int) -> Iterator[Record]:
-    """Lines without their "\\n". Before the error of a damaged file comes the line that it cuts
-    off.
-    """
+    """Yield lines without their "\\n"; the line that a damaged file cuts off comes before the error."""
     pieces: list[bytes] = []  # of the line that goes on in the next block
     size = 0
     try:
@@ -256,7 +253,7 @@ def _beginning(pieces: Iterable[bytes]) -> list[bytes]:
 
 
 def _line(position: int, pieces: list[bytes], size: int, longest: int) -> Record:
-    """The line of these pieces, of which none is kept."""
+    """Return the line of some pieces, and empty the list of pieces."""
     content = b"".join(pieces)
     pieces.clear()
     if size > longest:
@@ -273,7 +270,7 @@ def _without_mark(record: Record) -> Record:
 
 
 def _paragraph(position: int, run: bytearray, problem: str = "") -> Record:
-    """The record of these lines, which are held no longer."""
+    """Return the record of some lines, and empty the buffer of lines."""
     run.pop()  # the end of the last line
     content = bytes(run).removesuffix(b"\r")
     run.clear()

@@ -1,4 +1,4 @@
-"""How records are read: the settings that all formats share."""
+"""Options of reading, which all formats share."""
 
 from __future__ import annotations
 
@@ -29,17 +29,16 @@ class ReadOptions:
     """How records are read.
 
     `format` is "jsonl", "text" (a file a document), "paragraphs" (documents separated by blank
-    lines), "parquet", "warc" (web archives, and the WET files made of them), the name of a format
-    that another package adds (`plugins`), or "auto": by the file's name, which ends in `.NAME` for
-    the format NAME of another package. `text_field` and `id_field` name the fields of a JSON record
-    or the columns of a parquet file; the id may be absent or null. `lang_field` names the one with
-    a language's code, such as "en", "zh-Hans" or "deu_Latn", if there is one; of web archives it
-    names a header of a record. `encoding` is that of JSON and text, by Python's name for it; a byte
-    order mark is dropped. A record of more than `max_record_bytes` is not read whole: it becomes a
-    dead letter with its first 64 KiB, which bounds the memory. A worker takes about four times the
-    size of its longest record to read it and find its sentences where that is ASCII; six times
-    where it is not, and ten where some characters are outside Unicode's basic plane, as Python then
-    keeps all of them in two or four bytes.
+    lines), "parquet", "warc" (web archives and their WET files), the name of a format of another
+    package (`plugins`), or "auto": by the name of the file, whose ending is `.NAME` for the format
+    NAME of another package. `text_field` and `id_field` are fields of a JSON record or columns of a
+    parquet file; the id may be absent or null. `lang_field` is the field with a language code, such
+    as "en", "zh-Hans" or "deu_Latn"; in web archives it is a header of a record. `encoding` is that
+    of JSON and text, by its name in Python; a byte order mark is dropped.
+
+    A record of more than `max_record_bytes` becomes a dead letter with its first 64 KiB, which
+    bounds the memory. A worker needs about four times the size of its longest record if that is
+    ASCII, six times if it is not, and ten times with characters outside Unicode's basic plane.
     """
 
     format: str = setting(
@@ -80,7 +79,7 @@ class ReadOptions:
             raise ValueError(f"max_record_bytes: expected at least 1, got {self.max_record_bytes}")
 
     def format_of(self, url: str) -> str:
-        """The format of this file, "auto" resolved; `InputError` if its name does not tell.
+        """Return the format of a file, with "auto" resolved; raise InputError if its name has none.
 
         >>> ReadOptions().format_of("corpus/books.jsonl.zst")
         'jsonl'

@@ -1,4 +1,4 @@
-"""Parquet: a document a row. Hugging Face data sets are folders of such files."""
+"""Parquet: one document a row, as in the data sets of Hugging Face."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ Fields = dict[str, object]
 
 
 def read_parquet(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
-    """A document for each row; of the columns only those with text, id and language are read.
+    """Yield a document or a dead letter for each row of the row groups `start` to `end` of the part.
 
-    `start` and `end` of the part number row groups.
+    Only the columns of text, id and language are read.
     """
     with _open(part.url) as file:
         names = file.schema_arrow.names
@@ -52,7 +52,7 @@ def read_parquet(part: FilePart, options: ReadOptions) -> Iterator[Document | De
 
 
 def split_parquet(url: str, options: ReadOptions, part_bytes: int) -> list[FilePart]:
-    """Parts of row groups, about `part_bytes` bytes of content each."""
+    """Return parts of row groups, of about `part_bytes` bytes of content each."""
     try:
         with _open(url) as file:
             sizes = [
@@ -72,9 +72,7 @@ def split_parquet(url: str, options: ReadOptions, part_bytes: int) -> list[FileP
 
 
 def _rows(batch: Any) -> Iterator[Fields | BadRecordError]:
-    """The rows of a batch; in the place of one whose values are none of Python's, such as strings
-    that are no UTF-8, what is wrong with it.
-    """
+    """Yield the rows of a batch, or the error of a row whose values Python cannot hold."""
     try:
         yield from batch.to_pylist()
     except _UNFIT:
@@ -107,7 +105,7 @@ def _read_row(
 
 
 def _whole_row(file: Any, number: int) -> bytes:
-    """A row with all of its columns, as JSON."""
+    """Return a row with all of its columns, as JSON."""
     group = 0
     while number >= (rows := file.metadata.row_group(group).num_rows):
         number, group = number - rows, group + 1
@@ -119,8 +117,8 @@ def _whole_row(file: Any, number: int) -> bytes:
 
 
 def _plain(column: Any) -> object:
-    """The one value of a column; where that is none of Python's, its bytes, or what Arrow writes
-    for it.
+    """Return the only value of a column: Python's value, or else its bytes, or else Arrow's text of
+    it.
     """
     import pyarrow
 
@@ -134,8 +132,8 @@ def _plain(column: Any) -> object:
 
 @contextmanager
 def _open(url: str) -> Iterator[Any]:
-    """The file; `DamagedFileError` where its content is at fault. An error of access stays what it
-    is.
+    """Open a parquet file; raise DamagedFileError if its content is wrong, and OSError if access
+    fails.
     """
     import pyarrow
     from pyarrow.parquet import ParquetFile

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def read_text(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
-    """The file as one document."""
+    """Yield the file as one document or dead letter."""
     return parse_each(whole_file(part, options), part, options, _parse)
 
 
 def read_paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
-    """A document for each run of lines between blank ones."""
+    """Yield a document or a dead letter for each paragraph."""
     return parse_each(paragraphs(part, options), part, options, _parse)
 
 

@@ -1,11 +1,9 @@
-"""Web archives: WARC files of pages, and the WET files of their texts, as Common Crawl publishes
-them.
+"""Web archives: WARC files of pages, and WET files of their texts, as Common Crawl publishes them.
 
 Documents are the `conversion` records (texts) and the `response` records of status 200 that hold
-HTML, of which the main content is taken, or plain text. Records of other kinds, such as requests,
-are no documents, and nothing is said of them. A document's id is that of its record. The field of
-the language is a header of the record, such as Common Crawl's WARC-Identified-Content-Language, of
-whose languages the first counts.
+HTML, of which the main content is extracted, or plain text. Records of other kinds, such as
+requests, are skipped. The id of a document is that of its record. The language field is a header of
+the record, such as Common Crawl's WARC-Identified-Content-Language; its first language counts.
 """
 
 from __future__ import annotations
@@ -47,7 +45,7 @@ _TEXT, _HTML = ("text/plain",), ("text/html", "application/xhtml+xml")
 
 
 def read_warc(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
-    """A document for each record that holds a page or its text."""
+    """Yield a document or a dead letter for each record that holds a page or its text."""
     for page in _pages(part.url, options):
         try:
             if page.problem:
@@ -81,7 +79,7 @@ class _Page(NamedTuple):
     end: int = 0
 
     def text(self) -> str:
-        """The text of the page."""
+        """Return the text of the page."""
         if self.media_type in _TEXT:
             return decode(self.content, "utf-8")
         from resiliparse.extract.html2text import extract_plain_text
@@ -90,13 +88,12 @@ class _Page(NamedTuple):
 
 
 def decode_html(content: bytes, charset: str = "") -> str:
-    """A page as browsers read it, of which the header may name an encoding.
+    """Return the text of an HTML page, decoded as browsers do; `charset` is that of its header.
 
-    Its mark counts before its header, and these before its meta element. Names are those of the
-    WHATWG's Encoding Standard and of code pages; each of the East Asian ones means the largest of
-    its family. Unlike in browsers, a page without a known header that is UTF-8 is that, whatever
-    its meta element says; where that says nothing either, the bytes are guessed at. What cannot be
-    decoded is left out.
+    In this order: byte order mark, header, UTF-8 if the bytes are valid, meta element, guess.
+    (Browsers look at the meta element before UTF-8.) Names are those of the WHATWG's Encoding
+    Standard and of code pages; an East Asian one means the largest encoding of its family. Bytes
+    that cannot be decoded are dropped.
 
     >>> decode_html("<meta charset=gb2312>€".encode("gb18030")), decode_html("é".encode(), "utf8mb4")
     ('<meta charset=gb2312>€', 'é')
@@ -112,7 +109,7 @@ def decode_html(content: bytes, charset: str = "") -> str:
 
 
 def _codec(charset: str) -> str | None:
-    """Python's name of an encoding; None if nobody knows it."""
+    """Return Python's name of an encoding; None if it is unknown."""
     from resiliparse.parse.encoding import map_encoding_to_html5
 
     if name := map_encoding_to_html5(charset, fallback_utf8=False):
@@ -159,9 +156,7 @@ def _pages(url: str, options: ReadOptions) -> Iterator[_Page]:
 
 @contextmanager
 def _telling_damage() -> Iterator[None]:
-    """`DamagedFileError` for whatever warcio raises where an archive is damaged, and nothing
-    printed.
-    """
+    """Raise DamagedFileError for any error of warcio in a damaged archive, and suppress its output."""
     try:
         with redirect_stderr(io.StringIO()):
             yield
@@ -174,7 +169,7 @@ def _telling_damage() -> Iterator[None]:
 
 
 def _page(record: Any, options: ReadOptions) -> _Page | None:
-    """The page that a record holds, read whole; None if it holds none."""
+    """Read the page of a record; None if the record holds no page."""
     longest = options.max_record_bytes
     headers = record.http_headers if record.rec_type == "response" else record.rec_headers
     if record.rec_type not in ("conversion", "response") or headers is None:
@@ -204,7 +199,7 @@ def _pieces(stream: Any, longest: int) -> Iterator[bytes]:
 
 
 class _Stream(io.RawIOBase):
-    """Blocks as a file to read from."""
+    """Blocks of bytes as a file to read from."""
 
     def __init__(self, blocks: Iterable[bytes]) -> None:
         self._blocks = iter(blocks)

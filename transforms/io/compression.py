@@ -1,9 +1,9 @@
-"""Decompression by a file's name: gzip, zstd, bzip2 and xz, a block at a time.
+"""Decompression of gzip, zstd, bzip2 and xz, a block at a time, chosen by a file's name.
 
-Each function takes the compressed blocks of a file and gives its content in blocks. Memory stays
-bounded however well the file was compressed: a piece of a bomb is no larger than a piece of
-anything else. A damaged file gives all it holds before the damage, as far as its compression
-allows; then `DamagedFileError` says what is wrong.
+Each function takes the compressed blocks of a file and yields its content in blocks. Memory is
+bounded for any input: the blocks of a decompression bomb are no larger than others. Of a damaged
+file the content before the damage is returned as far as its format allows; then DamagedFileError
+says what is wrong.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _XZ_MEMORY = 2**30  # xz -9 takes 65 MB
 
 
 class DamagedFileError(ValueError):
-    """A file cannot be read to its end, however often one tries."""
+    """A file cannot be read to its end; to try again does not help."""
 
 
 def gunzip(blocks: Blocks) -> Iterator[bytes]:
-    """The content of a gzip file of one or more members; zero bytes after a member are padding.
+    """Yield the content of a gzip file of one or more members; zero bytes after a member are padding.
 
     >>> import gzip
     >>> b"".join(gunzip([gzip.compress(b"ab") + gzip.compress(b"c")]))
@@ -54,7 +54,7 @@ def gunzip(blocks: Blocks) -> Iterator[bytes]:
 
 
 def _inflate(decompressor: Any, data: bytes) -> tuple[bytes, bytes, str]:
-    """The content, the bytes after the member's end, and what is wrong ("" if nothing)."""
+    """Return some content, the bytes after the member's end, and what is wrong ("" if nothing)."""
     before = decompressor.copy()
     try:
         return decompressor.decompress(data), decompressor.unused_data, ""
@@ -71,7 +71,7 @@ def _inflate_up_to_error(decompressor: Any, data: bytes) -> bytes:
 
 
 def bunzip2(blocks: Blocks) -> Iterator[bytes]:
-    """The content of a bzip2 file of one or more streams.
+    """Yield the content of a bzip2 file of one or more streams.
 
     >>> b"".join(bunzip2([bz2.compress(b"ab") + bz2.compress(b"c")]))
     b'abc'
@@ -80,7 +80,7 @@ def bunzip2(blocks: Blocks) -> Iterator[bytes]:
 
 
 def unxz(blocks: Blocks) -> Iterator[bytes]:
-    """The content of an xz file of one or more streams; zero bytes after a stream are padding.
+    """Yield the content of an xz file of one or more streams; zero bytes after a stream are padding.
 
     >>> b"".join(unxz([lzma.compress(b"ab") + bytes(4) + lzma.compress(b"c")]))
     b'abc'
@@ -111,7 +111,7 @@ def _decompress(name: str, new_decompressor: Callable[[], Any], blocks: Blocks) 
 
 
 def unzstd(blocks: Blocks) -> Iterator[bytes]:
-    """The content of a zstd file of one or more frames.
+    """Yield the content of a zstd file of one or more frames.
 
     >>> import zstandard
     >>> b"".join(unzstd([zstandard.compress(b"ab") + zstandard.compress(b"c")]))
@@ -124,7 +124,7 @@ def unzstd(blocks: Blocks) -> Iterator[bytes]:
 
 
 class _ZstdDecompressor:
-    """One frame, with the methods of `bz2.BZ2Decompressor`."""
+    """Decompressor of one zstd frame, with the methods of `bz2.BZ2Decompressor`."""
 
     needs_input = True
 

@@ -1,4 +1,4 @@
-"""Names of input files: what their endings say of format and compression."""
+"""Names of input files, whose endings are those of format and compression."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
 
 
 class InputError(ValueError):
-    """The input cannot be used as given: no file matches, or its format is not known."""
+    """The input cannot be used: no file matches, or its format is unknown."""
 
 
 def name_endings(url: str) -> tuple[str, str]:
-    """The ending of a file's name that tells its format, and the one that tells its compression (""
-    if there is none).
+    """Return the ending of a file's name for its format, and the one for its compression ("" for
+    none).
 
     >>> name_endings("s3://bucket/a.b.JSONL.gz"), name_endings("notes.txt")
     (('.jsonl', '.gz'), ('.txt', ''))

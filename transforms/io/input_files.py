@@ -1,11 +1,9 @@
-"""Input files: finding them, and reading their bytes in blocks, decompressed by their names'
-endings.
+"""Input files: found by patterns, and read in blocks, decompressed by the endings of their names.
 
 Files are anywhere that fsspec reaches: a local path, `s3://`, `gs://`, `https://`, `memory://`, ...
-Bytes come in blocks of no particular size, and memory stays bounded by them. A file that is damaged
-gives all it holds before the damage; then `DamagedFileError` says what is wrong. Errors of access
-(a network that fails, a missing permission) stay the `OSError` they are, so that a runner tries
-again.
+Blocks have any size, and bound the memory. Of a damaged file all content before the damage is
+returned; then DamagedFileError says what is wrong. Errors of access (a failing network, a missing
+permission) stay OSErrors, so that a runner tries again.
 """
 
 from __future__ import annotations
@@ -34,10 +32,10 @@ _READ_AHEAD_BYTES = 8 * 2**20  # of one request to a remote store
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """The records of a file whose first byte lies in `start` to `end` (half-open, bytes of the
-    file; None: its end).
+    """Records of a file whose first byte is in `start` to `end` (half-open, None: to the end of the
+    file).
 
-    Of a parquet file `start` and `end` count row groups. (0, None) is a whole file.
+    In a parquet file `start` and `end` count row groups. (0, None) is a whole file.
     """
 
     url: str
@@ -46,11 +44,11 @@ class FilePart:
 
 
 def expand_inputs(patterns: Sequence[str]) -> list[str]:
-    """The files that match at least one pattern, sorted, each once.
+    """Return the files that match at least one pattern, sorted, each once.
 
-    A pattern is a path or fsspec URL, in which `*`, `?`, `[...]` and `**` (any folders) may stand;
-    local paths come back absolute. A folder of parquet files, as Hugging Face data sets are, stands
-    for these. A pattern that matches no file raises `InputError`.
+    A pattern is a path or fsspec URL with `*`, `?`, `[...]` and `**` (any folders); local paths
+    become absolute. A folder of parquet files, as Hugging Face data sets are, means these files.
+    Raises InputError for a pattern without a match.
     """
     return sorted({url for pattern in patterns for url in _expand(pattern)})
 
@@ -93,15 +91,13 @@ def _url(file_system: Any, name: str) -> str:
 
 
 def for_each(urls: Sequence[str], ask: Callable[[str], T]) -> list[T]:
-    """What `ask` tells of each file, in their order; a remote store is asked about many files at a
-    time.
-    """
+    """Return the result of `ask` for each file, in order; files of a remote store run in threads."""
     with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         return list(pool.map(ask, urls))
 
 
 def split_file(url: str, part_bytes: int) -> list[FilePart]:
-    """The parts of a file of uncompressed lines, `part_bytes` bytes each but for the last."""
+    """Return parts of `part_bytes` bytes of a file of uncompressed lines; the last one may be shorter."""
     if _is_stream(url):
         return [FilePart(url)]
     starts = range(0, max(1, file_size(url)), part_bytes)
@@ -111,27 +107,25 @@ def split_file(url: str, part_bytes: int) -> list[FilePart]:
 
 
 def file_size(url: str) -> int:
-    """The bytes of a file as it lies; 0 where its store does not tell."""
+    """Return the size of a file in bytes, as stored; 0 if its store does not know it."""
     file_system, path = url_to_fs(url)
     return int(call_store(file_system, lambda: file_system.size(path)) or 0)
 
 
 def _is_stream(url: str) -> bool:
-    """Whether a file is read from its beginning only, as many web servers give no ranges."""
+    """Return whether a file can be read from its beginning only: many web servers support no ranges."""
     return url.startswith(("http://", "https://"))
 
 
 def read_blocks(url: str, start: int = 0) -> Iterator[bytes]:
-    """The bytes of a file from byte `start` on, decompressed; `start` must be 0 for a compressed
-    file.
-    """
+    """Yield the decompressed bytes of a file from byte `start` on; 0 for a compressed file."""
     decompress = DECOMPRESSORS.get(name_endings(url)[1])
     blocks = _read_raw_blocks(url, start)
     return decompress(blocks) if decompress else blocks
 
 
 def read_range(url: str, start: int, end: int) -> bytes:
-    """Bytes `start` to `end` (exclusive) of a file, decompressed."""
+    """Return bytes `start` to `end` (exclusive) of a file, decompressed."""
     first = 0 if name_endings(url)[1] or _is_stream(url) else start
     content, at = [], first
     for block in read_blocks(url, first):
@@ -156,9 +150,9 @@ def _read_raw_blocks(url: str, start: int) -> Iterator[bytes]:
 
 
 def open_file(url: str, **settings: Any) -> Any:
-    """A file to read from, opened with fsspec's `settings`.
+    """Open a file to read from, with fsspec's `settings`.
 
-    TimeoutError, here and in each read, if its store does not answer in a minute.
+    Raises TimeoutError, here and in each read, if the store does not answer in a minute.
     """
     file_system, path = url_to_fs(url, **_request_settings(url))
     if is_local(file_system):
@@ -179,7 +173,7 @@ def _request_settings(url: str) -> dict[str, Any]:
 
 
 class _Answering(io.RawIOBase):
-    """A file of a store that may fall silent."""
+    """File of a remote store, each read of which has a deadline."""
 
     def __init__(self, file_system: Any, file: Any) -> None:
         self._file_system = file_system  # that of an archive closes its files when it is not held

@@ -1,4 +1,4 @@
-"""YAML from anywhere: plain values, and nothing that a text could grow or run by being read."""
+"""YAML from strangers: plain values alone, bounded by the size of the text."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ _MOST_DEPTH = 50  # the time that reading takes grows with its square
 
 
 def load_yaml(text: str) -> Any:
-    """The plain values of a YAML text; ValueError says in one line why it is none.
+    """Return the plain values of a YAML text; raise ValueError, in one line, if it is not valid.
 
-    Tags of objects are refused, and aliases, with which a short text names values beyond all
-    bounds.
+    Tags of objects are refused, and aliases too: with them a short text names unbounded values.
 
     >>> load_yaml("name: bart")
     {'name': 'bart'}

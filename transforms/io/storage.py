@@ -1,7 +1,8 @@
-"""Small files in any storage that fsspec reaches, written so that a file is either whole or absent.
+"""Small files in any storage that fsspec reaches; a file is either complete or absent.
 
-A URL is a local path or anything fsspec knows (`s3://bucket/folder`, `gs://...`, `memory://...`).
-Writing twice is fine: a retried or a duplicated worker puts the same bytes in the same place.
+A URL is a local path or anything that fsspec knows (`s3://bucket/folder`, `gs://...`,
+`memory://...`). To write twice is safe: a retried or duplicated worker writes the same bytes to the
+same URL.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ _AGAIN = "; mend that, and run the same command again"
 
 
 class TooLargeError(ValueError):
-    """A file that has more bytes than any of its kind."""
+    """A file has more bytes than a file of its kind can have."""
 
 
 def join(url: str, name: str) -> str:
-    """The URL of the file `name` in the folder `url`.
+    """Return the URL of the file `name` in the folder `url`.
 
     >>> join("s3://bucket/set/", "manifest.json")
     's3://bucket/set/manifest.json'
@@ -50,7 +51,7 @@ def join(url: str, name: str) -> str:
 
 
 def local_path(url: str) -> str | None:
-    """The path of a URL on this machine's file system, or None if it lies elsewhere.
+    """Return the local path of a URL; None if it is not on this machine's file system.
 
     >>> local_path("file:///data/set"), local_path("s3://bucket/set")
     ('/data/set', None)
@@ -61,12 +62,12 @@ def local_path(url: str) -> str | None:
 
 
 def publish(url: str, data: Buffer) -> None:
-    """Write `data` to `url`, making its folders; OSError in one line if that fails.
+    """Write `data` to `url` atomically, making its folders; raise OSError, in one line, on failure.
 
-    Nobody ever sees a part of it. On a local file system the bytes go to a temporary name in the
-    same folder, to the disk, and then take the name in one step. An object store shows an object
-    when its upload is complete; one that does not answer in a minute, and a second for each
-    megabyte, has failed.
+    Readers never see a part of the file. On a local file system the bytes are written to a
+    temporary name in the same folder, flushed to the disk, and renamed. An object store shows an
+    object when its upload is complete; it has a minute to answer, and a second more for each
+    megabyte.
     """
     with _telling(f"cannot write {url}", _AGAIN):
         _write(url, data)
@@ -87,11 +88,10 @@ def _put(fs: Any, path: str, data: bytes) -> None:
 
 
 def read_bytes(url: str, most: int | None = None, timeout: float | None = None) -> bytes:
-    """The whole content of a file; FileNotFoundError if there is none, TooLargeError if it has more
-    than `most`.
+    """Return the content of a file.
 
-    A store has `timeout` seconds to run_with_deadline, else a minute, and a second for each megabyte of a size
-    that is looked at.
+    Raises FileNotFoundError if there is none, and TooLargeError if it has more than `most` bytes. A
+    store has `timeout` seconds to answer; by default a minute, and a second more for each megabyte.
     """
     found = 0 if most is None else size(url)
     if most is not None and found > most:
@@ -102,23 +102,21 @@ def read_bytes(url: str, most: int | None = None, timeout: float | None = None) 
 
 
 def size(url: str) -> int:
-    """The bytes of a file; FileNotFoundError if there is none."""
+    """Return the size of a file in bytes; raise FileNotFoundError if there is none."""
     with _telling(f"cannot read {url}"):
         fs, path = _fresh(url)
         return int(call_store(fs, lambda: fs.size(path)) or 0)
 
 
 def exists(url: str) -> bool:
-    """Whether there is a file or folder at `url`."""
+    """Return whether there is a file or folder at `url`."""
     with _telling(f"cannot read {url}"):
         fs, path = _fresh(url)
         return bool(call_store(fs, lambda: fs.exists(path)))
 
 
 def list_names(url: str) -> list[str]:
-    """The sorted names of the files directly in the folder `url`; empty if there is no such
-    folder.
-    """
+    """Return the sorted names of the files directly in a folder; none if there is no such folder."""
     try:
         with _telling(f"cannot read {url}"):
             fs, path = _fresh(url)
@@ -131,14 +129,14 @@ def list_names(url: str) -> list[str]:
 
 
 def remove(url: str) -> None:
-    """Remove a file; fine if it is not there."""
+    """Remove a file, if it exists."""
     with _telling(f"cannot remove {url}", _AGAIN), suppress(FileNotFoundError):
         fs, path = url_to_fs(url)
         call_store(fs, lambda: fs.rm_file(path))
 
 
 def check_writable(url: str) -> None:
-    """Write and remove a small file in the folder `url`; OSError in one line if that fails."""
+    """Write and remove a small file in the folder `url`; raise OSError, in one line, if that fails."""
     probe = join(url, f".writable-{uuid4().hex}")
     with _telling(f"cannot write to {url}", "; give an output folder that you may write to"):
         _write(probe, b"")
@@ -147,8 +145,9 @@ def check_writable(url: str) -> None:
 
 @contextmanager
 def _telling(what: str, advice: str = "") -> Iterator[None]:
-    """OSError in one line for whatever a store raises; without advice, a missing file stays a
-    FileNotFoundError.
+    """Raise OSError in one line for any error of a store within the block.
+
+    Without advice, a missing file stays a FileNotFoundError.
     """
     try:
         yield
@@ -159,9 +158,7 @@ def _telling(what: str, advice: str = "") -> Iterator[None]:
 
 
 def _fresh(url: str) -> tuple[Any, str]:
-    """The file system of a URL, and the path in it; what it remembers of folders may be of before a
-    build ended.
-    """
+    """Return the file system of a URL, with its cached listings dropped, and the path in it."""
     fs, path = url_to_fs(url)
     fs.invalidate_cache()
     return fs, path

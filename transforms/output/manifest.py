@@ -1,5 +1,6 @@
-"""The manifest: what a finished build consists of. It is written last; a folder without one is an
-unfinished build.
+"""The manifest of a finished build: how it was made, and its shards.
+
+It is written last: a folder without one is an unfinished build.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ _INTEGERS = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64
 
 
 class ManifestError(ValueError):
-    """A folder that holds no finished build, or a manifest that cannot be read."""
+    """A folder has no finished build, or its manifest cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """A build: how it was made and all of its shards."""
+    """How a build was made, and all of its shards."""
 
     seed: int
     settings: Mapping[str, Any]  # those of the build
@@ -53,41 +54,39 @@ class Manifest:
 
     @property
     def dtypes(self) -> dict[str, np.dtype[np.generic]]:
-        """The dtype of each array that shards may have, by name."""
+        """Dtype of each array that shards may have, by name."""
         return {name: np.dtype(dtype) for name, dtype in self.fields.items()}
 
     @property
     def recipe_name(self) -> str | None:
-        """The name of the recipe that was applied, or None."""
+        """Name of the baked-in recipe, or None."""
         return None if self.recipe is None else load_yaml(self.recipe).get("name")
 
     @property
     def samples(self) -> int:
-        """The number of samples in all shards."""
+        """Number of samples in all shards."""
         return sum(shard.samples for shard in self.shards)
 
     @property
     def tokens(self) -> int:
-        """The number of tokens in all shards."""
+        """Number of tokens in all shards."""
         return sum(shard.tokens for shard in self.shards)
 
     @property
     def digest(self) -> str:
-        """16 hex digits that name the shards: other shards, or others of their samples, have
-        another digest.
-        """
+        """Sixteen hex digits that change with the shards and with the samples in them."""
         shards = "".join(f"{shard.sha256} {shard.samples}\n" for shard in self.shards)
         return sha256(f"{self.samples_per_member}\n{shards}".encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
-        """The text of the manifest: the same for the same build, whenever and wherever it ran."""
+        """Return the text of the manifest, the same for the same build, whenever and wherever it ran."""
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         values["shards"] = [shard.to_json() for shard in self.shards]
         return json.dumps(values, indent=1, sort_keys=True, ensure_ascii=True) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Manifest:
-        """The inverse of `to_json`; ManifestError says what is wrong with the text."""
+        """Return the manifest of a text; raise ManifestError, with what is wrong, if it is not one."""
         values = _object(text)
         version = values.get("format_version")
         if version != FORMAT_VERSION:
@@ -116,9 +115,7 @@ def _check_types(manifest: Manifest) -> None:
 
 
 def _check_shard(shard: ShardInfo) -> None:
-    """ManifestError unless a shard lies in the folder, its checksums are checksums, and its counts
-    are counts.
-    """
+    """Raise ManifestError unless the names, checksums and counts of a shard are valid."""
     for name, value in shard.to_json().items():
         if name in ("name", "index_name"):
             check_name(value)
@@ -139,7 +136,7 @@ def _check_shard(shard: ShardInfo) -> None:
 
 
 def check_name(name: str) -> None:
-    """ManifestError unless `name` is that of a file directly in the folder.
+    """Raise ManifestError unless `name` is that of a file directly in the folder.
 
     >>> check_name("shard-00000-of-00016.tar")
     """
@@ -153,10 +150,10 @@ def write_manifest(url: str, manifest: Manifest) -> None:
 
 
 def read_manifest(url: str, read: Callable[[str, int], bytes] = read_bytes) -> Manifest:
-    """The manifest of the build in the folder `url`; ManifestError names the folder and what is
-    wrong.
+    """Return the manifest of the build in the folder `url`.
 
-    `read` gives the content of a file of at most so many bytes, with the errors of `read_bytes`.
+    `read(url, most)` returns the content of a file of at most `most` bytes, with the errors of
+    `read_bytes`. Raises ManifestError, with the folder and what is wrong.
     """
     try:
         data = read(join(url, MANIFEST_NAME), _MOST_BYTES)

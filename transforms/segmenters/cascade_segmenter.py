@@ -1,13 +1,12 @@
-"""Sentences by Stanza where it matters: rules decide what is plain, Stanza's model the rest, in a
-short context.
+"""Sentences of English text: rules where an end is plain, Stanza's model in a short context elsewhere.
 
-English only. A paragraph is cut where a sentence plainly ends (after a small word with a full stop,
-before a capital). Of the pieces between, Stanza reads the places at which a sentence could end,
-with a few words on either side; the rest has none. The rules began from counts over all documents
-of the English Web Treebank's development part and over books; rules and contexts were then chosen
-on every other document of the treebank, so that neither its other half nor the books are unseen
-text. The spans of a text depend on nothing but the text, since each decision sees a window given by
-the text alone.
+    text -> cut at plain ends -> pieces -> windows around doubtful positions -> Stanza -> spans
+
+A paragraph is cut at plain ends (after a small word with a full stop, before a capital). In the
+pieces between, Stanza reads the positions at which a sentence could end, with a few words on either
+side. The rules come from counts over all documents of the English Web Treebank's development part
+and over books; rules and contexts were chosen on every second document of the treebank, so neither
+its other half nor the books are unseen text. The spans of a text depend on the text alone.
 """
 
 from __future__ import annotations
@@ -77,13 +76,13 @@ _Span = tuple[int, int]
 
 
 class CascadeSegmenter:
-    """Sentence spans of English texts by rules and a Stanza model."""
+    """Segmenter of English texts by rules and a Stanza model."""
 
     def __init__(self, model: TokenizerModel) -> None:
         self._model = model
 
     def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
-        """The spans of each text."""
+        """Return the spans of each text."""
         ends: list[list[int]] = [[] for _ in texts]
         doubtful: list[tuple[int, _Piece]] = []
         windows = 0
@@ -115,23 +114,21 @@ class CascadeSegmenter:
 
 
 class _Window(NamedTuple):
-    """A part of a piece that the model reads, and the part of that which it decides: half-open
-    ranges.
-    """
+    """Range of a piece that the model reads, and the range in it that it decides; both half-open."""
 
     row: _Span
     decided: _Span
 
 
 class _Piece(NamedTuple):
-    """What stands between two plain ends, read as a paragraph of its own."""
+    """A sentence with the white space before it; the first one borrows the `gap` of the second."""
 
     paragraph: Paragraph
     windows: list[_Window]
 
 
 def _split_pieces(text: str) -> Iterator[tuple[int, int, list[_Span]]]:
-    """Start and stop of each piece of a text, and the doubtful places in it.
+    """Yield start and stop of each piece of a text, and its doubtful positions.
 
     >>> list(_split_pieces("It rains now. Mr. Fox, e.g., stays (?) here."))
     [(0, 13, []), (13, 44, [(36, 39)])]
@@ -166,7 +163,7 @@ def _read_piece(text: str, start: int, stop: int, doubts: Sequence[_Span]) -> _P
 
 
 def _joined(spans: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
-    """Spans that lie close together as one.
+    """Return spans, with those that are close together joined.
 
     >>> list(_joined([(3, 5), (20, 22), (90, 93)]))
     [(3, 22), (90, 93)]

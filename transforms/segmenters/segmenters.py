@@ -1,9 +1,10 @@
-"""Segmenters: texts to sentence spans, by sentencex, by Stanza, by line, by your own code or
-another package's.
+"""Segmenters: texts -> sentence spans, by sentencex, Stanza, lines, or code of others.
 
-The spans of a text are exact: slicing the text with them gives its sentences, each without white
-space around it, and nothing but white space lies before, between and after them. This is checked
-for every text and every segmenter.
+    "It rains.  We stay."  ->  [[0, 9], [11, 19]]      int64 (sentences, 2), half-open
+
+Spans are exact: they are in order, without white space around a sentence, and with nothing but
+white space between sentences. Every result of every segmenter is checked. A new built-in segmenter
+is its module, its name in `_NAMES` and its line in `_load`.
 """
 
 from __future__ import annotations
@@ -43,29 +44,27 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class Segmenter(Protocol):
-    """Finds the sentences of texts."""
+    """An object that finds the sentences of texts."""
 
     def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
-        """The spans of each text: an int64 array of shape (sentences, 2), half-open, in code
-        points.
+        """Return the spans of each text: int64 (sentences, 2), half-open, in code points.
 
-        `langs` holds a language code such as "en" for each text, or None where it is not known. The
-        spans of a text must not depend on the other texts.
+        `langs` has a language code such as "en" for each text, or None if it is unknown. The spans
+        of a text must not depend on the other texts.
         """
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmenterOptions:
-    """Which segmenter, and for which language.
+    """Which segmenter is used, and for which language.
 
-    `name` is "sentencex", "stanza", "cascade", "lines", "package.module:factory" (a callable of no
-    arguments that returns your own `Segmenter`), or the name that a package gives to such a factory
-    (see `plugins`). `lang` is the language of texts that do not say theirs, and that of Stanza's
-    model: texts in other languages go to sentencex. It uses the rules of English for languages that
-    it does not know. `stanza_dir` is the folder of Stanza's models: None for the environment's
-    STANZA_RESOURCES_DIR, else Stanza's own. `stanza_device` is where its model runs: "cpu", "cuda"
-    or "cuda:1".
+    `name` is "sentencex", "stanza", "cascade", "lines", "package.module:factory" (a function
+    without arguments that returns a `Segmenter`), or the name of a plugin. `lang` is the language
+    of texts that name none, and of Stanza's model: texts in other languages are segmented by
+    sentencex, which uses the rules of English for languages it does not know. `stanza_dir` is the
+    folder of Stanza's models; None means that of STANZA_RESOURCES_DIR, or else Stanza's own.
+    `stanza_device` is "cpu", "cuda" or "cuda:1".
     """
 
     name: str = setting(
@@ -108,8 +107,7 @@ class SegmenterOptions:
             )
 
     def falls_back(self, lang: str | None) -> bool:
-        """Whether texts in this language are segmented in another way than asked for, because there
-        is none for it.
+        """Return whether texts in a language are segmented by other rules than asked for.
 
         >>> SegmenterOptions().falls_back("tlh"), SegmenterOptions(name="stanza").falls_back("de")
         (True, True)
@@ -121,10 +119,10 @@ class SegmenterOptions:
 
 @dataclass(frozen=True, slots=True)
 class LineSegmenter:
-    """A sentence a line; lines end in "\\n", "\\r\\n" or "\\r"."""
+    """Segmenter with a sentence a line; lines end in "\\n", "\\r\\n" or "\\r"."""
 
     def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
-        """The spans of each text."""
+        """Return the spans of each text."""
         return [
             spans_between(text, (match.end() for match in _LINE_END.finditer(text)))
             for text in texts
@@ -133,13 +131,13 @@ class LineSegmenter:
 
 @dataclass(frozen=True, slots=True)
 class OneLanguageSegmenter:
-    """A segmenter of one language for the texts in it, and sentencex for those in others."""
+    """Segmenter of one language, with sentencex for texts in other languages."""
 
     options: SegmenterOptions
     segmenter: Segmenter
 
     def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
-        """The spans of each text."""
+        """Return the spans of each text."""
         results: dict[int, Spans] = {}
         for is_other, segmenter in ((False, self.segmenter), (True, SentencexSegmenter())):
             chosen = [
@@ -152,15 +150,13 @@ class OneLanguageSegmenter:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class CheckedSegmenter:
-    """Another segmenter, whose spans are checked: `SegmenterError`, naming it, where they break the
-    laws.
-    """
+    """Segmenter that checks the spans of another one, and raises SegmenterError if they break a law."""
 
     name: str
     segmenter: Segmenter
 
     def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
-        """The spans of each text."""
+        """Return the spans of each text."""
         results = self.segmenter.segment(texts, langs)
         if len(results) != len(texts):
             raise SegmenterError(
@@ -173,7 +169,7 @@ class CheckedSegmenter:
 
 
 def load_segmenter(options: SegmenterOptions) -> Segmenter:
-    """The segmenter. Stanza's takes seconds to load: once in a process is enough."""
+    """Load a segmenter. That of Stanza takes seconds: load it once in a process."""
     return CheckedSegmenter(options.name, _load(options))
 
 
@@ -209,7 +205,7 @@ def _load(options: SegmenterOptions) -> Segmenter:
 
 
 def _model_lang(options: SegmenterOptions) -> str:
-    """As Stanza names it, which has models of scripts too, such as "zh-hans"."""
+    """Return the language of the model by Stanza's name, which may have a script, such as "zh-hans"."""
     return "en" if options.name == "cascade" else options.lang
 
 
@@ -225,10 +221,9 @@ def _own_factory(name: str) -> object:
 
 
 def prepare_segmenter(options: SegmenterOptions) -> None:
-    """Makes sure, before a pipeline starts, that workers can load the segmenter; `SegmenterError`
-    if they cannot.
+    """Check that workers can load the segmenter, and fetch a missing Stanza model into its folder.
 
-    A Stanza model that is not in its folder is fetched into it.
+    Raises SegmenterError if they cannot.
     """
     if options.name in _NEURAL:
         prepare_stanza(_model_lang(options), options.stanza_dir)
@@ -237,7 +232,8 @@ def prepare_segmenter(options: SegmenterOptions) -> None:
 
 
 def language_note(options: SegmenterOptions) -> str | None:
-    """What is used for a language that sentencex has no rules of its own for, in one line.
+    """Return which rules sentencex uses for a language without its own, in one line; None if it has
+    rules.
 
     >>> language_note(SegmenterOptions(lang="sv"))
     "lang: sentencex has no rules of its own for 'sv'; it uses those of 'en'"

@@ -1,10 +1,10 @@
-"""Sentences by the rules of sentencex: nothing to download, tens of megabytes a second.
+"""Sentences by the rules of sentencex: no model to download, tens of megabytes a second.
 
-It knows abbreviations, quotations and brackets in some 30 languages; 140 others are treated as a
-related one of these, and all the rest as English (`rules_for`). Where sentencex misses the end of a
-Chinese or Japanese sentence (before a digit, or after a Latin word followed by one character), the
-full-width stop decides, whatever the language given. In a paragraph of more than 10,000 characters,
-a quotation that runs over such a length may be taken apart.
+sentencex knows abbreviations, quotations and brackets in about 30 languages; 140 others are treated
+as a related one, and all the rest as English (`rules_for`). If it misses the end of a Chinese or
+Japanese sentence (before a digit, or after a Latin word followed by one character), the full-width
+stop decides, whatever the language. In a paragraph of more than 10,000 characters, a longer
+quotation may be divided.
 """
 
 from __future__ import annotations
@@ -57,8 +57,7 @@ _RULES_FOR = {
 
 
 def rules_for(lang: str) -> str | None:
-    """The language whose rules are used for texts in `lang`; None if it has neither rules nor
-    relatives: English's.
+    """Return the language whose rules are used for texts in `lang`; None means those of English.
 
     >>> rules_for("de-AT"), rules_for("bar"), rules_for("sv")
     ('de', 'de', None)
@@ -68,12 +67,12 @@ def rules_for(lang: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class SentencexSegmenter:
-    """Sentence spans by sentencex; `lang` is for texts whose own language is None."""
+    """Segmenter by sentencex; `lang` is the language of texts without one."""
 
     lang: str = "en"
 
     def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
-        """The spans of each text."""
+        """Return the spans of each text."""
         return [_segment(text, lang or self.lang) for text, lang in zip(texts, langs, strict=True)]
 
 

@@ -1,7 +1,6 @@
-"""Stanza's models on disk: found, fetched, loaded.
+"""Stanza's models on disk: find, fetch and load them.
 
-Loading limits torch to one thread in the process: Beam keeps every core busy with a process of its
-own.
+Loading limits torch to one thread in the process, since Beam keeps every core busy with a process.
 """
 
 from __future__ import annotations
@@ -24,9 +23,7 @@ _NOT_INSTALLED = (
 
 
 def load_stanza(lang: str, folder: str | None, device: str = "cpu") -> TokenizerModel:
-    """The tokenizer's model in the folder (see `prepare_stanza`), on a torch device; nothing is
-    fetched.
-    """
+    """Load the tokenizer model of a language from a folder to a torch device; nothing is fetched."""
     try:
         import stanza
         import torch
@@ -57,9 +54,9 @@ def load_stanza(lang: str, folder: str | None, device: str = "cpu") -> Tokenizer
 
 
 def prepare_stanza(lang: str, folder: str | None) -> None:
-    """Makes sure that Stanza's model for a language is in the folder; it is fetched if it is not.
+    """Fetch Stanza's model for a language into the folder if it is not there.
 
-    The folder is the one given, else that of the environment variable STANZA_RESOURCES_DIR, else
+    Without `folder`, that of the environment variable STANZA_RESOURCES_DIR is used, or else
     Stanza's own.
     """
     if find_spec("stanza") is None:

@@ -1,14 +1,13 @@
-"""The network of Stanza's tokenizer, asked for token and sentence ends alone, for many paragraphs
-at once.
+"""The network of Stanza's tokenizer, run for token and sentence ends alone, for many rows at once.
 
-Stanza (stanza/models/tokenization, 1.15.0) packs its batches, which takes torch to its slowest
-LSTM, looks up each character in Python and makes an object of every token. Here a paragraph is
-encoded by table, rows of like length run padded through the same weights, and the answer is two
-arrays of booleans.
+Stanza (stanza/models/tokenization, 1.15.0) packs its batches, which selects torch's slowest LSTM,
+looks up each character in Python, and makes an object of every token. Here characters are encoded
+by table, padded rows of similar length go through the same weights, and the result are two boolean
+arrays.
 
-A row's answer does not depend on the rows beside it. Padding has no effect on a row, since it shuts
-the LSTM's input gate. Where rounding could decide (a score within `_NEAR_TIE` of none), the row is
-scored again in double precision.
+The result of a row does not depend on the rows beside it: padding shuts the LSTM's input gate, and
+a row with a score within `_NEAR_TIE` of zero is scored again in double precision, since rounding
+could decide it.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _CONTEXT = 200  # characters on either side of a row that its features may look 
 
 
 class TokenizerModel:
-    """The model of a loaded Stanza tokenizer, on a torch device."""
+    """Model of a loaded Stanza tokenizer, on a torch device."""
 
     def __init__(self, trainer: Any, device: str = "cpu") -> None:
         self._device = torch.device(device)
@@ -60,7 +59,7 @@ class TokenizerModel:
         self._exact_net = copy.deepcopy(net).double().to(self._device)
 
     def ends(self, rows: Sequence[Encoded]) -> list[Ends]:
-        """The ends of tokens and of sentences in each row; rows of up to 1,000 characters."""
+        """Return the ends of tokens and of sentences in each row; rows have at most 1,000 characters."""
         order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
         results: dict[int, Ends] = {}
         doubtful: list[int] = []
@@ -94,7 +93,7 @@ class TokenizerModel:
 
 
 def _batches(order: Sequence[int], rows: Sequence[Encoded]) -> list[list[int]]:
-    """Indices of rows, longest first, in batches of about `_BATCH` characters."""
+    """Yield indices of rows, longest first, in batches of about `_BATCH` characters."""
     batches: list[list[int]] = []
     for index in order:
         if not batches or len(rows[batches[-1][0]]) * len(batches[-1]) >= _BATCH:
@@ -104,9 +103,7 @@ def _batches(order: Sequence[int], rows: Sequence[Encoded]) -> list[list[int]]:
 
 
 class _TableEncoder:
-    """Encodes characters whose features depend on nothing but themselves and their place in the
-    paragraph.
-    """
+    """Encoder of characters whose features depend on the character and its position alone."""
 
     def __init__(self, trainer: Any) -> None:
         names = trainer.args["feat_funcs"]
@@ -120,7 +117,7 @@ class _TableEncoder:
         self._table = np.full((0x110000, 1 + len(self._functions)), -1, dtype=np.int32)
 
     def encode(self, paragraph: Codes, start: int, stop: int) -> Encoded:
-        """Unit ids and features of the characters of a paragraph from `start` to `stop`."""
+        """Return unit ids and features of characters `start` to `stop` of a paragraph."""
         codes = paragraph[start:stop]
         known = self._table[codes]
         if (known[:, 0] < 0).any():
@@ -138,8 +135,8 @@ class _TableEncoder:
 
 
 class _StanzaEncoder:
-    """Encodes by Stanza's own functions, for models with features of words; code points are a last
-    column.
+    """Encoder by Stanza's own functions, for models with word features; the last column is the code
+    point.
     """
 
     def __init__(self, trainer: Any) -> None:
@@ -155,7 +152,7 @@ class _StanzaEncoder:
         self._places = range(first, first + sum(name in POSITION_FEAT_FUNCS for name in names))
 
     def encode(self, paragraph: Codes, start: int, stop: int) -> Encoded:
-        """Unit ids and features of the characters of a paragraph from `start` to `stop`."""
+        """Return unit ids and features of characters `start` to `stop` of a paragraph."""
         before, after = max(0, start - _CONTEXT), min(stop + _CONTEXT, len(paragraph))
         units = [(chr(code), 0) for code in paragraph[before:after].tolist()]
         ((ids, _, features, _),) = self._dataset.para_to_sentences(units)
@@ -168,9 +165,7 @@ class _StanzaEncoder:
 
 
 class _PaddedNet(torch.nn.Module):
-    """The usual architecture (two bidirectional LSTMs, the second gated by the first's token
-    scores).
-    """
+    """The usual network: two bidirectional LSTMs, the second gated by the token scores of the first."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -183,7 +178,9 @@ class _PaddedNet(torch.nn.Module):
     def forward(
         self, rows: torch.Tensor, lengths: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scores, above 0 for an end, of tokens and of sentences: both (rows, characters)."""
+        """Return scores of token ends and of sentence ends, above 0 for an end: (rows, characters)
+        each.
+        """
         places = torch.arange(rows.shape[1], device=rows.device)
         dtype = self.embeddings.weight.dtype
         padding = (places >= lengths.to(rows.device)[:, None]).to(dtype)[..., None]
@@ -198,7 +195,7 @@ class _PaddedNet(torch.nn.Module):
 
 
 def _shut_by_padding(lstm: Any) -> torch.nn.LSTM:
-    """The LSTM with one more input, which is 1 for padding: its state stays zero until a row
+    """Return the LSTM with one more input, 1 for padding, which keeps its state zero until a row
     begins.
     """
     wider = torch.nn.LSTM(
@@ -222,7 +219,7 @@ def _joined(layers: list[Any]) -> torch.nn.Linear:
 
 
 class _StanzaNet(torch.nn.Module):
-    """Any other architecture, run as Stanza runs it."""
+    """Any other network, run as Stanza runs it."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -231,7 +228,9 @@ class _StanzaNet(torch.nn.Module):
     def forward(
         self, rows: torch.Tensor, lengths: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scores, above 0 for an end, of tokens and of sentences: both (rows, characters)."""
+        """Return scores of token ends and of sentence ends, above 0 for an end: (rows, characters)
+        each.
+        """
         units = None
         if self.model.charmodel is not None:
             codes = [

@@ -1,9 +1,9 @@
-"""Sentences by Stanza's neural tokenizer: the most accurate segmenter here, and the slowest.
+"""Sentences by Stanza's neural tokenizer: the most accurate segmenter, and the slowest.
 
-A text's sentences are those that Stanza gives for it, whatever texts come with it: paragraphs are
-predicted by themselves, each a row of a batch, and one of more than 1,000 characters in steps, as
-Stanza does. Stanza itself lets two such paragraphs of one text touch each other (the end of the
-shorter one is padded like the longer), so that the last sentences of the shorter can differ there.
+The sentences of a text are Stanza's, whatever texts are in the same call. Each paragraph is a row
+of a batch; one of more than 1,000 characters is read in steps, as Stanza does. In Stanza two such
+paragraphs of one text influence each other (the end of the shorter one is padded), so the last
+sentences of the shorter one can differ.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _IS_SPACE = np.isin(
 
 
 class StanzaSegmenter:
-    """Sentence spans by the model of a Stanza tokenizer, for texts in its language."""
+    """Segmenter by the model of a Stanza tokenizer, for texts in its language."""
 
     def __init__(self, model: TokenizerModel) -> None:
         self._model = model
 
     def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
-        """The spans of each text."""
+        """Return the spans of each text."""
         ends: list[list[int]] = [[] for _ in texts]
         for group in _groups(self._paragraphs(texts)):
             predict_ends([paragraph for _, paragraph in group], self._model)
@@ -53,10 +53,10 @@ class StanzaSegmenter:
 
 @dataclass(slots=True)
 class Paragraph:
-    """What Stanza predicts together: characters with single spaces for white space, and where they
-    stand in the text.
+    """Characters that Stanza predicts together, with single spaces for white space.
 
-    `ends` says whether a token (first row) and a sentence (second row) ends with each character.
+    Also the position of each character in the text. `ends` (2, characters) says whether a token
+    (first row) and a sentence (second row) ends with each character.
     """
 
     codes: Codes
@@ -68,7 +68,7 @@ class Paragraph:
 
 
 def split_paragraphs(text: str) -> Iterator[tuple[int, int]]:
-    """Where the paragraphs of a text stand, as Stanza splits it: at blank lines.
+    """Yield start and stop of each paragraph of a text, divided at blank lines as Stanza does.
 
     >>> list(split_paragraphs("It rains.\\n \\nWe stay.\\n"))
     [(0, 9), (12, 20)]
@@ -86,7 +86,7 @@ def split_paragraphs(text: str) -> Iterator[tuple[int, int]]:
 
 
 def read_paragraph(text: str, start: int, stop: int, skip_newline: bool = False) -> Paragraph:
-    """The characters from `start` to `stop` as Stanza sees them."""
+    """Return characters `start` to `stop` of a text as Stanza sees them."""
     codes = np.frombuffer(text[start:stop].encode("utf-32-le", "surrogatepass"), dtype="<u4")
     positions = np.flatnonzero(codes != ord("\n")) if skip_newline else np.arange(len(codes))
     is_space = _IS_SPACE[np.minimum(codes[positions], len(_IS_SPACE) - 1)]
@@ -109,8 +109,9 @@ def _groups(paragraphs: Iterable[tuple[int, Paragraph]]) -> Iterator[list[tuple[
 
 
 def predict_ends(paragraphs: Sequence[Paragraph], model: TokenizerModel) -> None:
-    """Fills in the ends of paragraphs as predicted; a row of a longer one begins after the last
-    sentence end so far.
+    """Predict the ends in paragraphs, and write them into `ends`.
+
+    A row of a longer paragraph begins after the last sentence end that was found in it.
     """
     waiting = [(paragraph, 0) for paragraph in paragraphs]
     while waiting:
@@ -129,9 +130,7 @@ def predict_ends(paragraphs: Sequence[Paragraph], model: TokenizerModel) -> None
 
 
 def encode_row(codes: Codes, start: int, stop: int, model: TokenizerModel) -> Encoded:
-    """Characters of a paragraph for the model; the last ones of a short paragraph are followed by
-    padding.
-    """
+    """Return characters of a paragraph for the model; the last ones of a short one are padded."""
     encoded = model.encode(codes, start, min(stop, len(codes)))
     if stop < len(codes) or len(codes) >= _ROW:
         return encoded
@@ -139,7 +138,7 @@ def encode_row(codes: Codes, start: int, stop: int, model: TokenizerModel) -> En
 
 
 def _keep_addresses_whole(paragraph: Paragraph) -> None:
-    """No sentence ends within a URL or an e-mail address, as Stanza has it."""
+    """Remove sentence ends within URLs and e-mail addresses, as Stanza does."""
     from stanza.models.tokenization.utils import MASK_RE
 
     if not (paragraph.ends[1] & _goes_on(paragraph.codes)).any():
@@ -153,14 +152,14 @@ def _keep_addresses_whole(paragraph: Paragraph) -> None:
 
 
 def _goes_on(codes: Codes) -> npt.NDArray[np.bool_]:
-    """Where a sentence does not end with a word."""
+    """Return where a sentence cannot end with a word."""
     is_space = codes == ord(" ")
     goes_on: npt.NDArray[np.bool_] = is_space | np.append(~is_space[1:], False)
     return goes_on
 
 
 def sentence_ends(paragraph: Paragraph) -> list[int]:
-    """Positions in the text after the sentences of a paragraph; a token of white space alone ends
+    """Return the positions in the text behind the sentences of a paragraph; white space alone ends
     none.
     """
     _keep_addresses_whole(paragraph)

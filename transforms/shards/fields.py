@@ -1,17 +1,15 @@
-"""Which arrays a block stores, and which it leaves out because another one holds the same numbers.
+"""Fields of a shard: which arrays a block stores, and which are equal to another array and omitted.
 
-A corpus with baked noise would otherwise be a half larger than it need be: the labels of a
-denoising objective are the clean ids. What is left out is a matter of the whole shard, and the
-arrays that are there tell it:
+Without this, a corpus with baked noise would be a half larger: the labels of a denoising objective
+are the clean ids. What is omitted is the same for the whole shard, and follows from the arrays that
+are there:
 
-- `ids` and `lengths`, where `labels` are the clean ids: `sentence_lengths` then belong to the
-  labels.
-- `label_lengths`, where they are `input_lengths`, or `lengths` if those are left out too.
-- `input_lengths`, where they are `lengths`.
-- In the classic form, with one sample a block, all of them: a member is a row.
+- `ids` and `lengths`, if `labels` are the clean ids; `sentence_lengths` then refer to the labels.
+- `label_lengths`, if they equal `input_lengths`, or `lengths` if those are omitted too.
+- `input_lengths`, if they equal `lengths`.
+- In the classic form, with one sample a block, all lengths: a member is a row.
 
-So a reader of plain `.npy` members always finds `input_ids` and `labels` in a shard with baked
-noise.
+A reader of plain `.npy` members always finds `input_ids` and `labels` in a shard with baked noise.
 """
 
 from __future__ import annotations
@@ -47,8 +45,7 @@ Column = Array | Ragged  # an item a sample, or a row a sample
 
 
 def left_out(columns: Mapping[str, Column], dtypes: Mapping[str, np.dtype[np.generic]]) -> set[str]:
-    """The arrays that need not be stored, of samples that have all of these columns and store them
-    with these dtypes.
+    """Return the arrays that a shard omits, given all columns of its samples and their dtypes.
 
     >>> n = np.array([2, 1])
     >>> ids, noised = np.array([5, 6, 7]), np.array([5, 9, 7])
@@ -73,7 +70,7 @@ def left_out(columns: Mapping[str, Column], dtypes: Mapping[str, np.dtype[np.gen
 
 
 def fields_of(arrays: Collection[str]) -> tuple[str, ...]:
-    """The fields of samples whose blocks have these arrays.
+    """Return the fields of samples whose blocks have these arrays.
 
     >>> fields_of(["keys", "labels", "label_lengths", "sentence_lengths"])
     ('ids', 'sentence_lengths', 'labels')
@@ -82,14 +79,13 @@ def fields_of(arrays: Collection[str]) -> tuple[str, ...]:
 
 
 def stored_field(field: str, arrays: Collection[str]) -> str:
-    """The array that holds `field`."""
+    """Return the name of the array that holds a field."""
     labels_are_ids = field == "ids" and "ids" not in arrays and "sentence_lengths" in arrays
     return "labels" if labels_are_ids else field
 
 
 def stored_lengths(field: str, arrays: Collection[str]) -> str | None:
-    """The array that holds the lengths of the rows of `field`; None where every row is an array of
-    its own.
+    """Return the array with the row lengths of a field; None if every row is an array of its own.
 
     >>> stored_lengths("labels", ["lengths", "ids", "input_ids", "labels"])
     'lengths'

@@ -1,9 +1,11 @@
-"""The bytes of a shard: which arrays a block has, how they become `.npy` members of a tar, and the
-index beside it.
+"""The bytes of a shard: arrays of a block as `.npy` members of a tar, and the index beside it.
+
+    tar    | header | ids.npy | header | lengths.npy | ... | next block ... |
+    index  position, dtype and count of each member; checksum of each block; length of each sample
 
 A shard is a plain tar in WebDataset's convention. A *block* of samples is one WebDataset sample,
-`KEY.ids.npy`, `KEY.lengths.npy` and so on, in which the rows of all its samples lie end to end.
-`webdataset.WebDataset(url).decode()` reads it, and one line takes a block apart:
+`KEY.ids.npy`, `KEY.lengths.npy` and so on, in which the rows of all its samples are end to end.
+`webdataset.WebDataset(url).decode()` reads it, and one line divides a block into samples:
 
 >>> block = {"ids.npy": np.array([0, 7, 2, 0, 8, 9, 2], np.uint16), "lengths.npy": np.array([3, 4], np.uint16)}
 >>> [row.tolist() for row in np.split(block["ids.npy"], np.cumsum(block["lengths.npy"])[:-1])]
@@ -38,12 +40,11 @@ _MOST = 2**56  # of any number in an index: sums of a few do not overflow
 def field_dtypes(
     vocabulary_size: int, max_tokens: int, labels_masked: bool
 ) -> dict[str, np.dtype[np.generic]]:
-    """The smallest dtypes that hold every value: constant over a data set, so that shards can be
-    read as one array.
+    """Return the smallest dtype that holds all values of each array, constant over a data set.
 
-    Only `windows`, which no model reads, has in each shard the smallest dtype that does; this is
-    the largest. `labels_masked`: labels may be -100, where a loss must not look. Noise may lengthen
-    a sample, to twice its tokens.
+    So shards can be read as one array. Only `windows`, which no model reads, has in each shard the
+    smallest dtype that fits; here it is the largest. With `labels_masked`, labels may be -100.
+    Noise may lengthen a sample to twice its tokens.
 
     >>> {name: str(dtype) for name, dtype in field_dtypes(50265, 512, labels_masked=False).items()}["ids"]
     'uint16'
@@ -73,7 +74,7 @@ def field_dtypes(
 
 
 def block_key(shard: int, block: int) -> str:
-    """The key of a block, unique in its data set and without a dot.
+    """Return the key of a block, unique in its data set and without a dot.
 
     >>> block_key(12, 3)
     '000012-00000003'
@@ -82,7 +83,7 @@ def block_key(shard: int, block: int) -> str:
 
 
 def check_fit(name: str, values: Array, dtype: np.dtype[np.generic]) -> Array:
-    """`values`; ValueError if one of them does not fit `dtype`.
+    """Return the values; raise ValueError if one of them does not fit the dtype.
 
     >>> check_fit("ids", np.array([70000]), np.dtype(np.uint16))
     Traceback (most recent call last):
@@ -101,7 +102,7 @@ def check_fit(name: str, values: Array, dtype: np.dtype[np.generic]) -> Array:
 
 
 def npy_header(values: Array) -> bytes:
-    """What stands before the values in a `.npy` file of a flat array."""
+    """Return the header of a `.npy` file of a flat array."""
     header = (
         f"{{'descr': '{values.dtype.str}', 'fortran_order': False, 'shape': ({len(values)},), }}"
     )
@@ -114,15 +115,15 @@ def npy_header(values: Array) -> bytes:
 
 
 def npy_bytes(values: Array) -> bytes:
-    """A flat array as a `.npy` file, byte for byte as `numpy.save` writes it."""
+    """Return a flat array as a `.npy` file, byte for byte as `numpy.save` writes it."""
     return npy_header(values) + values.tobytes()
 
 
 def tar_header(name: str, size: int) -> bytes:
-    """The ustar header of a file in a tar, as `tarfile` writes it in four times as long.
+    """Return the ustar header of a file, as `tarfile` writes it in four times as long.
 
-    ValueError if the name has over 100 characters, or the file 8 GiB or more: more than the form
-    has room for.
+    Raises ValueError for a name of over 100 characters or a file of 8 GiB or more, which the form
+    cannot hold.
     """
     if len(name) > 100 or size >= 8**11:
         raise ValueError(
@@ -150,9 +151,9 @@ _NPY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ShardIndex:
-    """Where everything is in a shard: its content can be read without parsing a single tar header.
+    """Position of everything in a shard, so that it can be read without parsing tar headers.
 
-    Member m of block b is the `counts[b, m]` items of dtype `dtypes[m]` at byte `positions[b, m]`.
+    Member m of block b is `counts[b, m]` items of dtype `dtypes[m]` at byte `positions[b, m]`.
     """
 
     names: tuple[
@@ -168,23 +169,23 @@ class ShardIndex:
     lengths: Array  # (all samples,): tokens of each sample
 
     def extent(self, block: int) -> tuple[int, int]:
-        """The half-open byte range of a block: from its first tar header to the end of its last
-        member's content.
+        """Return the bytes of a block, half-open: first tar header to the end of the last member's
+        content.
         """
         start = int(self.positions[block, 0]) - TAR_HEADER - NPY_HEADER
         size = int(self.counts[block, -1]) * np.dtype(self.dtypes[-1]).itemsize
         return start, int(self.positions[block, -1]) + size
 
     def arrays(self, block: int, data: bytes | Array, start: int = 0) -> dict[str, Array]:
-        """The arrays of a block by name, as views of `data`, which begins at byte `start` of the
-        shard.
+        """Return the arrays of a block by name, as views of `data`, which begins at byte `start` of
+        the shard.
         """
         counts, places = self.counts[block].tolist(), (self.positions[block] - start).tolist()
         members = zip(self.names, self.dtypes, counts, places, strict=True)
         return {name: np.frombuffer(data, dtype, count, at) for name, dtype, count, at in members}
 
     def to_bytes(self) -> bytes:
-        """An uncompressed `.npz`, which `numpy.load` reads."""
+        """Return the index as an uncompressed `.npz`, which `numpy.load` reads."""
         arrays: Mapping[str, Array] = {
             "names": np.array(self.names, dtype="U32"),
             "dtypes": np.array(self.dtypes, dtype="U8"),
@@ -198,7 +199,7 @@ class ShardIndex:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ShardIndex:
-        """The inverse of `to_bytes`; ValueError if `data` is not an index."""
+        """Return the index of its bytes; raise ValueError if they are no index."""
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 values = {
@@ -222,7 +223,7 @@ class ShardIndex:
         return index
 
     def _check(self) -> None:
-        """ValueError if the arrays cannot be those of a shard, whatever its bytes are."""
+        """Raise ValueError if the arrays cannot be those of any shard."""
         shape, blocks = (len(self.samples), len(self.names)), (len(self.samples),)
         arrays = (self.positions, self.counts, self.samples, self.checksums, self.lengths)
         shapes = [array.shape for array in arrays]
@@ -246,9 +247,7 @@ class ShardIndex:
 
 
 def _stored_array(archive: zipfile.ZipFile, name: str) -> Array:
-    """An array of an uncompressed `.npz`. It takes no more memory than the archive, whatever its
-    header claims.
-    """
+    """Return an array of an uncompressed `.npz`; it needs no more memory than the archive."""
     if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{name} is compressed")
     content = archive.read(name)

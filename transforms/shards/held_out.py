@@ -1,4 +1,4 @@
-"""Documents kept from training: which ones they are, and which shards are theirs."""
+"""Held-out documents: which documents are kept out of training, and their shards."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from noisebeam.transforms.shards.info import shard_of
 
 
 def is_held_out(document: str, share: float) -> bool:
-    """Whether a document, by its id, is one of the `share` of all that are kept from training.
+    """Return whether a document is among the `share` of all documents that are held out.
 
-    The id alone decides: in every later build, of more documents or with another seed, it is the
-    same, and a larger share holds out the same documents and more.
+    Only a hash of the id decides: in every build the same documents are held out, and a larger
+    share holds out these and more.
 
     >>> [name for name in map(str, range(100)) if is_held_out(name, 0.02)]
     ['34', '78', '95']
@@ -26,7 +26,7 @@ def is_held_out(document: str, share: float) -> bool:
 
 
 def held_out_shards(count: int, share: float) -> int:
-    """How many shards of `count`, the last ones, are for held-out documents.
+    """Return how many of `count` shards, the last ones, are for held-out documents.
 
     >>> [held_out_shards(count, 0.01) for count in (2, 100, 1000)], held_out_shards(8, 0)
     ([1, 1, 10], 0)
@@ -37,9 +37,9 @@ def held_out_shards(count: int, share: float) -> int:
 def shards_of(
     keys: npt.ArrayLike, documents: Sequence[str], seed: int, count: int, share: float
 ) -> IntArray:
-    """The shards, from 0 to `count` - 1, of the samples with these keys and document ids.
+    """Return the shard number of each sample, 0 to `count` - 1, given keys and document ids.
 
-    `count` is 2 or more where a `share` of the documents is held out.
+    `count` is 2 or more if a `share` of the documents is held out.
     """
     kept = held_out_shards(count, share)
     shards = shard_of(keys, seed, count - kept)

@@ -1,9 +1,10 @@
 """Random access to a shard file on a local disk, through its index.
 
-A block is read in one call and its arrays are views of what was read: no tar header is parsed,
-nothing is copied a second time. Blocks are read rather than mapped into memory: a file that is cut
-short or replaced under a map kills the process, while a read gives an error that names the shard,
-and the memory of a reader stays that of the blocks in use.
+    sample number -> block, row -> one read of the block -> arrays (views) -> row
+
+No tar header is parsed, and nothing is copied a second time. Blocks are read, not mapped into
+memory: a file that is truncated or replaced under a map kills the process, while a read raises an
+error with the name of the shard; and the memory of a reader is bounded by the blocks in use.
 """
 
 from __future__ import annotations
@@ -24,13 +25,11 @@ from noisebeam.transforms.shards.info import ShardInfo
 
 
 class ShardError(ValueError):
-    """A shard, an index or a manifest that is missing or not as it was written; the text names it
-    and what is wrong.
-    """
+    """A shard, index or manifest is missing or damaged; the text names it and what is wrong."""
 
 
 class Block:
-    """Consecutive samples of a shard; the rows of a field lie end to end in one array."""
+    """Consecutive samples of a shard; the rows of a field are end to end in one array."""
 
     def __init__(self, arrays: dict[str, Array], size: int) -> None:
         self.arrays = arrays
@@ -42,17 +41,17 @@ class Block:
 
     @property
     def keys(self) -> npt.NDArray[np.uint64]:
-        """(samples,): the keys of the samples."""
+        """Keys of the samples: (samples,)."""
         return self.arrays[KEYS]
 
     @property
     def windows(self) -> Array:
-        """(samples,): the index of each window in its document."""
+        """Index of each window in its document: (samples,)."""
         return self.arrays[WINDOWS]
 
     @cached_property
     def documents(self) -> list[str]:
-        """The document ids of the samples."""
+        """Document ids of the samples."""
         try:
             return [str(document) for document in json.loads(self.arrays[DOCUMENTS].tobytes())]
         except (ValueError, TypeError, RecursionError) as error:
@@ -62,38 +61,38 @@ class Block:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The names of the samples' fields."""
+        """Names of the samples' fields."""
         return fields_of(self.arrays)
 
     def values(self, field: str) -> Array:
-        """All rows of `field` end to end; KeyError if the samples do not have it."""
+        """Return all rows of a field end to end; raise KeyError if the samples do not have it."""
         return self.arrays[stored_field(field, self.arrays)]
 
     def offsets(self, field: str) -> IntArray:
-        """(samples + 1,): where each sample's row of `field` begins, and the end."""
+        """Return where each sample's row of a field begins, and the end: (samples + 1,)."""
         if field not in self._offsets:
             self._offsets[field] = self._row_offsets(field)
         return self._offsets[field]
 
     def row(self, field: str, i: int) -> Array:
-        """The row of sample `i`, a view."""
+        """Return the row of sample i, as a view."""
         return self.column(field).row(i)
 
     def column(self, field: str) -> Ragged:
-        """All rows of `field`, or of the keys, a key a row; KeyError if the samples do not have
-        it.
+        """Return all rows of a field, or the keys, one a row; raise KeyError if there is no such
+        field.
         """
         if field == KEYS:
             return Ragged(self.keys, np.arange(len(self.keys) + 1))
         return Ragged(self.values(field), self.offsets(field))
 
     def sample(self, i: int) -> Sample:
-        """Sample `i` of the block."""
+        """Return sample i of the block."""
         fields = {name: self.row(name, i) for name in self.fields}
         return Sample(int(self.keys[i]), self.documents[i], int(self.windows[i]), fields)
 
     def flat_batch(self, prefix_length: int) -> FlatBatch:
-        """All samples of the block, which must have `ids`, without copying the ids."""
+        """Return all samples of the block, which must have `ids`, as a flat batch; ids are not copied."""
         return flat_batch(
             {name: self.column(name) for name in self.fields}, self.keys, prefix_length
         )
@@ -108,11 +107,10 @@ class Block:
 
 
 class ShardReader:
-    """A shard at a local path, opened with the bytes of its index and, where there is a manifest,
-    what that says of it.
+    """Reader of a shard at a local path, safe to share between threads.
 
-    Safe to share between threads. ShardError if a file is missing, is not the one of the manifest,
-    or a block's checksum does not match.
+    It is opened with its index and, if there is one, its entry in the manifest. Raises ShardError
+    if the file is missing or differs from its entry, or if the checksum of a block does not match.
     """
 
     def __init__(
@@ -136,22 +134,22 @@ class ShardReader:
             self._check(info)
 
     def __len__(self) -> int:
-        """The number of samples."""
+        """Return the number of samples."""
         return int(self._starts[-1])
 
     @property
     def blocks(self) -> int:
-        """The number of blocks."""
+        """Number of blocks."""
         return len(self.index.samples)
 
     def size(self, i: int) -> int:
-        """The bytes of block `i`, or as many of them as the file had when it was opened."""
+        """Return the size of block i in bytes, or what the file had of it when it was opened."""
         start, end = self.index.extent(i)
         return max(0, min(end, self._bytes) - start)
 
     def block(self, i: int, memory: Array | None = None) -> Block:
-        """Block `i`, from 0, checked against its checksum; read into `memory`, `size(i)` bytes,
-        where that is given.
+        """Read block i and check its checksum; the bytes go into `memory` of `size(i)` bytes, if
+        given.
         """
         start, end = self.index.extent(i)
         data = np.empty(self.size(i), np.uint8) if memory is None else memory
@@ -180,7 +178,7 @@ class ShardReader:
             ) from error
 
     def locate(self, sample: int) -> tuple[int, int]:
-        """The block of a sample, and its place in the block."""
+        """Return the block of a sample, and its row in the block."""
         if not 0 <= sample < len(self):
             raise IndexError(
                 f"expected a sample from 0 to {len(self) - 1} of {self.path}, got {sample}"
@@ -189,7 +187,7 @@ class ShardReader:
         return block, sample - int(self._starts[block])
 
     def sample(self, i: int) -> Sample:
-        """Sample `i` of the shard, from 0."""
+        """Return sample i of the shard, from 0."""
         block, row = self.locate(i)
         return self.block(block).sample(row)
 
@@ -211,7 +209,7 @@ class ShardReader:
 
 
 def parse_index(data: bytes, name: str) -> ShardIndex:
-    """A shard's index; ShardError naming it if it is not one."""
+    """Return the index of a shard; raise ShardError, with its name, if it is not valid."""
     try:
         return ShardIndex.from_bytes(data)
     except ValueError as error:
@@ -221,7 +219,7 @@ def parse_index(data: bytes, name: str) -> ShardIndex:
 
 
 def parse_block(data: bytes | Array, start: int, index: ShardIndex, block: int) -> Block:
-    """Block `block` from its bytes, which lie at byte `start` of the shard."""
+    """Return a block from its bytes, which are at byte `start` of the shard."""
     arrays = index.arrays(block, data, start)
     for array in arrays.values():
         array.flags.writeable = False

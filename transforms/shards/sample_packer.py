@@ -1,10 +1,11 @@
-"""Samples to tables, one bundle at a time, such that copies of a sample never pile up on their
-shard's worker.
+"""Packing the samples of a bundle into tables, so that copies of a sample never pile up on one worker.
 
-Copies of one sample have one key and meet in one shard. Here they are counted instead, before they
-travel: a bundle sends a sample when it first comes, and, if it comes again, once more with the
-number of its other copies. It may be sent anew for each 100,000 other samples, and for each four
-million tokens of other samples that come again.
+    samples of a bundle -> each once, with the number of its copies -> tables of about 65,536 tokens
+
+Copies of a sample have one key, and meet in one shard. They are counted before they are sent: a
+bundle sends a sample when it first occurs and, if it is repeated, once more with the number of its
+other copies. A sample may be sent again after 100,000 other samples, and after four million tokens
+of other repeated samples.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ _SEEN = 100_000  # keys to remember
 
 
 class SamplePacker:
-    """The samples of a bundle as tables: of about 65,536 tokens each, but for the last ones."""
+    """Packer of the samples of a bundle into tables of about 65,536 tokens each; the last ones are
+    smaller.
+    """
 
     def __init__(self) -> None:
         self._samples: list[Sample] = []
@@ -34,14 +37,14 @@ class SamplePacker:
         )
 
     def add(self, sample: Sample) -> Iterator[SampleTable]:
-        """Take in a sample; gives what is to be sent by now."""
+        """Add a sample, and yield the tables that are full."""
         self._samples.append(sample)
         self._tokens += len(sample.fields["ids"])
         if self._tokens >= _TOKENS:
             yield from self._pack()
 
     def rest(self) -> Iterator[SampleTable]:
-        """What is left at the end of the bundle."""
+        """Yield the tables that are left at the end of the bundle."""
         yield from self._pack()
         yield from self._merge(0)
 
@@ -65,9 +68,7 @@ class SamplePacker:
                 yield from self._merge(_REPEATED_TOKENS)
 
     def _merge(self, enough: int) -> Iterator[SampleTable]:
-        """Bring equal samples together that were held back; gives them if they have enough
-        tokens.
-        """
+        """Merge equal repeated samples, and yield their table if it has enough tokens."""
         merged = SampleTable.joined(self._repeated).distinct()
         self._repeated, self._merged_tokens = (
             [merged],

@@ -1,8 +1,10 @@
-"""Many samples as columns: how they travel between workers, and what a shard is made of.
+"""Tables of samples: how samples are sent between workers, and what a shard is made of.
 
-A sample by itself costs Python objects, a header and a step of the runner's; in a table it costs
-its tokens. Copies of a sample are one row with their number, so that a text that is there ten
-million times fills no worker's memory.
+    keys, windows, copies (samples,)   documents [str]   columns: name -> Ragged, a row a sample
+
+A single sample costs Python objects, a header and a step of the runner; in a table it costs its
+tokens. Copies of a sample are one row with their number, so that a text with ten million copies
+fills no worker's memory.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from noisebeam.transforms.shards.fields import LENGTHS
 
 
 class RowList(LazyRagged):
-    """Rows that stay where they are until `values` are asked for.
+    """Rows in separate arrays, concatenated when `values` are first used.
 
     >>> rows = RowList([np.array([5, 6]), np.array([7])]).take(np.array([1, 0]))
     >>> rows.values.tolist(), rows.offsets.tolist()
@@ -35,7 +37,7 @@ class RowList(LazyRagged):
         )
 
     def take(self, rows: IntArray) -> RowList:
-        """These rows, in this order, where they are."""
+        """Return the rows with these numbers, without copying them."""
         return RowList(self._rows[rows], self._lengths[rows])
 
     def _joined(self) -> Array:
@@ -51,7 +53,7 @@ class RowList(LazyRagged):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampleTable:
-    """Samples that have the same fields: a row a sample in every column."""
+    """Samples with the same fields, as columns with a row a sample."""
 
     keys: UInts  # (samples,) uint64
     windows: IntArray  # (samples,)
@@ -61,7 +63,7 @@ class SampleTable:
 
     @classmethod
     def of(cls, samples: Sequence[Sample]) -> SampleTable:
-        """These samples, in this order; ValueError if they differ in their fields."""
+        """Return a table of some samples, in order; raise ValueError if they have different fields."""
         fields = samples[0].fields.keys() if samples else ()
         for sample in samples:
             if sample.fields.keys() != fields:
@@ -81,9 +83,7 @@ class SampleTable:
 
     @classmethod
     def joined(cls, tables: Iterable[SampleTable]) -> SampleTable:
-        """The samples of all tables, one after the other; ValueError if they differ in their
-        fields.
-        """
+        """Return the samples of all tables, in order; raise ValueError if they have different fields."""
         full = [table for table in tables if len(table)]
         if not full:
             return cls.of([])
@@ -105,10 +105,11 @@ class SampleTable:
         return len(self.keys)
 
     def distinct(self) -> SampleTable:
-        """Each sample once, with the number of its copies: samples of one key, window and document.
+        """Return each sample once, with the number of its copies.
 
-        Copies that differ in their fields, as those of a text that was segmented as two languages
-        do, count as well; the one with the smallest values stays, whatever their order.
+        Copies have the same key, window and document. Their fields may differ, as those of a text
+        that was segmented as two languages; the copy with the smallest values is kept, whatever the
+        order.
 
         >>> one, other = (Sample(7, "a", 0, {"ids": np.array([i])}) for i in (5, 4))
         >>> table = SampleTable.of([one, other, one]).distinct()
@@ -132,7 +133,7 @@ class SampleTable:
         return [column.row(row).tolist() for column in self.fields.values()]
 
     def take(self, rows: IntArray) -> SampleTable:
-        """The samples of these numbers, in this order."""
+        """Return the samples with these numbers, in this order."""
         documents = [self.documents[i] for i in rows.tolist()]
         fields = {name: column.take(rows) for name, column in self.fields.items()}
         return SampleTable(
@@ -140,7 +141,8 @@ class SampleTable:
         )
 
     def split(self, parts: IntArray) -> Iterator[tuple[int, SampleTable]]:
-        """The samples of each part, in their order, where `parts` tells whose each sample is.
+        """Yield the number and the samples of each part; `parts` (samples,) has the part of each
+        sample.
 
         >>> table = SampleTable.of([Sample(i, f"d{i}", 0, {"ids": np.arange(i)}) for i in range(4)])
         >>> [(part, samples.documents) for part, samples in table.split(np.array([5, 2, 5, 5]))]
@@ -151,9 +153,7 @@ class SampleTable:
             yield part, self if len(rows) == len(self) else self.take(rows)
 
     def to_bytes(self) -> bytes:
-        """The samples as bytes, the same for equal samples. No pickle: reading it can do no more
-        than make samples.
-        """
+        """Return the table as bytes, the same for equal samples; reading them runs no code."""
         columns = {"keys": self.keys, "windows": self.windows}
         for name, rows in self.fields.items():
             columns |= {name: rows.values, f"{name} lengths": _narrow(rows.lengths)}
@@ -171,7 +171,7 @@ class SampleTable:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> SampleTable:
-        """The inverse of `to_bytes`."""
+        """Return the table of its bytes, the inverse of `to_bytes`."""
         position = 8 + int.from_bytes(data[:8], "little")
         documents, arrays = json.loads(data[8:position])
         columns: dict[str, Array] = {}
@@ -187,7 +187,7 @@ class SampleTable:
 
 
 def _in_order(fields: Iterable[str]) -> list[str]:
-    """The fields that shards have, in the order in which they lie there, and then others."""
+    """Return fields in the order in which shards store them, unknown ones last."""
     return sorted(fields, key=[*LENGTHS, *fields].index)
 
 

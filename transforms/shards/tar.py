@@ -1,6 +1,4 @@
-"""The samples of a shard, in their order -> the bytes of its tar, in which every array is written
-where it stands.
-"""
+"""Samples of a shard in their order -> the bytes of its tar; each array is written at its position."""
 
 from __future__ import annotations
 
@@ -33,8 +31,9 @@ DTypes = Mapping[str, np.dtype[np.generic]]
 def shard_tar(
     samples: SampleTable, order: IntArray, shard: int, dtypes: DTypes, samples_per_member: int
 ) -> tuple[Array, ShardIndex]:
-    """(bytes,) uint8: shard number `shard`, and its index. ValueError if a value does not fit its
-    dtype.
+    """Return the bytes of a shard, (bytes,) uint8, and its index.
+
+    Raises ValueError if a value does not fit its dtype.
     """
     columns = _columns(samples)
     dtypes = {**dtypes, WINDOWS: np.min_scalar_type(int(samples.windows.max(initial=0)))}
@@ -69,9 +68,7 @@ def shard_tar(
 
 
 def _columns(samples: SampleTable) -> dict[str, Column]:
-    """What a shard may store of these samples, in their order: fields, and the lengths of their
-    rows.
-    """
+    """Return all arrays that a shard may store of some samples: fields, and the lengths of their rows."""
     columns: dict[str, Column] = {KEYS: samples.keys, WINDOWS: samples.windows}
     present = [name for name in LENGTHS if name in samples.fields]
     for name in present:
@@ -83,7 +80,7 @@ def _columns(samples: SampleTable) -> dict[str, Column]:
 def _stored(
     columns: Mapping[str, Column], dtypes: DTypes, samples_per_member: int
 ) -> tuple[str, ...]:
-    """Which of them it stores."""
+    """Return the columns that the shard stores."""
     unneeded = left_out(columns, dtypes)
     if samples_per_member == 1:
         unneeded |= set(LENGTHS.values()) - set(LENGTHS)
@@ -103,7 +100,7 @@ def _taken(column: Column, rows: IntArray) -> Array:
 
 
 def _lengths(columns: Mapping[str, Column], order: IntArray, dtypes: DTypes) -> Array:
-    """(samples,): their tokens, as they are stored."""
+    """Return the number of tokens of each sample, in the order of storage: (samples,)."""
     name = "lengths" if "lengths" in columns else "input_lengths"
     lengths = _taken(columns.get(name, np.zeros(0, np.int64)), order)
     return check_fit(name, lengths, dtypes[name]).astype(
@@ -112,7 +109,7 @@ def _lengths(columns: Mapping[str, Column], order: IntArray, dtypes: DTypes) -> 
 
 
 def _lay_out(index: ShardIndex) -> int:
-    """Set the positions of all arrays; gives where the last member ends."""
+    """Set the positions of all arrays in the index, and return the end of the last member."""
     headers = np.array([TAR_HEADER + NPY_HEADER] * (len(index.names) - 1) + [TAR_HEADER])
     sizes = headers + index.counts * [np.dtype(dtype).itemsize for dtype in index.dtypes]
     ends = offsets_of((-(-sizes // TAR_HEADER) * TAR_HEADER).ravel())
@@ -123,7 +120,7 @@ def _lay_out(index: ShardIndex) -> int:
 def _write_block(
     tar: Array, index: ShardIndex, block: int, key: str, arrays: Sequence[Array]
 ) -> None:
-    """Write a block's members, and its checksum into the index."""
+    """Write the members of a block, and its checksum into the index."""
     places = index.arrays(block, tar)
     for (name, place), values, position in zip(
         places.items(), arrays, index.positions[block].tolist(), strict=True

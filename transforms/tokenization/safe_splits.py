@@ -1,4 +1,4 @@
-"""Where a text may be cut so that encoding the two parts apart gives the ids of encoding it whole.
+"""Safe splits: positions where the two sides of a text can be encoded separately, with the same ids.
 
 "It rains. We stay."   before the space: safe if the tokenizer splits words at white space
 "下雨了。我们留下。"       after the full stop: safe if no token can contain "。我"
@@ -13,12 +13,11 @@ _SPACES = " \n\r\t\f\v\u00a0\u3000"  # that an added token may take in with `rst
 
 
 class SafeSplits(dict[str, bool]):
-    """For each pair of neighbouring characters, whether a text may be cut between them. Worked out
-    once a pair.
+    """Whether a text may be split between two neighbouring characters, by the pair; computed once a
+    pair.
 
-    A cut is clean where the tokenizer's own pre-tokenizer separates the two characters, and, for
-    models that build tokens out of smaller ones (BPE, Unigram), also where no token of the
-    vocabulary holds the two side by side.
+    A split is safe if the pre-tokenizer separates the two characters and, for models that merge
+    tokens (BPE, Unigram), if no token of the vocabulary contains the two side by side.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -53,7 +52,7 @@ class SafeSplits(dict[str, bool]):
         )
 
     def _may_join(self, pair: str) -> bool:
-        """Whether one token could hold both characters, or one unknown token stand for both."""
+        """Return whether one token could contain both characters, or one unknown token replace both."""
         left, right = (self._symbols(character) for character in pair)
         if not left or not right or self._symbols(pair) != left + right:
             return True
@@ -61,7 +60,7 @@ class SafeSplits(dict[str, bool]):
         return both_unknown or left[-1] + right[0] in self._neighbours
 
     def _symbols(self, text: str) -> str:
-        """The text in the model's alphabet, as it stands inside a text."""
+        """Return a text in the alphabet of the model, as inside a longer text."""
         return self._whole_symbols("x" + text).removeprefix(self._whole_symbols("x"))
 
     def _whole_symbols(self, text: str) -> str:

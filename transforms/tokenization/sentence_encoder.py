@@ -1,10 +1,15 @@
-"""Sentences to token ids, so that windows of them are exact in any order.
+"""Sentences -> token ids, such that windows of them are exact in any order.
 
-A document is encoded once, sentence by sentence, and its windows are put together from the pieces.
-A window's ids are those of encoding its text in one piece, because sentences are separated only
-where the tokenizer's result on one side does not depend on the other (`cuts`). It is also what lets
-a permuted sample read as text: a sentence is kept both as it stands at the start of a text and as
-it stands after another sentence, the white space before it included.
+    text          "It rains. We stay."
+    pieces        "It rains." | " We stay."             divided at safe splits
+    as first      ids of "We stay."                     heads, for the start of a text
+    continuing    ids of " We stay."                    ids, after another sentence
+
+A document is encoded once, sentence by sentence, and its windows are concatenated from the pieces.
+The ids of a window are those of encoding its text in one piece, because sentences are divided only
+where the result on one side does not depend on the other (`safe_splits`). For the same reason a
+permuted sample reads as text: each sentence is kept as the first of a text, and as it follows
+another sentence, with the white space before it.
 """
 
 from __future__ import annotations
@@ -33,11 +38,11 @@ _LONGEST_CACHED_HEAD = 40  # characters
 
 @dataclass(frozen=True, slots=True)
 class EncodedSentences:
-    """The sentences of a text as token ids.
+    """Sentences of a text as token ids.
 
-    Row i of `ids` is sentence i in its continuing form, as it stands after another sentence. As the
-    first of a text it has row i of `heads` in place of its first `head_lengths[i]` tokens. `spans`
-    are the sentences in the text; those that the tokenizer cannot encode apart are one.
+    Row i of `ids` is sentence i after another sentence (its continuing form). As the first of a
+    text it has row i of `heads` in place of its first `head_lengths[i]` tokens. `spans` are the
+    sentences in the text; sentences that cannot be encoded separately are one.
     """
 
     spans: Spans
@@ -58,12 +63,12 @@ class EncodedSentences:
 
     @property
     def lengths(self) -> IntArray:
-        """(sentences,): tokens of each sentence in its continuing form."""
+        """Number of tokens of each sentence in its continuing form: (sentences,)."""
         return np.diff(self.ids.offsets)
 
     @property
     def first_lengths(self) -> IntArray:
-        """(sentences,): tokens of each sentence as the first of a text."""
+        """Number of tokens of each sentence as the first of a text: (sentences,)."""
         return self.lengths - self.head_lengths + np.diff(self.heads.offsets)
 
 
@@ -83,7 +88,7 @@ class _Piece(NamedTuple):
 
 
 class Encoder:
-    """Encodes sentences with one tokenizer, and keeps what it has worked out of it."""
+    """Encoder of sentences for one tokenizer; it keeps what it has computed for pairs and words."""
 
     def __init__(self, loaded: LoadedTokenizer) -> None:
         self.vocabulary = loaded.vocabulary
@@ -102,10 +107,10 @@ class Encoder:
         self._words = WordCache(self._tokenizer, self._clean, spaces)
 
     def encode(self, text: str, spans: Spans, budget: int | None = None) -> EncodedSentences:
-        """Encode the sentences of `text`, which lie at `spans` with only white space between.
+        """Encode the sentences of a text, given their spans; only white space may be between them.
 
-        With a budget (tokens, special ones not counted, at least 32), a sentence that exceeds it as
-        the first of a text is cut, between words where it can be, into sentences that do not.
+        With a budget (32 tokens or more, special ones not counted), a sentence that exceeds it as
+        the first of a text is cut into shorter ones, between words if possible.
         """
         known: dict[_Piece, Array] = {}
         encoded = self._encode(text, spans.tolist(), [False] * len(spans), known)
@@ -124,12 +129,10 @@ class Encoder:
     def join(
         self, encoded: EncodedSentences, first: int, last: int, suffix: Sequence[int] | None = None
     ) -> dict[str, Array]:
-        """The fields of the sample (see `Sample`) made of the sentences from `first` up to, not
-        including, `last`.
+        """Return the fields of a sample (see `Sample`) of sentences `first` to `last` - 1.
 
-        `suffix` are the special ids after them, those of the tokenizer if it is None. Sentences
-        that could not follow just any other one, because the tokenizer might join them, are one
-        here.
+        `suffix` are the special ids at the end, by default those of the tokenizer. Sentences that
+        the tokenizer might join to the one before are one sentence here.
         """
         ids, heads, lengths = encoded.ids, encoded.heads, encoded.lengths[first:last]
         lengths[0] = encoded.first_lengths[first]
@@ -169,7 +172,7 @@ class Encoder:
         opens: Sequence[bool],
         known: dict[_Piece, Array],
     ) -> EncodedSentences:
-        """`known` are the ids of pieces of this text, to which those of others are added."""
+        """Encode pieces of a text; ids in `known` are used again, and new ones are added to it."""
         pieces = self._separate(text, spans, opens)
         ids = self._encode_pieces(text, pieces, known)
         lengths = np.diff(ids.offsets)
@@ -214,7 +217,7 @@ class Encoder:
         return pieces
 
     def _clean_cut(self, text: str, end: int, start: int) -> int | None:
-        """The first clean cut in the white space from `end` to `start`, if there is one."""
+        """Return the first safe split in the white space from `end` to `start`, or None."""
         clean = self._clean
         if clean[text[end - 1 : end + 1]]:
             return end
@@ -241,15 +244,13 @@ class Encoder:
         return Ragged.of([row[length:] for row, length in zip(ids.rows(), before, strict=True)])
 
     def _anchor(self, anchor: str, gap: str) -> str:
-        """The character to encode a piece after, or nothing if the tokenizer treats the piece alike
+        """Return the character after which a piece must be encoded; "" if the result is the same
         without.
         """
         return anchor if (self._prepends_to_space if gap[:1] == " " else self._prepends) else ""
 
     def _find_heads(self, text: str, pieces: list[_Piece], whole: list[bool]) -> list[_Head]:
-        """How each piece's first tokens change when it becomes the first of a text: how many go,
-        and which come.
-        """
+        """Return how the first tokens of each piece change when it begins a text: counts and new ids."""
         keys = [
             self._head_key(text, piece, special)
             for piece, special in zip(pieces, whole, strict=True)
@@ -276,14 +277,14 @@ class Encoder:
         return heads
 
     def _head_key(self, text: str, piece: _Piece, whole: bool) -> tuple[str, str, str]:
-        """What decides about the head: anchor, white space, and the piece up to its first clean
-        cut.
+        """Return what the head of a piece depends on: anchor, white space, and text up to a safe
+        split.
         """
         end = piece.end if whole else self._head_end(text, piece.start, piece.end)
         return self._anchor(piece.anchor, piece.gap), piece.gap, text[piece.start : end]
 
     def _head_end(self, text: str, start: int, end: int) -> int:
-        """A clean cut early in the sentence: at its first space, or wherever there is one."""
+        """Return a safe split early in a sentence: at its first space, or anywhere."""
         clean = self._clean
         space = text.find(" ", start + 1, min(end, start + _LONGEST_CACHED_HEAD))
         if space > 0 and clean[text[space - 1 : space + 1]]:
@@ -310,8 +311,9 @@ class Encoder:
     # --------------------------------------------------------------------------------------------------------
 
     def _movable(self, encoded: EncodedSentences, first: int, last: int) -> IntArray:
-        """Where the units begin that a permutation may move, from `first` on: the sentences, but
-        for rare joints.
+        """Return where the units begin that a permutation may move, from `first` on.
+
+        Units are sentences, except for those that the tokenizer might join.
         """
         edges = encoded.edges[first:last]
         lasts = {edge[1] for edge in edges}
@@ -339,9 +341,7 @@ class Encoder:
     def _cut(
         self, text: str, start: int, end: int, opens: bool, budget: int
     ) -> Iterator[tuple[int, int, bool]]:
-        """Cut one sentence into parts of about `budget` tokens: (start, end, whether it was cut off
-        inside a word).
-        """
+        """Yield parts of about `budget` tokens of a sentence: start, end, and whether a word was cut."""
         offsets = self._tokenizer.encode(text[start:end], add_special_tokens=False).offsets
         starts = [start + offset for offset, _ in offsets]
         token = 0
@@ -356,8 +356,9 @@ class Encoder:
             yield *part, opens
 
     def _choose_cut(self, text: str, starts: list[int], least: int, most: int) -> tuple[int, bool]:
-        """The token to cut before, and whether the cut is clean: after white space if possible,
-        else between words.
+        """Return the token to cut before, and whether the split is safe.
+
+        A cut after white space is preferred, then one between words.
         """
         tokens = [
             token for token in range(most, max(least, 1), -1) if starts[token] > starts[token - 1]
@@ -382,12 +383,12 @@ class Encoder:
 
 @lru_cache(maxsize=4)
 def load_encoder(name: str, fingerprint: str, add_tokens: tuple[str, ...] = ()) -> Encoder:
-    """The encoder of a tokenizer with these special tokens added, made once per process."""
+    """Return the encoder of a tokenizer with added special tokens, made once per process."""
     return Encoder(load_once(name, fingerprint).with_tokens(add_tokens))
 
 
 def _narrow(lengths: Array) -> Array:
-    """The same numbers in the smallest dtype that holds them: samples travel between workers."""
+    """Return the numbers in the smallest dtype that holds them: samples are sent between workers."""
     return lengths.astype(np.min_scalar_type(lengths.max()))
 
 
@@ -405,7 +406,9 @@ def _ragged(rows: Sequence[Sequence[int]]) -> Ragged:
 
 
 def _join_empty(pieces: list[_Piece], lengths: IntArray) -> list[_Piece]:
-    """Pieces without tokens go to the piece before them, or the first ones to the piece after."""
+    """Return the pieces with those without tokens joined to the piece before, or to the first one
+    behind.
+    """
     joined: list[_Piece] = []
     has_tokens = False  # the last one of `joined`
     for piece, length in zip(pieces, lengths.tolist(), strict=True):
@@ -419,7 +422,7 @@ def _join_empty(pieces: list[_Piece], lengths: IntArray) -> list[_Piece]:
 
 
 def _without_common_end(old: list[int], new: list[int]) -> tuple[int, tuple[int, ...]]:
-    """What to replace at the start of `old` to get `new`: how many ids go, and which come.
+    """Return how many ids at the start of `old` change to get `new`, and the new ids.
 
     >>> _without_common_end([623, 9], [133, 9])
     (1, (133,))

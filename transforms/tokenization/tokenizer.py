@@ -1,10 +1,8 @@
-"""Hugging Face fast tokenizers: found by folder, file, URL or hub name, and read for what noise and
-training need.
+"""Hugging Face fast tokenizers: found by folder, file, URL or hub name, and read for their roles.
 
 A tokenizer is a folder with `tokenizer.json` and, for the roles of its special tokens,
-`tokenizer_config.json`. Where the second is missing, the usual names (`<mask>`, `[MASK]`, ...)
-decide. Folders with the files of a slow tokenizer are converted by `transformers`, when it is
-installed.
+`tokenizer_config.json`. Without the second file the usual names (`<mask>`, `[MASK]`, ...) decide.
+Folders with the files of a slow tokenizer are converted by `transformers`, if it is installed.
 """
 
 from __future__ import annotations
@@ -56,16 +54,16 @@ class LoadedTokenizer:
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer, without the truncation and padding that its file may ask for."""
+        """Tokenizer, without the truncation and padding that its file may set."""
         return self._parsed()[0]
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """Its ids and their roles."""
+        """Ids of the tokenizer, and their roles."""
         return self._parsed()[1]
 
     def with_tokens(self, tokens: Sequence[str]) -> LoadedTokenizer:
-        """The same with these special tokens: those that it lacks are added at the end of its
+        """Return the tokenizer with special tokens; those that it lacks are appended to its
         vocabulary.
         """
         if not tokens:
@@ -84,8 +82,7 @@ class LoadedTokenizer:
 
 
 def load_tokenizer(name: str) -> LoadedTokenizer:
-    """Load a tokenizer by folder, `tokenizer.json` file, fsspec URL of a folder, or name on the
-    Hugging Face hub.
+    """Load a tokenizer by folder, `tokenizer.json` file, fsspec URL of a folder, or hub name.
 
     Raises TokenizerError, in one line, if there is none or if it cannot be read.
     """
@@ -101,9 +98,7 @@ def load_tokenizer(name: str) -> LoadedTokenizer:
 
 @lru_cache(maxsize=4)
 def load_once(name: str, fingerprint: str) -> LoadedTokenizer:
-    """`load_tokenizer`, once per process; TokenizerError if the file found is not the one
-    expected.
-    """
+    """Load a tokenizer once per process; raise TokenizerError if it has another fingerprint."""
     loaded = load_tokenizer(name)
     if loaded.fingerprint != fingerprint:
         raise TokenizerError(
@@ -226,11 +221,10 @@ def _continues_word_hex(tokenizer: Tokenizer, size: int) -> str:
 
 
 def _continues(text: str) -> bool:
-    """Whether a token with this text (white space before it included) goes on with the word of the
-    token before.
+    """Return whether a token with this text continues the word of the token before.
 
-    Words are divided at white space, as fairseq's whole-word masking has it; each character of a
-    script written without spaces is a word.
+    Words are divided at white space, as in fairseq's whole-word masking; in a script without spaces
+    each character is a word.
     """
     return bool(text) and not text[0].isspace() and text[0] != "▁" and not _stands_alone(text[0])
 
@@ -251,7 +245,7 @@ def _as_text(token: str, byte_level: bool) -> str:
 
 
 def _byte_alphabet() -> dict[str, int]:
-    """The character that stands for each byte in a byte-level vocabulary (GPT-2's table)."""
+    """Return the character for each byte in a byte-level vocabulary (GPT-2's table)."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {

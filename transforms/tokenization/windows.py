@@ -1,7 +1,10 @@
-"""Sentences to windows: ranges of consecutive sentences that fit a model's input.
+"""Windows: ranges of consecutive sentences that fit into the input of a model.
 
-Two ways to choose them: fill each window with whole sentences up to a budget of tokens, or slide by
-sentences. Neither ever leaves a sentence out.
+    filled, budget 10      |s0 s1 s2|s3 s4|s5|       whole sentences, no overlap
+    size 3, stride 1       |s0 s1 s2|
+                              |s1 s2 s3|             the oldest sentence leaves, the next comes in
+
+Every sentence is in at least one window.
 """
 
 from __future__ import annotations
@@ -35,9 +38,9 @@ _CONTEXT = 64  # characters that tell how the text after them is encoded
 class Window:
     """Consecutive sentences of one document.
 
-    `text` runs from the first sentence's start to the last one's end; `sentences` are spans in it.
-    `document_key` is a 64-bit hash of the document's id and text. `fields` holds the window's ids
-    and what belongs to them (see `Sample`) where it was measured with a tokenizer.
+    `text` is from the start of the first sentence to the end of the last one; `sentences` are spans
+    in it. `document_key` is a 64-bit hash of the document's id and text. `fields` are those of the
+    sample (see `Sample`), if the window was made with a tokenizer.
     """
 
     document: str
@@ -49,8 +52,8 @@ class Window:
 
 
 def fill_windows(encoded: EncodedSentences, budget: int, first: int = 0) -> Iterator[Range]:
-    """Windows of whole sentences up to `budget` tokens, one after the other, from sentence `first`
-    on.
+    """Yield windows of whole sentences of up to `budget` tokens, without overlap, from sentence
+    `first`.
     """
     fits = _Fit(encoded, budget)
     while first < len(encoded):
@@ -62,9 +65,7 @@ def fill_windows(encoded: EncodedSentences, budget: int, first: int = 0) -> Iter
 def slide_windows(
     encoded: EncodedSentences, budget: int, size: int, stride: int, first: int = 0
 ) -> Iterator[Range]:
-    """Windows of `size` sentences, each `stride` after the last: k - size + 1 of them for stride 1,
-    at least one.
-    """
+    """Yield windows of `size` sentences, each `stride` sentences after the one before; at least one."""
     fits = _Fit(encoded, budget)
     last = first
     while last < len(encoded):
@@ -74,9 +75,7 @@ def slide_windows(
 
 
 class _Fit:
-    """How far a window can reach: within the budget, whichever of its sentences comes to be
-    first.
-    """
+    """How far a window can reach within a budget, whichever of its sentences becomes the first."""
 
     def __init__(self, encoded: EncodedSentences, budget: int) -> None:
         self._offsets = encoded.ids.offsets
@@ -86,7 +85,7 @@ class _Fit:
         self._stops = opening[np.searchsorted(opening, np.arange(len(encoded)), side="right")]
 
     def last(self, first: int) -> int:
-        """The exclusive end of the largest window that begins with sentence `first`: at least that
+        """Return the exclusive end of the largest window that begins with a sentence: at least that
         one.
         """
         start, gains = self._offsets[first], self._gains
@@ -103,11 +102,10 @@ class _Fit:
 def build_windows(
     document: Document, sentences: Spans, encoder: Encoder, options: WindowOptions
 ) -> Iterator[tuple[list[Window], int]]:
-    """The windows of a document, in runs, each with the number of its sentences that were longer
-    than a window and cut.
+    """Yield the windows of a document in runs, each with the number of its sentences that were cut.
 
-    A run holds the windows of some 100,000 characters, so that memory does not grow with the
-    document. There is none if the tokenizer gives no token for the text.
+    A run has the windows of about 100,000 characters, so that memory does not grow with the
+    document. A document whose text has no tokens has no windows.
     """
     vocabulary = encoder.vocabulary
     inner, final = (
@@ -152,10 +150,9 @@ class _Section(NamedTuple):
 def _sections(
     text: str, sentences: Spans, encoder: Encoder, options: WindowOptions, budget: int
 ) -> Iterator[_Section]:
-    """A document piece by piece. Windows that the end of a piece might have made shorter are left
-    to the next piece.
+    """Yield a document in sections. Windows that the end of a section may shorten go to the next one.
 
-    So the last window of the document, and it alone, ends with the sentences of its piece.
+    So only the last window of a document ends with the sentences of its section.
     """
     begin, size = (int(sentences[0, 0]) if len(sentences) else len(text)), _SECTION + 64 * budget
     while begin < len(text):
@@ -176,11 +173,10 @@ def _sections(
 
 
 def _spans_from(sentences: Spans, begin: int, size: int) -> Spans:
-    """The sentences from `begin` on that end within `size` characters; if there is none, so much of
-    the first.
+    """Return the sentences from `begin` on that end within `size` characters; at least part of one.
 
-    Where `begin` is inside a sentence that was cut, the whole sentence comes, to be cut alike; not
-    if it is very long.
+    If `begin` is inside a sentence that was cut, the whole sentence is returned, to be cut in the
+    same way, unless it is very long.
     """
     first = int(np.searchsorted(sentences[:, 1], begin, side="right"))
     last = int(np.searchsorted(sentences[:, 1], begin + size, side="right"))
@@ -195,10 +191,10 @@ def _spans_from(sentences: Spans, begin: int, size: int) -> Spans:
 def _encode_from(
     begin: int, text: str, spans: Spans, encoder: Encoder, budget: int
 ) -> EncodedSentences:
-    """Sentences of which one begins at `begin`: the first, or what is left of it.
+    """Encode sentences, one of which begins at `begin`: the first, or the rest of it.
 
-    Of a sentence that was cut together with those before it, as the tokenizer may join them, the
-    rest comes alone: by itself it would be cut elsewhere, or not at all.
+    The rest of a sentence that was cut together with those before it is encoded alone, since by
+    itself it would be cut elsewhere, or not at all.
     """
     encoded = _encode_in_context(text, spans, encoder, budget)
     if begin in encoded.spans[:, 0]:
@@ -208,9 +204,7 @@ def _encode_from(
 
 
 def _encode_in_context(text: str, spans: Spans, encoder: Encoder, budget: int) -> EncodedSentences:
-    """Sentences, encoded as they stand after the text before them, some of whose end is encoded
-    too.
-    """
+    """Encode sentences as they are after the text before them, some of whose end is encoded too."""
     start = int(spans[0, 0])
     before = text[max(0, start - _CONTEXT) : start].rstrip()
     if before:
@@ -238,7 +232,7 @@ def _window(
 
 
 def encode_window(window: Window, encoder: Encoder) -> Sample:
-    """The sample of a window: its fields if it has them, else its text encoded."""
+    """Return the sample of a window: its fields if it has them, else its text encoded."""
     fields = window.fields
     if fields is None:
         encoded = encoder.encode(window.text, window.sentences)

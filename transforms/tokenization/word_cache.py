@@ -1,9 +1,8 @@
-"""Texts to token ids by way of their words: a word that came before is looked up instead of being
-encoded again.
+"""Texts -> token ids by way of their words: a known word is looked up instead of encoded.
 
-Most of a text is words that came before. A word is taken with the white space before it, and
-encoded apart only where `cuts` says that this changes nothing; so the ids are those of encoding the
-text whole.
+Most words of a text have occurred before. A word has the white space before it, and is encoded
+separately only where `safe_splits` says that this changes nothing; so the ids are those of encoding
+the text whole.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ _MOST_CHARACTERS = 2_000_000  # of the words kept: some 200,000 of them, in 40 M
 
 
 class WordCache:
-    """Encodes texts, without special tokens, and keeps the ids of their words.
+    """Encoder of texts, without special tokens, that keeps the ids of their words.
 
     Texts are divided before white space that begins with a character of `spaces`, such as " \\n".
-    With none they stay whole, as they must where the tokenizer encodes a word that begins so
-    otherwise than inside a text.
+    With "" they stay whole, as they must if the tokenizer encodes the first word of a text
+    differently.
     """
 
     def __init__(self, tokenizer: Tokenizer, clean: SafeSplits, spaces: str) -> None:
@@ -43,7 +42,7 @@ class WordCache:
         self._forget()
 
     def encode(self, texts: Sequence[str]) -> Ragged:
-        """The ids of each text, a row a text: int32. Threads may share a cache."""
+        """Return the ids of each text, a row a text: int32. Threads may share a cache."""
         with self._lock:
             return self._encode(texts)
 
@@ -76,7 +75,7 @@ class WordCache:
         self._characters = 0
 
     def _look_up(self, words: Iterable[str]) -> IntArray:
-        """The numbers of these words; new ones are encoded and get the next numbers."""
+        """Return the number of each word; new words are encoded and get the next numbers."""
         known = len(self._numbers)
         found = np.fromiter(map(self._numbers.__getitem__, words), dtype=np.int64)
         self._learn(list(islice(reversed(self._numbers), len(self._numbers) - known))[::-1])
