@@ -1,8 +1,7 @@
 """The command line: `noisebeam build`, `inspect`, `stats`, `verify`.
 
-Exit status: 0, all well; 1, a build that has too many bad records or a verification that found
-differences; 2, wrong settings, unreadable files, or a disk or network that failed, told in one
-line.
+Exit status: 0 for success; 1 for a build with too many bad records, or a verification that found
+differences; 2 for wrong settings, unreadable files, or a failing disk or network, with one line.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _KIND = re.compile(
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Help that fits the eye: 100 columns at most."""
+    """Help texts of at most 100 columns."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(
@@ -69,8 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _error_of_worker(error: Exception) -> tuple[int, str]:
-    """The exit status and the text of an error; that of a worker process is the last line of what
-    comes from there.
+    """Return exit status and text of an error; the text of a worker's error is its last line.
 
     >>> _error_of_worker(RuntimeError("Traceback ...\\nOSError: cannot write out: No space left on device"))
     (2, 'cannot write out: No space left on device')
@@ -87,7 +85,8 @@ def _error_of_worker(error: Exception) -> tuple[int, str]:
         status, details = broken[-1]
         return (
             2,
-            f"a connection within the runner broke: {' '.join(details.split())} ({status}); -v shows where",
+            f"a connection within the runner broke: {' '.join(details.split())} ({status}); -v "
+            "shows where",
         )
     kind = _KIND.match(lines[-1])
     if len(lines) == 1 or kind is None:
@@ -98,7 +97,7 @@ def _error_of_worker(error: Exception) -> tuple[int, str]:
 
 
 def _tell(known: argparse.Namespace, status: int, message: str) -> int:
-    """Print the error being handled in one line, or raise it if asked to be verbose."""
+    """Print the current error in one line, or raise it if `--verbose` is set."""
     if known.verbose:
         raise
     print(f"noisebeam: {_BEAM_STEP.sub('', message)}", file=sys.stderr)

@@ -1,17 +1,18 @@
-"""A `ShardDataset` in a Hugging Face `Trainer`, with its place kept in the trainer's checkpoints.
+"""A `ShardDataset` in a Hugging Face `Trainer`, with its position in the trainer's checkpoints.
 
     dataset = ShardDataset("shards", recipe="bart", batch_size=32, seed=17)
-    trainer = StreamTrainer(model=model, args=TrainingArguments(..., ignore_data_skip=True), train_dataset=dataset)
+    arguments = TrainingArguments(..., ignore_data_skip=True)
+    trainer = StreamTrainer(model=model, args=arguments, train_dataset=dataset)
     trainer.train(resume_from_checkpoint=...)
 
-`ignore_data_skip=True` is needed: otherwise the trainer would skip, after a resume, as many batches
-again. Batches come ready from the data set, which gives each rank its share:
-`per_device_train_batch_size` and `accelerator_config` do not apply.
+`ignore_data_skip=True` is required: otherwise the trainer skips, after a resume, as many batches
+again. The data set makes the batches of each rank: `per_device_train_batch_size` and
+`accelerator_config` do not apply.
 
-With `accelerate` alone, likewise leave loaders of the data set out of `prepare`, which would deal
-out one rank's share to all of them: `save_state` and `load_state` keep the place of a data set that
-is iterated as it is, without worker processes, after
-`accelerator.register_for_checkpointing(dataset)`.
+With `accelerate` alone, do not pass loaders of the data set to `prepare`, which would divide the
+share of one rank among all of them. Iterate the data set itself, without worker processes, and call
+`accelerator.register_for_checkpointing(dataset)`: `save_state` and `load_state` then keep its
+position.
 """
 
 from __future__ import annotations
@@ -31,13 +32,15 @@ STATE_NAME = "dataset.json"  # in each checkpoint folder
 
 
 class KeepPlace(TrainerCallback):  # type: ignore[misc]
-    """Saves where `dataset` is with each checkpoint, goes there on a resume, and sets its epoch."""
+    """Callback that saves the position of a data set with each checkpoint, and restores it on a
+    resume.
+    """
 
     def __init__(self, dataset: BatchedDataset) -> None:
         self.dataset = dataset
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Go to the place of the checkpoint that the trainer resumes from."""
+        """Restore the position of the checkpoint from which the trainer resumes."""
         if state.global_step:
             path = _folder(args, state) / STATE_NAME
             try:
@@ -49,12 +52,14 @@ class KeepPlace(TrainerCallback):  # type: ignore[misc]
                 ) from error
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """New order and new noise; the place of a resume stays, unless an epoch ended there."""
+        """Start the next epoch, with new order and noise, unless a restored position is inside this
+        one.
+        """
         if self.dataset.exhausted or (state.global_step and not self.dataset.resuming):
             self.dataset.set_epoch(self.dataset.epoch + 1)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Write the place, which is the same on each rank."""
+        """Write the position, which is the same on each rank."""
         if state.is_world_process_zero:
             publish(
                 str(_folder(args, state) / STATE_NAME),
@@ -63,8 +68,9 @@ class KeepPlace(TrainerCallback):  # type: ignore[misc]
 
 
 class StreamTrainer(Trainer):  # type: ignore[misc]
-    """A `Trainer` whose `train_dataset` is a `ShardDataset`, as it is; ValueError if it would lose
-    its place.
+    """A `Trainer` whose `train_dataset` is a `ShardDataset`, which keeps its position.
+
+    Raises ValueError without `ignore_data_skip=True`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -77,7 +83,7 @@ class StreamTrainer(Trainer):  # type: ignore[misc]
         self.add_callback(KeepPlace(self.train_dataset))
 
     def get_train_dataloader(self) -> DataLoader[Batch]:
-        """The batches of the data set, as they are."""
+        """Return the batches of the data set, unchanged."""
         return DataLoader(self.train_dataset, batch_size=None)
 
 

@@ -1,1 +1,1 @@
-"""Builds on Google Cloud Dataflow: submitting them, and a Flex Template."""
+"""Builds on Google Cloud Dataflow: the runner, submitting a job, and a Flex Template."""

@@ -1,7 +1,8 @@
-"""Put models into the image: fetch tokenizers into HF_HOME, Stanza's into STANZA_RESOURCES_DIR, and
-load each.
+"""Fetch models into a container image, and load each of them.
 
-python -m noisebeam.deploy.dataflow.bake --tokenizers facebook/bart-base t5-base --stanza en de
+    python -m noisebeam.deploy.dataflow.bake --tokenizers facebook/bart-base t5-base --stanza en de
+
+Tokenizers are stored in HF_HOME, Stanza's models in STANZA_RESOURCES_DIR.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from noisebeam.transforms.tokenization.tokenizer import load_tokenizer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Bake; the exit status is 1, with one line, if a model cannot be had."""
+    """Run one command, and return the exit status."""
     parser = argparse.ArgumentParser(description="Fetch models, for an image.")
     parser.add_argument(
         "--tokenizers", nargs="*", default=[], metavar="NAME", help="names on the Hugging Face hub"

@@ -1,4 +1,4 @@
-"""A build as a Dataflow job: what has to be given, what would be submitted, where to look at it."""
+"""The request of a Dataflow job, as it would be submitted."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ _DISPLAY_DATA = "beam:display_data:labelled:v1"
 
 
 def describe_job(options: BuildOptions, beam_flags: Sequence[str]) -> dict[str, Any]:
-    """What would be submitted, as JSON values. Needs no account: input and output are not looked
-    at.
+    """Return what would be submitted, as JSON values; no account is needed, and no file is read.
 
-    `job` is the request to Dataflow without the pipeline, `steps` the pipeline's outer steps and
-    their settings.
+    `job` is the request to Dataflow without the pipeline, `steps` are the outer steps of the
+    pipeline and their settings.
     """
     from apache_beam.runners.dataflow.internal import apiclient
 
@@ -53,7 +52,7 @@ def describe_job(options: BuildOptions, beam_flags: Sequence[str]) -> dict[str, 
 
 
 def _without_noise(request: dict[str, Any]) -> dict[str, Any]:
-    """The request without what is the same for every job or only repeats Beam's defaults."""
+    """Return the request without what is the same for every job or repeats Beam's defaults."""
     del request["environment"]["sdkPipelineOptions"], request["clientRequestId"]
     for pool in request["environment"]["workerPools"]:
         for container in pool["sdkHarnessContainerImages"]:
@@ -62,6 +61,7 @@ def _without_noise(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _outer_steps(pipeline: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield name and display data of each outer step of a pipeline."""
     from apache_beam.portability.api import beam_runner_api_pb2
 
     transforms = pipeline.components.transforms

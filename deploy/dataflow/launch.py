@@ -1,8 +1,8 @@
-"""What the Flex Template's launcher runs: a job's parameters become the flags of `noisebeam build`.
+"""The program of the Flex Template's launcher: a job's parameters become flags of `noisebeam
+build`.
 
-The launcher gives parameters by the names of the settings (`--max_tokens=512`) and always with a
-value (`--overwrite=true`); a parameter that was left empty counts as not given. All other flags go
-to Beam.
+The launcher passes parameters by the names of the settings (`--max_tokens=512`), always with a
+value (`--overwrite=true`). An empty parameter counts as not given. All other flags go to Beam.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ IMAGE_VARIABLE = "NOISEBEAM_IMAGE"
 
 
 def to_flags(arguments: Sequence[str]) -> list[str]:
-    """The flags of `noisebeam build` for a launcher's arguments.
+    """Return the flags of `noisebeam build` for the arguments of a launcher.
 
     >>> to_flags(["--input=gs://a/x gs://a/y", "--max_tokens=64", "--overwrite=true", "--stride=", "--region=eu"])
     ['--input', 'gs://a/x', 'gs://a/y', '--max-tokens', '64', '--overwrite', '--region=eu']
@@ -41,15 +41,14 @@ def to_flags(arguments: Sequence[str]) -> list[str]:
 
 
 def _is_true(name: str, value: str) -> bool:
+    """Return whether a parameter is true; raise SettingsError if it is neither true nor false."""
     if value.lower() not in ("true", "false", ""):
         raise SettingsError(f"{name}: expected true or false, got {value!r}")
     return value.lower() == "true"
 
 
 def launch(arguments: Sequence[str]) -> int:
-    """Submit the job; the exit status. Workers run in the launcher's own image unless another one
-    is given.
-    """
+    """Submit the job and return the exit status; workers run in the launcher's image by default."""
     try:
         flags, image = to_flags(arguments), os.environ.get(IMAGE_VARIABLE)
     except SettingsError as error:

@@ -1,5 +1,4 @@
-"""The Flex Template's metadata: a parameter for each setting of a build, with the help text of its
-flag.
+"""Metadata of the Flex Template: a parameter for each setting of a build, with its help text.
 
     python -m noisebeam.deploy.dataflow.metadata > deploy/dataflow/metadata.json
 
@@ -33,7 +32,7 @@ _TEXT = ("TEXT", r"^\S(.*\S)?$")
 
 
 def template_metadata() -> dict[str, Any]:
-    """The metadata in the JSON form of Dataflow's TemplateMetadata."""
+    """Return the metadata in the JSON form of Dataflow's TemplateMetadata."""
     return {
         "name": "Noisebeam",
         "description": "Turns a text corpus into denoising pre-training data: "

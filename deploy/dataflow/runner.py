@@ -48,7 +48,7 @@ class DataflowRunner(BeamRunner):
 
 
 def prepare_job(options: BuildOptions, beam_options: PipelineOptions) -> None:
-    """Check what a job on Dataflow needs, and set what does not depend on the user.
+    """Check the flags of a job, and set those that do not depend on the user.
 
     Raises SettingsError, in one line, if a flag is missing, or if workers cannot reach the input or
     the output.
@@ -67,7 +67,8 @@ def prepare_job(options: BuildOptions, beam_options: PipelineOptions) -> None:
     for url in (*options.input, options.output.url):
         if local_path(url) is not None:
             raise SettingsError(
-                f"{url}: expected a URL such as gs://BUCKET/FOLDER, which Dataflow's workers can reach"
+                f"{url}: expected a URL such as gs://BUCKET/FOLDER, which Dataflow's workers can "
+                "reach"
             )
     debug = beam_options.view_as(DebugOptions)
     debug.add_experiment("disable_logging_submission_environment")  # it needs pip
@@ -75,8 +76,8 @@ def prepare_job(options: BuildOptions, beam_options: PipelineOptions) -> None:
 
 
 def follow_job(result: Any, beam_options: PipelineOptions) -> bool:
-    """Print where a submitted job can be looked at, and wait for its end; False if the flags say
-    not to wait.
+    """Print the page of a submitted job, and wait for its end; return False if the flags say not
+    to.
 
     Raises RuntimeError, in one line, if the job fails.
     """

@@ -1,13 +1,14 @@
 """Submit a build to Google Cloud Dataflow.
 
-    python -m noisebeam.deploy.dataflow.submit --project PROJECT --region REGION --temp-location gs://BUCKET/tmp \\
+    python -m noisebeam.deploy.dataflow.submit --project PROJECT --region REGION \\
+        --temp-location gs://BUCKET/tmp \\
         --image REGION-docker.pkg.dev/PROJECT/REPOSITORY/noisebeam -- \\
-        --input 'gs://BUCKET/corpus/*.jsonl.gz' --output gs://BUCKET/shards --tokenizer facebook/bart-base
+        --input 'gs://BUCKET/corpus/*.jsonl.gz' --output gs://BUCKET/shards \\
+        --tokenizer facebook/bart-base
 
-After `--` stand the flags of `noisebeam build` and of Beam, such as `--machine_type`,
-`--max_num_workers` or `--no_wait_until_finish`. It does what `noisebeam build
---runner=DataflowRunner` does; `--dry-run` shows what would be submitted, as JSON, without an
-account.
+The flags after `--` are those of `noisebeam build` and of Beam, such as `--machine_type`,
+`--max_num_workers` or `--no_wait_until_finish`. The command is the same as `noisebeam build
+--runner=DataflowRunner`; `--dry-run` prints what would be submitted, as JSON, without an account.
 """
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
-"""Builds on Spark: job server, worker pools, a cluster on the loopback address, submitting to a
-real one.
+"""Builds on Spark: the runner, its job server, worker pools, a local cluster, and submitting a
+job.
 """

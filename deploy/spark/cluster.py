@@ -1,13 +1,12 @@
-"""A Spark standalone cluster on the loopback address: a master, and workers that each have a pool
-of SDK workers.
+"""A Spark standalone cluster on the loopback address, for trials and tests.
 
-    python -m noisebeam.deploy.spark.cluster --workers 2                       # prints flags, runs until SIGINT
-    python -m noisebeam.deploy.spark.cluster -- noisebeam build ...            # runs one build on it and stops
+    python -m noisebeam.deploy.spark.cluster --workers 2               # runs until SIGINT
+    python -m noisebeam.deploy.spark.cluster -- noisebeam build ...    # runs one build, then stops
 
-Worker `i` reaches its own pool by the name `sdk-worker-pool`, which stands for 127.0.0.(2+i) in its
-executors, as each machine of a real cluster reaches the pool beside it. Nothing outlives the
-cluster. For trials and tests; Linux only, because other systems have no loopback addresses but the
-first.
+It has a master, and workers that each have a pool of SDK workers. Worker `i` reaches its own pool
+by the name `sdk-worker-pool`, which is 127.0.0.(2+i) in its executors, as each machine of a real
+cluster reaches its own pool. No process outlives the cluster. Linux only: other systems have no
+further loopback addresses.
 """
 
 from __future__ import annotations
@@ -45,14 +44,14 @@ class Worker:
     pool: subprocess.Popen[bytes]
 
     def kill(self) -> None:
-        """End all of it by SIGKILL, as if the machine had lost power."""
+        """Kill all its processes with SIGKILL, as if the machine had lost power."""
         for process in (self.spark, self.pool):
             _signal_group(process, signal.SIGKILL)
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running cluster; `flags` make `noisebeam build` run on it."""
+    """A running cluster; its `flags` make `noisebeam build` run on it."""
 
     master_url: str
     jar: Path
@@ -81,11 +80,10 @@ def start_cluster(
     jar: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Cluster]:
-    """Start a cluster that keeps its logs and files in `folder`, and stop it at the end.
+    """Start a cluster that keeps its logs and files in `folder`; stop it at the end of the block.
 
-    Each worker has one core and 1 GB. `environment` is added to the environment of all its
-    processes. Raises ClusterError, with the last line of a log, if a part does not start within a
-    minute.
+    Each worker has one core and 1 GB. `environment` is added to the environment of all processes.
+    Raises ClusterError, with the last line of a log, if a part does not start within a minute.
     """
     java, jar = find_java(), jar or find_job_server_jar()
     (folder / "jars").mkdir(parents=True, exist_ok=True)
@@ -125,9 +123,7 @@ def start_cluster(
 
 
 class _Start:
-    """Starts processes, each at the head of a group of its own and with a log of its own, and stops
-    them all.
-    """
+    """Processes of the cluster, each with its own process group and log."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder, self._environment = folder, environment
@@ -149,18 +145,19 @@ class _Start:
         return process
 
     def wait(self, name: str, line: str) -> None:
-        """Wait until `line` stands in the log of `name`."""
+        """Wait until the log of a process contains a line."""
         end = time.monotonic() + _START_SECONDS
         while line not in (text := self._log(name).read_text(errors="replace")):
             if self._processes[name].poll() is not None or time.monotonic() > end:
                 last = (text.strip().splitlines() or ["its log is empty"])[-1]
                 raise ClusterError(
-                    f"{name} did not start within {_START_SECONDS} s: {last} (see {self._log(name)})"
+                    f"{name} did not start within {_START_SECONDS} s: {last} (see "
+                    f"{self._log(name)})"
                 )
             time.sleep(0.1)
 
     def stop_all(self) -> None:
-        """SIGTERM to all, then SIGKILL to what is left of their groups."""
+        """Send SIGTERM to all process groups, then SIGKILL to what is left of them."""
         for process in self._processes.values():
             _signal_group(process, signal.SIGTERM)
         end = time.monotonic() + _STOP_SECONDS
@@ -180,7 +177,7 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
 
 
 def free_port(host: str) -> int:
-    """A port of `host` that nobody listens on now."""
+    """Return a port of a host on which no process listens now."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])

@@ -1,7 +1,6 @@
-"""The jar of the job server that Beam's SparkRunner talks to: built by Maven from `pom.xml` beside
-this file, once.
+"""The job server of Beam's SparkRunner: one jar, built once by Maven from `pom.xml`.
 
-It holds Beam's Spark runner and Spark itself. It is kept in the user's cache folder
+The jar has Beam's Spark runner and Spark itself. It is kept in the user's cache folder
 (XDG_CACHE_HOME), under a name that changes with `pom.xml`.
 """
 
@@ -20,11 +19,11 @@ _MAVEN_SECONDS = 1800
 
 
 class JobServerError(ValueError):
-    """Something that a build on Spark needs is not installed, or could not be made."""
+    """Something that a build on Spark needs is not installed, or cannot be built."""
 
 
 def find_job_server_jar(cache: Path | None = None) -> Path:
-    """The job server's jar; built on first use, which takes Maven a few minutes.
+    """Return the job server's jar; the first call builds it, which takes Maven a few minutes.
 
     Raises JobServerError, in one line, if Java or Maven is missing or Maven fails.
     """
@@ -39,12 +38,12 @@ def find_job_server_jar(cache: Path | None = None) -> Path:
 
 
 def default_cache() -> Path:
-    """`noisebeam` in the user's cache folder."""
+    """Return the folder `noisebeam` in the user's cache folder."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "noisebeam")
 
 
 def find_java() -> str:
-    """The `java` of JAVA_HOME, else of PATH; JobServerError without one."""
+    """Return the `java` of JAVA_HOME, or else of PATH; raise JobServerError if there is none."""
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=str(Path(home, "bin"))) if home else shutil.which("java")
     if java is None:

@@ -1,4 +1,4 @@
-"""What a build on Spark needs on the machine that starts it."""
+"""The SparkRunner: what a build on Spark needs on the machine that starts it."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ _KEEP_WORKERS_MILLIS = 60_000  # without it each stage starts workers of its own
 
 
 def is_local_master(url: str) -> bool:
-    """Whether Spark runs in the job server's own process, as with `local`, `local[2]`, `local[*]`,
-    `local[2,4]`.
+    """Return whether Spark runs in the process of the job server: `local`, `local[2]`,
+    `local[*]`.
     """
     return _LOCAL_MASTER.fullmatch(url) is not None
 
 
 def local_threads(url: str) -> int:
-    """Tasks that a local master runs at a time.
+    """Return the number of tasks that a local master runs at the same time.
 
     >>> local_threads("local"), local_threads("local[3]"), local_threads("local[2,4]")
     (1, 3, 2)
@@ -69,11 +69,10 @@ class SparkRunner(BeamRunner):
 
 @contextmanager
 def spark_ready(options: PipelineOptions) -> Iterator[None]:
-    """Set what `options` leave open so that SparkRunner works here, and stop what was started for
-    it.
+    """Prepare this machine for SparkRunner, and stop what was started at the end of the block.
 
-    The job server's jar is built if need be. A local master gets a pool of as many worker processes
-    as it runs tasks. Raises JobServerError if Java or Maven is missing.
+    Options that are not set are set. The job server's jar is built if needed; a local master gets a
+    pool with a worker process for each task. Raises JobServerError if Java or Maven is missing.
     """
     spark, portable = options.view_as(SparkRunnerOptions), options.view_as(PortableOptions)
     with ExitStack() as stack:
@@ -102,9 +101,7 @@ def spark_ready(options: PipelineOptions) -> Iterator[None]:
 
 @contextmanager
 def tethered(program: str) -> Iterator[Path]:
-    """A file that runs `program`, which ends with this block or with this process, however that
-    ends.
-    """
+    """Yield a script that runs `program`; the program ends with this block or with this process."""
     with (
         tempfile.TemporaryDirectory(prefix="noisebeam-java-") as folder,
         Path(folder, "lock").open("wb") as lock,
@@ -126,6 +123,7 @@ def tethered(program: str) -> Iterator[Path]:
 
 
 def _keep_to_loopback(options: Any) -> None:
+    """Add the properties that make a local Spark listen on the loopback address alone."""
     given = " ".join(options.job_server_jvm_properties)
     missing = [
         f"-D{setting}"
@@ -137,9 +135,7 @@ def _keep_to_loopback(options: Any) -> None:
 
 @contextmanager
 def _terminated_as_by_exit() -> Iterator[None]:
-    """Let SIGTERM end this process the way sys.exit does, so that the job server and the workers
-    are stopped.
-    """
+    """Let SIGTERM end this process as sys.exit does, so that job server and workers are stopped."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

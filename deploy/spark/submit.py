@@ -1,12 +1,13 @@
 """Submit a build to a Spark cluster: the pipeline becomes one jar, which `spark-submit` runs.
 
     python -m noisebeam.deploy.spark.submit --master spark://HOST:7077 --pool localhost:50000 -- \\
-        --input 's3://bucket/corpus/*.jsonl.gz' --output s3://bucket/shards --tokenizer facebook/bart-base
+        --input 's3://bucket/corpus/*.jsonl.gz' --output s3://bucket/shards \\
+        --tokenizer facebook/bart-base
 
-After `--` stand the flags of `noisebeam build`. Every worker has to be able to read the input and
-write the output. Each machine of the cluster runs `python -m noisebeam.deploy.spark.worker_pool`,
-at the address that `--pool` gives. `--dry-run` makes the jar, keeps it in the current folder, and
-shows the command.
+The flags after `--` are those of `noisebeam build`. Every worker has to be able to read the input
+and write the output. Each machine of the cluster runs `python -m
+noisebeam.deploy.spark.worker_pool` at the address of `--pool`. `--dry-run` writes the jar to the
+current folder and prints the command.
 """
 
 from __future__ import annotations
@@ -34,9 +35,7 @@ _DRY_RUN_JAR = "noisebeam-job.jar"
 
 
 def write_job_jar(options: BuildOptions, jar: Path, beam_flags: Sequence[str]) -> None:
-    """Check the settings, put the tokenizer into the output, and write the whole pipeline to
-    `jar`.
-    """
+    """Check the settings, prepare the output, and write the whole pipeline to a jar."""
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -57,9 +56,7 @@ def write_job_jar(options: BuildOptions, jar: Path, beam_flags: Sequence[str]) -
 
 
 def submit(options: BuildOptions, jar: Path, spark_submit: Sequence[str]) -> Manifest | Failure:
-    """Run a job's jar and wait for its end; RuntimeError with the exit status if `spark-submit`
-    fails.
-    """
+    """Run the jar of a job and wait for its end; raise RuntimeError if `spark-submit` fails."""
     output = OutputFolder(options.output.url)
     output.remove_verdict()
     status = subprocess.run([*spark_submit, "--class", _MAIN_CLASS, str(jar)]).returncode

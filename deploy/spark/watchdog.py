@@ -1,11 +1,11 @@
 """Run a program that never outlives the process that holds a lock, however that process ends.
 
-    python tether.py LOCKED_FILE PROGRAM ARGUMENT ...
+    python watchdog.py LOCKED_FILE PROGRAM ARGUMENT ...
 
-The program takes the place of this process, so that signals reach it; those that were ignored here,
-as in a job of a shell without job control, work again. A watcher beside it waits for the lock
-(flock), which the system gives up for a process that is gone, and then ends the program: SIGTERM,
-and SIGKILL five seconds later.
+The program replaces this process, so that it gets its signals; signals that were ignored here, as
+in a background job of a shell, work again. A watcher beside it waits for the lock (flock), which
+the system releases when its process is gone, and then ends the program: SIGTERM, and SIGKILL five
+seconds later.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _STOP_SECONDS = 5
 
 
 def run_tethered(lock: str, *command: str) -> None:
-    """Become the program `command`, watched; does not return."""
+    """Replace this process by a watched program; does not return."""
     program = os.getpid()
     with open(lock, "rb") as file:
         if os.fork() == 0:
@@ -35,7 +35,9 @@ def run_tethered(lock: str, *command: str) -> None:
 
 
 def _end_parent(parent: int) -> None:
-    """End the process `parent` if it still is this one's: its number may have gone to another."""
+    """End a process if it is still the parent of this one: its number may belong to another
+    process.
+    """
     end = time.monotonic() + _STOP_SECONDS
     if os.getppid() == parent:
         os.kill(parent, signal.SIGTERM)

@@ -1,11 +1,10 @@
-"""A pool of SDK worker processes, which Spark's executors ask for workers
-(`--environment_type=EXTERNAL`).
+"""A pool of SDK worker processes, which Spark's executors ask for workers.
 
     python -m noisebeam.deploy.spark.worker_pool --address 127.0.0.1:50000
 
-It prints the address it listens on and ends, with all its workers, on SIGTERM or SIGINT. Beam's own
-`worker_pool_main` listens on all addresses, starts the first `python` on PATH and leaves workers
-behind on SIGTERM.
+For `--environment_type=EXTERNAL`. The pool prints the address it listens on, and ends with all its
+workers on SIGTERM or SIGINT. Beam's own `worker_pool_main` listens on all addresses, starts the
+first `python` on PATH, and leaves workers behind on SIGTERM.
 """
 
 from __future__ import annotations
@@ -28,15 +27,13 @@ _WORKER_MODULE = "noisebeam.deploy.spark.sdk_worker"
 
 
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
-    """Starts and stops worker processes on request. A worker lives no longer than this process,
-    however that ends.
-    """
+    """Service that starts and stops worker processes; a worker never outlives this process."""
 
     def __init__(self) -> None:
         self._workers: dict[str, subprocess.Popen[bytes]] = {}
 
     def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Start a worker that connects to the request's control endpoint."""
+        """Start a worker that connects to the control endpoint of the request."""
         command = [
             sys.executable,
             "-m",
@@ -64,7 +61,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
 
 
 def stop_process(process: subprocess.Popen[Any]) -> None:
-    """End a process: SIGTERM, and SIGKILL if it is still there after ten seconds."""
+    """End a process: SIGTERM, and SIGKILL if it still runs after ten seconds."""
     process.terminate()
     try:
         process.wait(_STOP_SECONDS)
@@ -74,8 +71,9 @@ def stop_process(process: subprocess.Popen[Any]) -> None:
 
 
 def serve(address: str, stop: threading.Event) -> None:
-    """Serve workers at `address`, host:port, until `stop` is set; port 0 takes a free one. Prints
-    where it listens.
+    """Serve workers at an address, host:port, until `stop` is set; print the address.
+
+    Port 0 means any free port.
     """
     pool, server = (
         WorkerPool(),
@@ -92,8 +90,9 @@ def serve(address: str, stop: threading.Event) -> None:
 
 @contextmanager
 def local_worker_pool(*, quiet: bool = True) -> Iterator[str]:
-    """A pool in a process of its own on a free port of 127.0.0.1: gives its address. It ends with
-    this process.
+    """Start a pool in its own process on a free port of 127.0.0.1, and yield its address.
+
+    The pool ends with this process.
     """
     command = [sys.executable, "-m", __name__, "--address", "127.0.0.1:0", "--until-end-of-input"]
     errors = subprocess.DEVNULL if quiet else None

@@ -1,3 +1,3 @@
-"""Small models of every objective, each trained by Hugging Face's Trainer on shards that Noisebeam
-built.
+"""Training scripts: a small model for each objective, trained by Hugging Face's Trainer on built
+shards.
 """

@@ -1,11 +1,10 @@
-"""Denoising with BART: the whole text is to be restored from a corrupted one.
+"""Denoising with BART: the model restores the whole text from a corrupted one.
 
     python -m noisebeam.deploy.training.bart [--recipe text-infilling]
     torchrun --nproc-per-node 2 -m noisebeam.deploy.training.bart
 
-Recipes are each of the five corruptions alone, or `bart`. With `token-masking` it is the restoring
-of masked tokens as generation: masked input, and the full original as labels. At the end a
-corrupted sample is restored.
+Recipes are `bart`, or one of the five corruptions alone. With `token-masking` the input is masked
+and the labels are the full original. At the end the model restores a corrupted sample.
 """
 
 from __future__ import annotations

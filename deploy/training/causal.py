@@ -3,9 +3,9 @@
     python -m noisebeam.deploy.training.causal [--model bloom] [--padding left | --packed 128]
     torchrun --nproc-per-node 2 -m noisebeam.deploy.training.causal
 
-Each document ends in an end of text. Samples are padded on a side, or packed into rows of so many
-tokens, where each sees itself alone. At the end prompts of different lengths go on, in one batch
-padded on the left: once with the likeliest token at each step, once with tokens drawn.
+Each document ends in an end of text. Samples are padded on one side, or packed into rows in which
+each sees itself alone. At the end the model continues prompts of different lengths, in one batch
+padded on the left: once with the likeliest token at each step, once with sampled tokens.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = made.parse_args(arguments)
     if options.packed and options.model != "gpt2":
         made.error(
-            "--packed: expected --model gpt2, got bloom, which takes no mask of packed rows; leave out one of them"
+            "--packed: expected --model gpt2, got bloom, which takes no mask of packed rows; leave "
+            "out one of them"
         )
     shards = build_shards(options, TALES, "gpt2", "--append-eos")
     batching = Pack(options.packed) if options.packed else OneByOne()
@@ -77,7 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for prompt, row in zip(prompts, found, strict=True):
             new = row[batch["input_ids"].shape[1] :]
             tell(
-                f"{name:8}{tokenizer.decode(prompt)} |{tokenizer.decode(new, skip_special_tokens=True)}"
+                f"{name:8}{tokenizer.decode(prompt)} "
+                f"|{tokenizer.decode(new, skip_special_tokens=True)}"
             )
     return finish(learned)
 

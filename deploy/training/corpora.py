@@ -1,6 +1,4 @@
-"""What the training scripts train on unless told otherwise: the beginnings of a book and of a
-manual.
-"""
+"""Default corpora of the training scripts: the beginnings of a book and of a manual."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents of a JSON Lines file, those whose ids begin with `prefix`, up to so many
+    """Documents of a JSON Lines file whose ids begin with `prefix`, up to a number of
     characters.
     """
 
@@ -27,7 +25,7 @@ MANUAL = Corpus("corpora/zh_docs.jsonl.gz", "dashboard/", 5_000, "zh")
 
 
 def write_excerpt(corpus: Corpus, data: Path, path: Path) -> None:
-    """Write the documents of the corpus to `path`, the last one cut."""
+    """Write the documents of a corpus to a file; the last one is truncated."""
     path.parent.mkdir(parents=True, exist_ok=True)
     left = corpus.characters
     with (

@@ -1,11 +1,10 @@
-"""From text to a training model in a few minutes: the whole of Noisebeam on the prose that ships
-with Python.
+"""Demo: from text to a training model in a minute, on the documentation that Python comes with.
 
     python deploy/training/demo.py [FOLDER]
 
-Writes Python's own documentation topics as a corpus, trains a small tokenizer on it, builds shards
-with the BART recipe, shows what each corruption does to a window, and trains a small randomly
-initialised BART on the shards.
+The demo writes Python's documentation topics as a corpus, trains a small tokenizer, builds shards
+with the BART recipe, shows what each corruption does to a window, and trains a small BART with
+random weights on the shards.
 """
 
 from __future__ import annotations
@@ -72,12 +71,12 @@ def main(folder: Path) -> int:
 
 
 def heading(console: Console, text: str) -> None:
-    """A line that opens a step."""
+    """Print the line that begins a step."""
     console.print(f"\n[bold]== {text}[/bold]")
 
 
 def write_corpus(path: Path) -> list[str]:
-    """Write the topics as JSON Lines; their texts."""
+    """Write the topics as JSON Lines, and return their texts."""
     topics = sorted(pydoc_data.topics.topics.items())
     lines = (json.dumps({"id": name, "text": text}) + "\n" for name, text in topics)
     path.write_text("".join(lines), encoding="utf-8")
@@ -85,7 +84,7 @@ def write_corpus(path: Path) -> list[str]:
 
 
 def train_tokenizer(texts: list[str], folder: Path) -> None:
-    """Train a byte-level BPE tokenizer of 4,000 tokens, with BART's special ones."""
+    """Train a byte-level BPE tokenizer of 4,000 tokens, with BART's special tokens."""
     tokenizer = ByteLevelBPETokenizer()
     tokenizer.train_from_iterator(
         texts,

@@ -1,6 +1,4 @@
-"""Epochs of a data set looked at without a model: what the loss is held against, and which noise
-there was.
-"""
+"""Epochs of a data set without a model: the baseline of the loss, and the noise of an epoch."""
 
 from __future__ import annotations
 
@@ -17,11 +15,9 @@ from noisebeam.transforms.noise.labels import IGNORED
 
 
 def label_entropy(dataset: ShardDataset, batches: int = 1000) -> float:
-    """The entropy of the labels of so many batches, in nats: the loss of the best guess that sees
-    no context.
+    """Return the entropy of the labels of some batches, in nats: the best loss without any context.
 
-    Batches of epoch after epoch: of a few texts, an epoch has too few of the masked tokens to tell
-    how rare each is.
+    Batches continue over several epochs: one epoch of a small corpus has too few labels.
     """
     counts = np.zeros(dataset.vocabulary.size, dtype=np.int64)
     epochs = (epoch_of(dataset, epoch) for epoch in count())
@@ -32,7 +28,7 @@ def label_entropy(dataset: ShardDataset, batches: int = 1000) -> float:
 
 
 def entropy(counts: npt.NDArray[np.int64]) -> float:
-    """The entropy, in nats, of a distribution given by counts.
+    """Return the entropy, in nats, of a distribution given by counts.
 
     >>> round(entropy(np.array([5, 0, 5])) / np.log(2), 6)
     1.0
@@ -42,8 +38,9 @@ def entropy(counts: npt.NDArray[np.int64]) -> float:
 
 
 def noise_digest(dataset: ShardDataset, epoch: int) -> str:
-    """Eight hexadecimal digits of what an epoch gives, in the order of the shards: only the noise
-    changes it.
+    """Return eight hexadecimal digits of the batches of an epoch, in the order of the shards.
+
+    Only the noise changes them.
     """
     fields = (
         batch[name].numpy().tobytes()
@@ -54,7 +51,7 @@ def noise_digest(dataset: ShardDataset, epoch: int) -> str:
 
 
 def epoch_of(dataset: ShardDataset, epoch: int) -> Iterator[Batch]:
-    """The whole of an epoch on one rank, in the order of the shards."""
+    """Return a whole epoch on one rank, in the order of the shards."""
     return iter(
         ShardDataset(
             dataset.url,
@@ -71,9 +68,7 @@ def epoch_of(dataset: ShardDataset, epoch: int) -> Iterator[Batch]:
 
 
 def unseen(dataset: ShardDataset, samples: int) -> Iterator[tuple[list[int], list[int]]]:
-    """Inputs and labels of the first samples that the noise of an epoch changed that was not
-    trained on.
-    """
+    """Return inputs and labels of the first samples that the noise of an unused epoch changed."""
     dataset.set_epoch(10**6)
     view = dataset.view()
     pairs = ((view[i]["input_ids"].tolist(), view[i]["labels"].tolist()) for i in range(len(view)))

@@ -1,13 +1,12 @@
-"""Generation with GPT-2 for a batch of prompts of different lengths, each as if it were alone.
+"""Generation with GPT-2 for a batch of prompts of different lengths, as if each were alone.
 
     python deploy/training/generate.py --model DIR --tokenizer DIR "It will rain in the" "My dog is"
 
-`--model tiny` takes a small random model, to look at the ids and the masks without any download.
+`--model tiny` uses a small random model, without any download.
 
-Prompts are padded on the left, so that all of them end where the new tokens begin. Two things keep
-the padding out of the results: the attention mask hides it, and positions are counted from the
-first token that is not padding. With padding on the right, or without the mask, a prompt goes on
-differently than alone.
+Prompts are padded on the left, so that all of them end where the new tokens begin. The attention
+mask hides the padding, and positions are counted from the first token that is not padding. With
+padding on the right, or without the mask, a prompt would be continued differently than alone.
 """
 
 from __future__ import annotations
@@ -50,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"new ids         {' '.join(map(str, new))}")
         print(f"text            {prompt}|{tokenizer.tokenizer.decode(new)}")
         print(
-            f"alone           {'the same' if new == alone[i] else 'different: ' + ' '.join(map(str, alone[i]))}\n"
+            "alone           "
+            f"{'the same' if new == alone[i] else 'different: ' + ' '.join(map(str, alone[i]))}\n"
         )
     return int(found != alone)
 
@@ -63,12 +63,11 @@ def generate(
     eos_id: int | None = None,
     max_new_tokens: int = 20,
 ) -> list[list[int]]:
-    """The new ids of each prompt: at each step the likeliest, up to `eos_id` or `max_new_tokens` of
-    them.
+    """Return the new ids of each prompt: the likeliest token at each step, up to `eos_id`.
 
-    `prompts` are ids, one at least in each. States are cached: each pass but the first is over one
-    token a prompt. ValueError if a prompt has no ids, or if the longest one leaves too few of the
-    model's positions.
+    `prompts` are ids, at least one in each; there are at most `max_new_tokens` new ids. States are
+    cached: every pass after the first is over one token a prompt. Raises ValueError if a prompt has
+    no ids, or if the longest one leaves too few positions of the model.
     """
     check_lengths(
         [len(prompt) for prompt in prompts], max_new_tokens, model.config.max_position_embeddings
@@ -98,8 +97,7 @@ def generate(
 
 
 def left_pad(prompts: Sequence[Sequence[int]], pad_id: int) -> dict[str, Tensor]:
-    """`input_ids` and `attention_mask`, (prompts, longest) int64: prompts filled up at their
-    beginnings.
+    """Return `input_ids` and `attention_mask`, (prompts, longest) int64, padded on the left.
 
     >>> batch = left_pad([[5], [6, 7, 8]], pad_id=0)
     >>> batch["input_ids"].tolist(), batch["attention_mask"].tolist()
@@ -115,12 +113,12 @@ def left_pad(prompts: Sequence[Sequence[int]], pad_id: int) -> dict[str, Tensor]
 
 
 def up_to(ids: list[int], eos_id: int | None) -> list[int]:
-    """The ids up to the first `eos_id`, which stays."""
+    """Return the ids up to and including the first `eos_id`."""
     return ids[: ids.index(eos_id) + 1] if eos_id in ids else ids
 
 
 def check_lengths(lengths: Sequence[int], max_new_tokens: int, most: int) -> None:
-    """ValueError unless each prompt has ids and the model has positions for them and the new
+    """Raise ValueError unless each prompt has ids, and the model has positions for them and the new
     ones.
     """
     if not lengths or min(lengths) < 1:
@@ -131,13 +129,14 @@ def check_lengths(lengths: Sequence[int], max_new_tokens: int, most: int) -> Non
         raise ValueError(f"expected max_new_tokens of 1 or more, got {max_new_tokens}")
     if max(lengths) + max_new_tokens > most:
         raise ValueError(
-            f"expected at most {most} tokens with the new ones, got {max(lengths)} + {max_new_tokens}; "
+            f"expected at most {most} tokens with the new ones, got {max(lengths)} + "
+            f"{max_new_tokens}; "
             "cut the prompt, or generate fewer"
         )
 
 
 def padding_id(tokenizer: LoadedTokenizer) -> int:
-    """The padding token; the end of text for tokenizers that have none, as GPT-2's."""
+    """Return the padding token; the end of text for tokenizers without one, such as GPT-2's."""
     known = (tokenizer.vocabulary.pad_id, tokenizer.vocabulary.eos_id)
     found = next((id_ for id_ in known if id_ is not None), None)
     if found is None:
@@ -148,8 +147,8 @@ def padding_id(tokenizer: LoadedTokenizer) -> int:
 
 
 def load_model(name: str, size: int) -> PreTrainedModel:
-    """The model of a folder, or `tiny`: a random GPT-2 with `size` token ids, the same at each
-    call.
+    """Load the model of a folder, or make `tiny`: a random GPT-2 with `size` token ids, always the
+    same.
     """
     if name != "tiny":
         return GPT2LMHeadModel.from_pretrained(name).eval()
@@ -161,7 +160,7 @@ def load_model(name: str, size: int) -> PreTrainedModel:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(
         description="Greedy generation with GPT-2 from left-padded prompts."
     )

@@ -1,10 +1,9 @@
-"""Blank infilling in the style of GLM: spans are cut out, and put back one after the other in
-random order.
+"""Blank infilling as in GLM: spans are cut out, and the model fills them in random order.
 
     python -m noisebeam.deploy.training.glm
     torchrun --nproc-per-node 2 -m noisebeam.deploy.training.glm
 
-At the end the blanks of samples are filled.
+At the end the model fills the blanks of samples.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ from noisebeam.transforms.noise.corruptions.blank_infilling import BlankInfillin
 
 
 def parts_a(dataset: ShardDataset) -> Iterator[tuple[list[int], list[int]]]:
-    """Part A and the whole ids of each sample, with the noise of an epoch that was not trained
-    on.
+    """Return part A and the whole ids of each sample, with the noise of an epoch not used in
+    training.
     """
     dataset.set_epoch(10**6)
     view = dataset.view()

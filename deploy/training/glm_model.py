@@ -1,13 +1,11 @@
-"""A small model in the style of GLM (Du et al. 2022): one transformer, two positions; a mask
-decides who sees whom.
+"""A small model as GLM (Du et al. 2022): one transformer with two position embeddings and a mask.
 
 A row is part A, the text with a mask token for each span that was cut out, and part B, these spans,
-each led by a start token. `position_ids` (rows, 2, tokens) has first the place in part A (a token
-of part B has that of the mask it fills), and then the place within the span, from 1, which is 0 in
-part A. So part A does not tell how long a span is.
+each after a start token. `position_ids` (rows, 2, tokens) has the position in part A (a token of
+part B has that of the mask it fills), and the position within the span, from 1; it is 0 in part A.
+So part A does not show how long a span is.
 
-Labels stand where they are predicted: `labels[i]` is what the token at i is to be followed by.
-Nothing is shifted.
+`labels[i]` is the token that follows the token at i. Labels are not shifted.
 """
 
 from __future__ import annotations
@@ -22,10 +20,10 @@ from noisebeam.pipeline.batching.masks import glm_mask
 
 
 class GlmModel(nn.Module):
-    """Token ids to logits. `width` is a multiple of `heads`; rows and spans have at most
-    `positions` tokens.
+    """Transformer from token ids to logits.
 
-    Embeddings start with a standard deviation of `start`.
+    `width` is a multiple of `heads`; rows and spans have at most `positions` tokens. Embeddings
+    begin with a standard deviation of `start`.
     """
 
     def __init__(
@@ -54,11 +52,11 @@ class GlmModel(nn.Module):
         position_ids: Tensor,
         labels: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """`logits` (rows, tokens, vocabulary) of `input_ids` (rows, tokens), and with `labels` the
-        mean `loss`.
+        """Return `logits` (rows, tokens, vocabulary) of `input_ids` (rows, tokens), and the mean
+        `loss`.
 
-        `attention_mask` (rows, 1, tokens, tokens) is boolean, True where a query sees a key, or
-        additive.
+        There is a loss only with labels. `attention_mask` (rows, 1, tokens, tokens) is boolean,
+        True where a query sees a key, or additive.
         """
         states = (
             self.tokens(input_ids)
@@ -106,10 +104,9 @@ def fill_blanks(
     end_id: int,
     most: int = 16,
 ) -> list[list[int]]:
-    """What the model puts for each mask of `part_a`, from left to right: at each step the likeliest
-    token.
+    """Return the tokens for each mask of `part_a`, from left to right: the likeliest at each step.
 
-    A blank ends at `end_id` or after `most` tokens. Later blanks see what was put for the earlier
+    A blank ends at `end_id` or after `most` tokens. Later blanks see the tokens of the earlier
     ones.
     """
     ids = list(part_a)

@@ -1,5 +1,4 @@
-"""Masked language modelling with BERT: 15 % of the tokens are to be found again, most of them under
-a mask.
+"""Masked language modelling with BERT: the model predicts 15 % of the tokens, most of them masked.
 
     python -m noisebeam.deploy.training.mlm [--lang zh] [--whole-words]
     torchrun --nproc-per-node 2 -m noisebeam.deploy.training.mlm

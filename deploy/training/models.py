@@ -1,8 +1,7 @@
-"""The small models of the training scripts: two layers, 64 wide, no dropout, the same random start
-at each call.
+"""Small models of the training scripts: two layers, 64 wide, no dropout, the same weights every
+time.
 
-Their weights start five times larger than is usual: with a width of 64 and few steps that learns
-several times faster.
+Initial weights are five times larger than usual: at a width of 64 this learns several times faster.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ SEED = 17
 
 
 def bert(vocabulary: Vocabulary) -> BertForMaskedLM:
-    """BERT with a head for masked tokens."""
+    """Return a BERT with a head for masked tokens."""
     sizes = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS}
     start = {
         "hidden_dropout_prob": 0.0,
@@ -50,7 +49,7 @@ def bert(vocabulary: Vocabulary) -> BertForMaskedLM:
 
 
 def bart(vocabulary: Vocabulary) -> BartForConditionalGeneration:
-    """BART, whose decoder starts with the end of text, as the published one does."""
+    """Return a BART whose decoder starts with the end of text, as the published one does."""
     sides = {f"{side}_{name}": n for side in ("encoder", "decoder") for name, n in _SIDE.items()}
     config = BartConfig(
         **_ids(vocabulary),
@@ -66,7 +65,7 @@ def bart(vocabulary: Vocabulary) -> BartForConditionalGeneration:
 
 
 def t5(vocabulary: Vocabulary) -> T5ForConditionalGeneration:
-    """T5, whose decoder starts with padding, as the published one does."""
+    """Return a T5 whose decoder starts with padding, as the published one does."""
     sizes = {
         "d_model": WIDTH,
         "d_ff": 4 * WIDTH,
@@ -81,7 +80,7 @@ def t5(vocabulary: Vocabulary) -> T5ForConditionalGeneration:
 
 
 def gpt2(vocabulary: Vocabulary) -> GPT2LMHeadModel:
-    """GPT-2: learned positions."""
+    """Return a GPT-2, with learned positions."""
     start = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "initializer_range": START}
     config = GPT2Config(
         **_ids(vocabulary),
@@ -95,7 +94,7 @@ def gpt2(vocabulary: Vocabulary) -> GPT2LMHeadModel:
 
 
 def bloom(vocabulary: Vocabulary) -> BloomForCausalLM:
-    """BLOOM: attention biased by distance, no positions."""
+    """Return a BLOOM, with attention biased by distance and no positions."""
     sizes = {"hidden_size": WIDTH, "n_layer": LAYERS, "n_head": HEADS}
     config = BloomConfig(**_ids(vocabulary), **sizes, initializer_range=START)
     return seeded(lambda: BloomForCausalLM(config))
@@ -115,7 +114,7 @@ def _ids(vocabulary: Vocabulary) -> dict[str, int | None]:
 
 
 def seeded(make: Callable[[], Any]) -> Any:
-    """A model that starts with the same random weights at each call."""
+    """Return a model with the same random weights at each call."""
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
         return make()

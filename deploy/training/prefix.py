@@ -1,10 +1,9 @@
-"""Prefix language modelling with GPT-2: a prefix is seen in both directions, and the rest is
-predicted token by token.
+"""Prefix language modelling with GPT-2: a prefix is seen in both directions, the rest is predicted.
 
     python -m noisebeam.deploy.training.prefix
     torchrun --nproc-per-node 2 -m noisebeam.deploy.training.prefix
 
-The loss is on the rest only. At the end prefixes are completed.
+The loss is on the rest alone. At the end the model completes prefixes.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from noisebeam.transforms.noise.labels import IGNORED
 
 @torch.no_grad()
 def complete(model: GPT2LMHeadModel, prefix: Sequence[int], most: int) -> list[int]:
-    """The likeliest token at each step, up to the end of text or `most` of them."""
+    """Return the likeliest token at each step, up to the end of text or `most` tokens."""
     ids = list(prefix)
     while len(ids) < len(prefix) + most and ids[-1] != model.config.eos_token_id:
         mask = to_additive(prefix_mask([len(prefix)], len(ids)))[:, None]
@@ -56,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for inputs, labels in unseen(dataset, 3):
         prefix = inputs[: labels.count(IGNORED)]
         tell(
-            f"\nprefix    {tokenizer.decode(prefix)}\nrest      {tokenizer.decode(inputs[len(prefix) :])}"
+            f"\nprefix    {tokenizer.decode(prefix)}\nrest      "
+            f"{tokenizer.decode(inputs[len(prefix) :])}"
         )
         tell(
             f"completed {tokenizer.decode(complete(model, prefix, most=len(inputs) - len(prefix)))}"

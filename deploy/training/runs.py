@@ -1,5 +1,5 @@
-"""What the training scripts share: shards of a small corpus, a run of the Trainer, what its loss is
-held against.
+"""Shared parts of the training scripts: shards of a small corpus, a run of the Trainer, its
+baseline.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SHOWN = 20  # losses that make up the end
 def parser(
     text: str | None, *, steps: int, batch_size: int = 4, learning_rate: float = 4e-3
 ) -> argparse.ArgumentParser:
-    """The options that all scripts have."""
+    """Return a parser of the options that all scripts have."""
     made = argparse.ArgumentParser(description=(text or "").partition("\n")[0])
     data = os.environ.get("NOISEBEAM_SHARED", "../shared")
     made.add_argument(
@@ -55,8 +55,8 @@ def parser(
 
 
 def build_shards(options: argparse.Namespace, corpus: Corpus, tokenizer: str, *flags: str) -> str:
-    """Build clean shards of the corpus with `noisebeam build` and these flags, once for all ranks;
-    their folder.
+    """Build clean shards of a corpus with `noisebeam build`, once for all ranks; return their
+    folder.
     """
     state = PartialState(cpu=True)
     if not state.is_main_process:
@@ -96,7 +96,7 @@ def build_shards(options: argparse.Namespace, corpus: Corpus, tokenizer: str, *f
 
 
 def noisebeam(*arguments: str) -> None:
-    """Run the command line, as a user would, and show the command."""
+    """Run a command line as a user would, and print the command."""
     print("$ noisebeam", *arguments, flush=True)
     subprocess.run([sys.executable, "-m", "noisebeam.pipeline.cli", *arguments], check=True)
 
@@ -104,7 +104,7 @@ def noisebeam(*arguments: str) -> None:
 def train(
     model: Any, dataset: ShardDataset, folder: Path, *, steps: int, learning_rate: float
 ) -> bool:
-    """Train, and print the losses beside the baseline; whether the loss at the end is clearly below
+    """Train, print losses beside the baseline, and return whether the last loss is clearly below
     it.
     """
     entropy = label_entropy(dataset)
@@ -119,7 +119,8 @@ def train(
     losses = run_trainer(model, dataset, folder, steps, learning_rate)
     start, end = float(np.mean(losses[:5])), float(np.mean(losses[-SHOWN:]))
     tell(
-        f"loss: {start:.3f} at the start, {end:.3f} at the end; unigram entropy of the labels: {entropy:.3f}"
+        f"loss: {start:.3f} at the start, {end:.3f} at the end; unigram entropy of the labels: "
+        f"{entropy:.3f}"
     )
     model.eval()
     return end < CLEARLY * entropy
@@ -128,7 +129,7 @@ def train(
 def run_trainer(
     model: Any, dataset: ShardDataset, folder: Path, steps: int, learning_rate: float
 ) -> list[float]:
-    """The loss of every step, averaged over the ranks."""
+    """Return the loss of every step, averaged over the ranks."""
     arguments = TrainingArguments(
         output_dir=str(folder / "run"),
         max_steps=steps,
@@ -153,13 +154,13 @@ def run_trainer(
 
 
 class Losses(TrainerCallback):  # type: ignore[misc]
-    """Keeps the loss of each step, and prints some."""
+    """Callback that keeps the loss of each step, and prints some."""
 
     def __init__(self) -> None:
         self.values: list[float] = []
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        """Take the loss of a step."""
+        """Keep the loss of a step."""
         if "loss" in logs:
             self.values.append(float(logs["loss"]))
             if state.global_step % 50 == 0:
@@ -167,22 +168,21 @@ class Losses(TrainerCallback):  # type: ignore[misc]
 
 
 def finish(learned: bool) -> int:
-    """The exit status: 1, with a line that says so, unless the loss fell clearly below the
-    baseline.
-    """
+    """Return the exit status: 1, with a line on standard error, unless the model learned."""
     if not learned:
         sys.stderr.write(
-            f"expected a loss below {CLEARLY} of the entropy at the end, got more; train for more --steps\n"
+            f"expected a loss below {CLEARLY} of the entropy at the end, got more; train for more "
+            "--steps\n"
         )
     return int(not learned)
 
 
 def tokenizer_of(shards: str) -> Any:
-    """The tokenizer of a build."""
+    """Return the tokenizer of a build."""
     return AutoTokenizer.from_pretrained(f"{shards}/tokenizer")
 
 
 def tell(text: str, end: str = "\n") -> None:
-    """Print on the first rank."""
+    """Print on the first rank alone."""
     if PartialState(cpu=True).is_main_process:
         print(text, end=end, flush=True)

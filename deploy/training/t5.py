@@ -1,11 +1,10 @@
-"""Span corruption with T5: a sentinel stands for each span, and the labels are the sentinels with
-their spans.
+"""Span corruption with T5: a sentinel replaces each span; labels are sentinels with their spans.
 
     python -m noisebeam.deploy.training.t5 [--recipe ul2]
     torchrun --nproc-per-node 2 -m noisebeam.deploy.training.t5
 
-`ul2` is the mixture of UL2 with a mode token for each denoiser. At the end the sentinels of a
-sample are filled.
+`ul2` is the mixture of UL2 with a mode token for each denoiser. At the end the model fills the
+sentinels of a sample.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which samples share a row of fixed length: planned from their lengths alone."""
+"""Bin packing: which samples share a row of fixed length, planned from their lengths alone."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from noisebeam.transforms.data.ragged import Array, Ragged, offsets_of
 
 
 def pack_best_fit(lengths: Array, capacity: int) -> Ragged:
-    """Rows of sample numbers whose lengths sum to at most `capacity`; each sample is in one row.
+    """Return rows of sample numbers whose lengths add up to at most `capacity`; each sample is in
+    one row.
 
-    Best-fit decreasing (Johnson 1973): the longest sample first, each into the fullest row that
-    still has room for it, among equals the one that came to be so last. It needs at most 11/9 of
-    the fewest possible rows, and one more. Within a row samples are in ascending order. Rows are in
-    the order of their longest samples, so that rows of many short samples do not gather at the
-    start.
-
-    ValueError if a length is below 1 or above `capacity`.
+    Best-fit decreasing (Johnson 1973): the longest sample first, each into the fullest row with
+    room for it; among equal rows into the one that was filled last. It needs at most 11/9 of the
+    fewest possible rows, and one more. Samples of a row ascend. Rows are in the order of their
+    longest samples, so that rows of many short samples are not all at the start. Raises ValueError
+    if a length is below 1 or above `capacity`.
 
     >>> rows = pack_best_fit(np.array([3, 5, 2, 8, 1]), capacity=8)
     >>> [rows.row(i).tolist() for i in range(3)]
@@ -24,7 +23,8 @@ def pack_best_fit(lengths: Array, capacity: int) -> Ragged:
     """
     if len(lengths) and not 1 <= lengths.min() <= lengths.max() <= capacity:
         raise ValueError(
-            f"expected samples of 1 to {capacity} tokens, got {int(lengths.min())} to {int(lengths.max())}; "
+            f"expected samples of 1 to {capacity} tokens, got {int(lengths.min())} to "
+            f"{int(lengths.max())}; "
             "take longer rows, or leave out samples with min_tokens and max_tokens"
         )
     rows: list[list[int]] = []

@@ -1,4 +1,8 @@
-"""Rows of token ids -> the padded int64 tensors that a model takes."""
+"""Rows of token ids -> the padded int64 tensors that a model takes.
+
+input_ids  5 6 7 | 8        ->  input_ids      5 6 7     attention_mask  1 1 1
+(a row a sample)                               8 1 1                     1 0 0
+"""
 
 from __future__ import annotations
 
@@ -14,11 +18,10 @@ Batch = dict[str, torch.Tensor]
 
 
 def collate(fields: Mapping[str, Ragged], *, pad_id: int, multiple: int = 1) -> Batch:
-    """The fields, each padded to its own longest row, and `attention_mask`, 0 exactly on the
-    padding of `input_ids`.
+    """Return the fields, each padded to its own longest row, and `attention_mask`.
 
-    Widths are multiples of `multiple`. Padding is `pad_id` in `input_ids`, -100 in `labels` and 0
-    in other fields.
+    The mask is 0 exactly on the padding of `input_ids`. Widths are multiples of `multiple`. The
+    padding is `pad_id` in `input_ids`, -100 in `labels` and 0 in other fields.
 
     >>> batch = collate({"input_ids": Ragged.of([np.array([0, 7, 2]), np.array([0, 2])]),
     ...                  "labels": Ragged.of([np.array([7]), np.array([8, 2])])}, pad_id=1)
@@ -35,15 +38,16 @@ def collate(fields: Mapping[str, Ragged], *, pad_id: int, multiple: int = 1) -> 
 
 
 def prepare(fields: Mapping[str, Ragged], *, pad_id: int) -> None:
-    """Do what can be done ahead of `collate`, for the rows of many batches at once."""
+    """Prepare the rows of many batches at once for `collate`, by filling their unused tails."""
     for name, rows in fields.items():
         rows.fill_up(_fill(name, pad_id))
 
 
 def _fill(name: str, pad_id: int) -> int:
-    """What a field is padded with."""
+    """Put the items into the queue, then None; or the error that making them raised."""
     return {"input_ids": pad_id, "labels": IGNORED}.get(name, 0)
 
 
 def _width(rows: Ragged, multiple: int) -> int:
+    """Return the width of padded rows: the longest one, rounded up to a multiple."""
     return -(-rows.longest // multiple) * multiple

@@ -198,7 +198,9 @@ class CausalCollator(Collator):
     default_recipe = "causal"
 
     def check_vocabulary(self) -> None:
-        """Check nothing: `ending` checks the end of text, which is needed with `append_eos` alone."""
+        """Check nothing: `ending` checks the end of text, which is needed with `append_eos`
+        alone.
+        """
 
     def __init__(
         self,
@@ -227,8 +229,8 @@ class PrefixCollator(Collator):
     """Collator for prefix language models: `labels` are -100 on the prefix and on padding.
 
     The prefix is seen in both directions, the rest is causal: `attention_mask` is (examples, 1,
-    longest, longest) in `mask_dtype`, 0 and minus infinity. GPT-2, GPT-NeoX and Llama take it; BLOOM
-    and OPT, which count positions in a two-dimensional mask, do not.
+    longest, longest) in `mask_dtype`, 0 and minus infinity. GPT-2, GPT-NeoX and Llama take it;
+    BLOOM and OPT, which count positions in a two-dimensional mask, do not.
 
     The length of the prefix is the example's `prefix_length`; without one, it is drawn in every
     epoch, all lengths that leave at least one token being equally likely. The end of text is
@@ -244,7 +246,9 @@ class PrefixCollator(Collator):
     default_recipe = "prefix-lm"
 
     def check_vocabulary(self) -> None:
-        """Check nothing: `ending` checks the end of text, which is needed with `append_eos` alone."""
+        """Check nothing: `ending` checks the end of text, which is needed with `append_eos`
+        alone.
+        """
 
     def __init__(
         self,
@@ -311,7 +315,9 @@ def ending(vocabulary: Vocabulary, append_eos: bool) -> int | None:
 
 
 def ended(ids: IntArray, eos_id: int | None) -> IntArray:
-    """Return the ids with `eos_id` at their end, appended if it is not there; None appends nothing."""
+    """Return the ids with `eos_id` at their end, appended if it is not there; None appends
+    nothing.
+    """
     return ids if eos_id is None or (len(ids) and ids[-1] == eos_id) else np.append(ids, eos_id)
 
 

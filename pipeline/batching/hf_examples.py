@@ -1,7 +1,7 @@
-"""Examples as Hugging Face data sets give them -> token ids, keys and flat batches.
+"""Examples of Hugging Face data sets -> token ids, keys and flat batches.
 
-An example is a mapping with `input_ids`, or bare ids. What else it may have stands in
-`noisebeam.pipeline.batching.collators`.
+An example is a mapping with `input_ids`, or bare ids; `noisebeam.pipeline.batching.collators` lists
+its other fields.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _HEADS = ("head_lengths", "alternative_lengths", "alternatives")
 
 
 def field(example: Any, name: str) -> Any:
-    """What an example, a mapping or bare ids, has under a name, or None."""
+    """Return a field of an example, which is a mapping or bare ids; None if it does not have it."""
     if isinstance(example, Mapping):
         return example.get(name)
     return example if name == "input_ids" else None
 
 
 def ids_of(examples: Sequence[Any], vocabulary: Vocabulary) -> list[IntArray]:
-    """The ids of each example without padding; ValueError says which example has other than one row
-    of known ids.
+    """Return the ids of each example without padding; raise ValueError, with its number, for bad
+    ids.
     """
     if not len(examples):
         raise ValueError("expected one example or more, got none")
@@ -55,13 +55,14 @@ def _ids(example: Any, i: int, size: int) -> IntArray:
         ids = ids[np.asarray(mask) != 0]
     if ids.size and not 0 <= ids.min() <= ids.max() < size:
         raise ValueError(
-            f"example {i}: expected ids from 0 to {size - 1}, got {ids.min()} to {ids.max()}; is it this tokenizer's?"
+            f"example {i}: expected ids from 0 to {size - 1}, got {ids.min()} to {ids.max()}; is "
+            "it this tokenizer's?"
         )
     return ids.astype(np.int64)
 
 
 def key_of(example: Any, ids: IntArray) -> int:
-    """The `key` of an example (modulo 2**64), or else a hash of its ids.
+    """Return the `key` of an example (modulo 2**64), or else a hash of its ids.
 
     >>> key_of({"key": 7}, np.array([5, 6])), key_of({}, np.array([5, 6]))
     (7, 15160603429994886397)
@@ -75,9 +76,7 @@ def key_of(example: Any, ids: IntArray) -> int:
 def flat_examples(
     examples: Sequence[Any], vocabulary: Vocabulary, with_sentences: bool
 ) -> FlatBatch:
-    """The examples as a flat batch; without sentences unless they are asked for, and then every
-    example needs them.
-    """
+    """Return examples as a flat batch; `with_sentences` needs sentence lengths in every example."""
     rows = ids_of(examples, vocabulary)
     keys = [key_of(example, ids) for example, ids in zip(examples, rows, strict=True)]
     if with_sentences:
@@ -94,7 +93,7 @@ def flat_examples(
 
 
 def flat_rows(rows: Sequence[IntArray], keys: Sequence[int]) -> FlatBatch:
-    """Rows of ids as a flat batch without sentences."""
+    """Return rows of ids as a flat batch without sentences."""
     return FlatBatch(
         ids=np.concatenate(rows),
         offsets=offsets_of(np.array([len(row) for row in rows])),
@@ -111,8 +110,10 @@ def _sentences(
     missing = [name for name, values in found.items() if values is None]
     if missing:
         raise ValueError(
-            f"example {i}: the recipe permutes sentences and needs {missing[0]} (tokens of each), and there is none; "
-            "add it to the examples and set remove_unused_columns=False, or take a recipe without sentence-permutation"
+            f"example {i}: the recipe permutes sentences and needs {missing[0]} (tokens of each), "
+            "and there is none; "
+            "add it to the examples and set remove_unused_columns=False, or take a recipe without "
+            "sentence-permutation"
         )
     fields = {name: np.asarray(values, dtype=np.int64) for name, values in found.items()}
     covered, framed = (
@@ -121,7 +122,8 @@ def _sentences(
     )
     if covered != tokens - framed:
         raise ValueError(
-            f"example {i}: expected sentence_lengths that add up to {tokens - framed} ({tokens} ids, {framed} of them "
+            f"example {i}: expected sentence_lengths that add up to {tokens - framed} ({tokens} "
+            f"ids, {framed} of them "
             f"around the text), got {covered}; cut an example between sentences"
         )
     return fields

@@ -1,6 +1,4 @@
-"""Rows of an objective -> batches that its models take as they are: padding side, masks, positions,
-decoder inputs.
-"""
+"""Layout of batches: padding side, masks, positions and decoder inputs of each objective."""
 
 from __future__ import annotations
 
@@ -23,20 +21,19 @@ Side = Literal["left", "right"]
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How the rows of an objective (`clean` without noise) become a batch; ValueError for what does
-    not go together.
+    """How the rows of an objective (`clean` without noise) become a batch.
 
     | objective | batch |
     |---|---|
     | any | `input_ids`, `attention_mask`, `labels` |
-    | denoising, spans, clean | with `decoder_start_token_id` also `decoder_input_ids` |
-    | causal, clean | padded on the `padding_side`; `position_ids` if asked for |
+    | denoising, spans, clean | also `decoder_input_ids`, with `decoder_start_token_id` |
+    | causal, clean | padded on the `padding_side`; `position_ids` on request |
     | prefix | `attention_mask` (rows, 1, width, width) |
-    | glm | `attention_mask` as for prefix, and `position_ids` (rows, 2, width): place in part A,
-      place in the span |
+    | glm | `attention_mask` as for prefix, and `position_ids` (rows, 2, width) |
 
+    The two rows of GLM's positions are the position in part A and the position in the span.
     Four-dimensional masks are boolean, True where a query sees a key, or additive in another
-    `mask_dtype`.
+    `mask_dtype`. Raises ValueError for settings that the objective does not allow.
     """
 
     pad_id: int
@@ -70,7 +67,7 @@ class Layout:
 
     @property
     def extended(self) -> bool:
-        """Whether anything was asked for that the objective does not bring by itself."""
+        """Whether settings were given beyond the defaults of the objective."""
         return (
             self.padding_side == "left"
             or self.position_ids
@@ -79,18 +76,18 @@ class Layout:
 
     @property
     def flat(self) -> bool:
-        """Whether batches have a mask of two dimensions, and take some tens of microseconds to
-        make.
-        """
+        """Whether masks have two dimensions; such a batch takes tens of microseconds to make."""
         return not self._has_prefix
 
     @property
     def form(self) -> Layout:
-        """Equal for layouts whose batches may follow one another in training."""
+        """Layout to compare: batches of layouts with equal forms can follow each other in
+        training.
+        """
         return replace(self, objective=self.objective if self._has_prefix else "clean")
 
     def __call__(self, fields: Mapping[str, Ragged], multiple: int | None = None) -> Batch:
-        """The batch of these rows: int64 tensors, but for masks."""
+        """Return the batch of some rows: int64 tensors, except for masks."""
         batch = collate(fields, pad_id=self.pad_id, multiple=multiple or self.multiple)
         if self.padding_side == "left":
             batch = padded_left(batch)
@@ -109,6 +106,7 @@ class Layout:
         return batch
 
     def _given_mask(self, batch: Batch) -> Tensor:
+        """Return the four-dimensional mask of a prefix objective."""
         shown = batch["attention_mask"]
         mask = prefix_mask(given_lengths(batch["labels"], shown), shown.shape[1]) & padding_mask(
             shown
@@ -119,7 +117,8 @@ class Layout:
 
 
 def given_lengths(labels: Tensor, attention_mask: Tensor) -> Tensor:
-    """(rows,): how many tokens of each row come before its first label: the prefix, or part A.
+    """Return the number of tokens before the first label of each row, its prefix or part A:
+    (rows,).
 
     >>> labels = torch.tensor([[-100, -100, 7], [-100, -100, -100]])
     >>> given_lengths(labels, torch.tensor([[1, 1, 1], [1, 1, 0]])).tolist()
@@ -130,8 +129,7 @@ def given_lengths(labels: Tensor, attention_mask: Tensor) -> Tensor:
 
 
 def padded_left(batch: Batch) -> Batch:
-    """A batch that is padded on the right, padded on the left. Its labels are those of a causal
-    model.
+    """Return a batch padded on the right as one padded on the left, with labels of a causal model.
 
     The first token after padding has the label -100: a model would predict it from padding.
 
@@ -150,8 +148,7 @@ def padded_left(batch: Batch) -> Batch:
 
 
 def shifted_right(labels: Tensor, start_id: int, pad_id: int) -> Tensor:
-    """(rows, width): what a decoder is given to predict the labels: `start_id`, and the labels but
-    the last.
+    """Return decoder inputs (rows, width): `start_id`, then the labels except the last one.
 
     >>> shifted_right(torch.tensor([[7, 8, 2], [9, 2, -100]]), start_id=2, pad_id=1).tolist()
     [[2, 7, 8], [2, 9, 2]]

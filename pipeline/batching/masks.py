@@ -121,7 +121,8 @@ def packed_mask(documents: Tensor) -> Tensor:
 
 
 def to_additive(mask: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return a mask as numbers to add to the scores before the softmax: 0 where it is True, else -inf.
+    """Return a mask as numbers to add to the scores before the softmax: 0 where it is True, else
+    -inf.
 
     The shape (..., queries, keys) is unchanged. The softmax of a query that sees nothing (mostly
     padding) would be NaN, which the next layer spreads to the whole row. So such a query sees one
@@ -158,6 +159,8 @@ def positions_of(attention_mask: Tensor) -> Tensor:
 
 
 def picture(mask: Tensor) -> str:
-    """Return a mask (queries, keys) as text: a line for each query, `#` where it sees a key, else `-`."""
+    """Return a mask (queries, keys) as text: a line for each query, `#` where it sees a key, else
+    `-`.
+    """
     sees = mask if mask.dtype == torch.bool else mask == 0
     return "\n".join("".join("#" if seen else "-" for seen in row) for row in sees.tolist())

@@ -1,5 +1,7 @@
-"""Several samples in a row of fixed length, each seeing itself alone: little padding for texts of
-any length.
+"""Packing: several samples in a row of fixed length, each of which sees itself alone.
+
+row of 8    a a a b b c c .      position_ids  0 1 2 0 1 0 1 .
+labels      - a a - b - c -      the first label of each sample is -100
 """
 
 from __future__ import annotations
@@ -25,30 +27,28 @@ PackedAttention = Literal["mask", "positions", "varlen"]
 
 @dataclass(frozen=True)
 class Pack:
-    """Whole samples share rows of `length` tokens, planned `window` samples at a time from the
-    indexes alone.
+    """Packing of whole samples into rows of `length` tokens, planned `window` samples at a time.
 
-    For samples whose inputs are as long as they are themselves: clean ids, `causal` and `mlm`;
-    other noise changes lengths, and an encoder-decoder would have to pack two sides alike.
-    `position_ids` begin anew with each sample. The first label of each sample is -100, so that a
-    causal model, which shifts them, never predicts a sample from another one. No sample sees
-    another, by one of three forms of `attention`:
+    The plan needs the indexes alone. Samples must be as long as their inputs: clean ids, `causal`
+    and `mlm`; other noise changes lengths, and an encoder-decoder would need two packed sides.
+    `position_ids` begin again with each sample. The first label of each sample is -100, so that a
+    causal model, which shifts labels, never predicts a sample from another one. `attention` is one
+    of:
 
     - `mask`: `attention_mask` (rows, 1, length, length), 0 and minus infinity: block-diagonal,
-      causal but for `mlm`.
-    - `positions`: none, for causal models of transformers 5 that work it out of `position_ids`.
-    - `varlen`: all rows in one, without padding, (1, tokens), with `cu_seq_lens_q` and
+      causal except for `mlm`.
+    - `positions`: no mask, for causal models of transformers 5, which derive it from
+      `position_ids`.
+    - `varlen`: all rows in one without padding, (1, tokens), with `cu_seq_lens_q` and
       `cu_seq_lens_k`, (samples + 1,) int32, and the numbers `max_length_q` and `max_length_k`, as
       transformers' flash attention takes them. Without flash attention it is for causal models
       alone, as `positions`.
 
-    Transformers looks at positions only where a model keeps no cache, which GPT-2 and others do
-    even in training: so for causal models the last two come with `use_cache`, False.
+    Transformers looks at positions only if a model keeps no cache, which GPT-2 and others do even
+    in training: so for causal models the last two have `use_cache`, False.
 
-    A start, at any place, reads the indexes of the shards that its window lies in; `len` reads them
-    all.
-
-    The data set sets `causal`, as the objective asks.
+    To start at any position reads the indexes of the shards of its window; `len` reads all of them.
+    The data set sets `causal` by the objective.
     """
 
     length: int
@@ -67,9 +67,7 @@ class Pack:
             )
 
     def checked(self, objective: str, max_tokens: int) -> Pack:
-        """This, causal or not as the objective asks; ValueError if samples of this objective cannot
-        be packed.
-        """
+        """Return the packing for an objective; raise ValueError if its samples cannot be packed."""
         row = BATCH_OBJECTIVES[objective]
         if not row.packable:
             known = " or ".join(sorted(one.name for one in OBJECTIVES.values() if one.packable))
@@ -80,22 +78,24 @@ class Pack:
         causal = row.attention is Attention.CAUSAL
         if not causal and self.attention == "positions":
             raise ValueError(
-                f"Pack: expected attention mask or varlen for the objective {objective}, got positions; "
+                f"Pack: expected attention mask or varlen for the objective {objective}, got "
+                "positions; "
                 "models that see both sides do not work out of positions where samples begin"
             )
         if self.length < max_tokens:
             raise ValueError(
-                f"Pack: expected rows of at least {max_tokens} tokens, as the longest sample may have, "
+                f"Pack: expected rows of at least {max_tokens} tokens, as the longest sample may "
+                "have, "
                 f"got {self.length}; take longer rows, or leave out longer samples with max_tokens"
             )
         return replace(self, causal=causal)
 
     def rows(self, count: int, lengths: Lengths, rng_key: tuple[int, ...]) -> Ragged:
-        """The samples in as few rows as best fit finds."""
+        """Return the samples in as few rows as best fit finds."""
         return pack_best_fit(lengths(), self.length)
 
     def collate(self, fields: Mapping[str, Ragged], bounds: IntArray, collate: Collate) -> Batch:
-        """`input_ids`, `labels`, `position_ids` and what tells the samples apart."""
+        """Return `input_ids`, `labels`, `position_ids` and what separates the samples."""
         samples, labels = fields["input_ids"], fields["labels"].values
         positions = np.arange(samples.offsets[-1]) - np.repeat(
             samples.offsets[:-1], samples.lengths
@@ -128,6 +128,7 @@ class Pack:
 
 
 def _flat(values: Mapping[str, Array], samples: Ragged) -> dict[str, Any]:
+    """Return the tensors of `varlen` attention."""
     bounds = torch.from_numpy(samples.offsets.astype(np.int32))
     longest = int(samples.lengths.max())
     return {

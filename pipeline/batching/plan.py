@@ -1,15 +1,17 @@
-"""Which samples make a row, and which rows a batch: a function of an epoch's order and of the
-lengths in the indexes.
+"""Plan of batches: which samples make a row, and which rows a batch at each rank.
 
-An epoch is a sequence of samples, each at its position. A *batching* takes the positions window by
-window and makes rows of each window: one sample a row in their order (`OneByOne`), the same with
-similar lengths near each other (`GroupByLength`), or several samples a row (`packing.Pack`). The
-rows of all windows, one after the other, are cut into global batches, and rank r of w takes the
-rows r, r + w, ... of each.
+    positions  0 1 2 3 4 5 | 6 7 8 9 ...     windows of positions
+    rows       a b c d e f | g h i j         each window arranged by the batching
+    batches    [a b c d] [e f g h] ...       global batches of `size` rows
+    rank r     rows r, r + world_size, ...   of each global batch
 
-So the batches are the same at every number of ranks whose batches are together as large. The place
-in them is one number, the samples of the rows that were given out: it tells the window, and how
-many of its rows are done.
+An epoch is a sequence of samples by position. A *batching* makes rows of each window: a sample a
+row in order (`OneByOne`), a sample a row with similar lengths near each other (`GroupByLength`), or
+several samples a row (`packing.Pack`). Rank r of w takes rows r, r + w, ... of each global batch.
+
+So global batches are the same at every number of ranks, if the global batch size is the same. The
+position in them is one number, the samples of the rows that were returned: it determines the
+window, and how many of its rows are done.
 """
 
 from __future__ import annotations
@@ -40,46 +42,46 @@ class Batching(Protocol):
 
     @property
     def window(self) -> int:
-        """The samples that are arranged together."""
+        """Number of samples that are arranged together."""
 
     @property
     def sample_rows(self) -> bool:
         """Whether each row is one sample."""
 
     def checked(self, objective: str, max_tokens: int) -> Batching:
-        """The batching for samples of this objective (`clean` if there is none); ValueError if it
-        cannot batch them.
+        """Return the batching for an objective (`clean` without noise); raise ValueError if it does
+        not fit.
         """
 
     def rows(self, count: int, lengths: Lengths, rng_key: tuple[int, ...]) -> Ragged:
-        """Rows of the numbers 0 to `count` - 1 of a window's samples, which have these lengths.
+        """Return the rows of a window, as numbers 0 to `count` - 1 of its samples.
 
-        Draws are made with `rng_key`, which name the window.
+        `lengths` returns the lengths of the samples; `rng_key` seeds the draws of the window.
         """
 
     def collate(self, fields: Mapping[str, Ragged], bounds: IntArray, collate: Collate) -> Batch:
-        """The batch of samples with these fields; row i has those from `bounds[i]` up to `bounds[i
-        + 1]`.
+        """Return the batch of some samples; row i has samples `bounds[i]` to `bounds[i + 1]` -
+        1.
         """
 
 
 @dataclass(frozen=True)
 class OneByOne:
-    """Each sample is a row, in the order of the epoch."""
+    """Batching with a sample a row, in the order of the epoch."""
 
     window: ClassVar[int] = WINDOW
     sample_rows: ClassVar[bool] = True
 
     def checked(self, objective: str, max_tokens: int) -> OneByOne:
-        """The same: this goes with everything."""
+        """Return the batching itself: it fits every objective."""
         return self
 
     def rows(self, count: int, lengths: Lengths, rng_key: tuple[int, ...]) -> Ragged:
-        """The samples as they come."""
+        """Return the samples in order."""
         return Ragged(np.arange(count), np.arange(count + 1))
 
     def collate(self, fields: Mapping[str, Ragged], bounds: IntArray, collate: Collate) -> Batch:
-        """The samples, padded."""
+        """Return the samples, padded."""
         return collate(fields)
 
 
@@ -88,13 +90,12 @@ ONE_BY_ONE = OneByOne()
 
 @dataclass(frozen=True)
 class GroupByLength:
-    """Each sample is a row, and batches hold samples of similar lengths, for less padding.
+    """Batching with a sample a row, and samples of similar lengths in a batch, for less padding.
 
-    Of each `groups` x `size` samples those of similar length make groups of `size`, and the groups
-    are shuffled: give the global batch size, or a multiple of it. Samples that fill no group come
-    at the end of the epoch.
-
-    A start, at any place, reads the indexes of the shards that its window lies in.
+    Each `groups` x `size` samples are divided into groups of `size` samples of similar length, and
+    the groups are shuffled. `size` should be the global batch size, or a multiple of it. Samples
+    that fill no group are at the end of the epoch. To start at any position reads the indexes of
+    the shards of its window.
     """
 
     size: int
@@ -108,15 +109,15 @@ class GroupByLength:
 
     @property
     def window(self) -> int:
-        """The samples that are sorted together."""
+        """Number of samples that are sorted together."""
         return self.size * self.groups
 
     def checked(self, objective: str, max_tokens: int) -> GroupByLength:
-        """The same: all objectives may be grouped."""
+        """Return the batching itself: it fits every objective."""
         return self
 
     def rows(self, count: int, lengths: Lengths, rng_key: tuple[int, ...]) -> Ragged:
-        """The samples by length, in shuffled groups.
+        """Return the samples by length, in shuffled groups.
 
         >>> GroupByLength(2, groups=3).rows(6, lambda: np.array([9, 1, 8, 2, 9, 1]), (0,)).values.tolist()
         [3, 2, 0, 4, 1, 5]
@@ -127,14 +128,12 @@ class GroupByLength:
         return Ragged(np.append(shuffled, np.arange(count - rest, count)), np.arange(count + 1))
 
     def collate(self, fields: Mapping[str, Ragged], bounds: IntArray, collate: Collate) -> Batch:
-        """The samples, padded."""
+        """Return the samples, padded."""
         return collate(fields)
 
 
 class GlobalBatches(NamedTuple):
-    """The rows of all ranks at one step or more that follow one another: positions of samples, row
-    by row.
-    """
+    """Rows of all ranks in one or more consecutive batches, as positions of samples."""
 
     rows: Ragged
     start: int  # samples of the epoch that were given out before
@@ -142,7 +141,7 @@ class GlobalBatches(NamedTuple):
     repeated: int = 0  # rows at the end of the last that are those of the beginning of the epoch
 
     def share(self, rank: int, world_size: int, chosen: slice = slice(None)) -> Ragged:
-        """The rows of a rank, of all batches or of those chosen."""
+        """Return the rows of one rank, in all batches or in the chosen ones."""
         numbers = np.arange(len(self.rows.lengths)).reshape(len(self.ends), -1)[
             chosen, rank::world_size
         ]
@@ -153,10 +152,10 @@ class GlobalBatches(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """The global batches of an epoch of `samples` samples, `size` rows each.
+    """Global batches of an epoch of `samples` samples, with `size` rows each.
 
-    `lengths` gives those of the samples at some positions. What is left at the end is dropped, or
-    filled up with rows from the beginning of the epoch.
+    `lengths` returns the lengths of the samples at some positions. The tail of an epoch is dropped,
+    or filled up with rows from the beginning of the epoch.
 
     >>> plan = Plan(10, len, OneByOne(), (), size=4, tail="pad")
     >>> [batch.rows.values.tolist() for batch in plan.batches(start=2)], plan.count(start=2)
@@ -177,10 +176,9 @@ class Plan:
     tail: Tail
 
     def batches(self, start: int, samples: int = 1) -> Iterator[GlobalBatches]:
-        """The batches after `start` samples: so many together as have `samples` samples, and at the
-        end what is left.
+        """Yield the batches after `start` samples, as many at a time as have `samples` samples.
 
-        ValueError if `start` is in the middle of a row.
+        Raises ValueError if `start` is inside a row.
         """
         at, waiting, count = start, [_NO_ROWS], 0
         for window in self._windows(start):
@@ -208,7 +206,7 @@ class Plan:
             )
 
     def count(self, start: int) -> int:
-        """The number of batches after `start` samples."""
+        """Return the number of batches after `start` samples."""
         if self.batching.sample_rows:
             rows = self.samples - start
         else:
@@ -216,14 +214,14 @@ class Plan:
         return rows // self.size if self.tail == "drop" else -(-rows // self.size)
 
     def position(self, start: int, batches: int) -> int:
-        """The samples given out after so many batches more."""
+        """Return the position after a number of batches from `start`."""
         if self.batching.sample_rows:
             return min(start + batches * self.size, self.samples)
         ends = [batch.ends[0] for batch in islice(self.batches(start), batches)]
         return ends[-1] if ends else start
 
     def _windows(self, start: int) -> Iterator[Ragged]:
-        """The rows of each window, from the place where `start` samples are done."""
+        """Yield the rows of each window, from the position after `start` samples."""
         for first in range(
             start - start % self.batching.window, self.samples, self.batching.window
         ):
@@ -232,7 +230,8 @@ class Plan:
             if rows.offsets[done] != max(0, start - first):
                 before, after = (first + rows.offsets[done - 1 : done + 1]).tolist()
                 raise ValueError(
-                    f"expected a position between rows, got {start}, within the row from {before} to {after}; "
+                    f"expected a position between rows, got {start}, within the row from {before} "
+                    f"to {after}; "
                     "resume with the state as it was saved"
                 )
             yield rows.between(done, len(rows.lengths))
@@ -246,7 +245,7 @@ class Plan:
         return Ragged(rows.values + first, rows.offsets)
 
     def _beginning(self, count: int) -> Ragged:
-        """So many rows of the beginning of the epoch, which begins again where it is too short."""
+        """Return rows from the beginning of the epoch, repeated if it has too few."""
         return Ragged.of(
             list(islice(cycle(row for window in self._windows(0) for row in window.rows()), count))
         )
@@ -256,8 +255,8 @@ _NO_ROWS = Ragged(np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64))
 
 
 def _cuts(ends: IntArray, samples: int) -> list[int]:
-    """How many batches there are before each group of as few as have `samples` samples together,
-    and after the last.
+    """Return split points, in batches: each group is the smallest number of batches with `samples`
+    samples.
 
     >>> _cuts(np.array([0, 4, 8, 12, 16]), samples=7)
     [0, 2, 4]

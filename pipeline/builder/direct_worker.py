@@ -1,9 +1,10 @@
-"""A worker process of the multi-process DirectRunner: `python -m
-noisebeam.pipeline.builder.direct_worker`.
+"""A worker process of the multi-process DirectRunner.
 
-It is Beam's own, but it tokenizes on one thread, as the other workers have the other cores, and it
-ends at once when there is no more work: Beam ends its workers one after the other, and Python takes
-a second to tidy up in each.
+    python -m noisebeam.pipeline.builder.direct_worker
+
+It is Beam's worker, but it tokenizes on one thread, since the other workers have the other cores,
+and it ends at once when there is no more work: Beam ends its workers one after the other, and
+Python needs a second to clean up in each.
 """
 
 import os

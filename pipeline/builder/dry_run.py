@@ -1,6 +1,4 @@
-"""What a build would do, told without doing it: `noisebeam build --dry-run`. Nothing is written
-anywhere.
-"""
+"""The dry run of a build, `noisebeam build --dry-run`: all checks, and no file written."""
 
 from __future__ import annotations
 
@@ -31,9 +29,10 @@ _PARTS, _DOCUMENTS, _CHARACTERS = (
 
 
 def dry_run(options: BuildOptions) -> list[str]:
-    """Check input, tokenizer, recipe, segmenter and output; say in some lines what would be built.
+    """Check input, tokenizer, recipe, segmenter and output, and return lines on what would be
+    built.
 
-    Raises what the build would raise, in one line.
+    Raises the errors of the build, in one line.
     """
     plan = make_plan(options, ReadDocuments(options.input, options.read))
     OutputFolder(options.output.url).check_replaceable(options.output.overwrite)
@@ -51,19 +50,19 @@ def dry_run(options: BuildOptions) -> list[str]:
 
 
 def check_folder(url: str) -> None:
-    """OSError if the local folder `url` cannot be made or written to; other places are not
-    tried.
-    """
+    """Raise OSError if a local folder cannot be made or written to; remote URLs are not tried."""
     folder = local_path(url)
     while folder and not os.path.exists(folder):
         folder = os.path.dirname(folder)
     if folder and not (os.path.isdir(folder) and os.access(folder, os.W_OK)):
         raise OSError(
-            f"cannot write to {url}: {folder} is no folder that you may write to; give another output"
+            f"cannot write to {url}: {folder} is no folder that you may write to; give another "
+            "output"
         )
 
 
 def _describe_input(plan: Plan) -> Iterator[str]:
+    """Yield lines on the input files, and estimates of tokens and shards."""
     files = list(dict.fromkeys(part.url for part in plan.read.parts))
     sizes = for_each(files, file_size)
     size = f"{sum(sizes) / 1e6:,.1f} MB as they lie"
@@ -85,7 +84,8 @@ def _describe_input(plan: Plan) -> Iterator[str]:
 
 
 def _number(count: int, of: str) -> str:
-    """
+    """Return a number with its noun, in the singular or the plural.
+
     >>> _number(1, "file"), _number(2000, "file")
     ('1 file', '2,000 files')
     """
@@ -93,7 +93,7 @@ def _number(count: int, of: str) -> str:
 
 
 def sample_tokens(plan: Plan) -> tuple[int, int]:
-    """How many tokens so many characters gave, in the first documents of a few parts."""
+    """Return numbers of tokens and characters, of the first documents of a few parts."""
     parts = [plan.read.parts[i] for i in evenly(len(plan.read.parts), _PARTS)]
     records = (
         record
@@ -106,6 +106,7 @@ def sample_tokens(plan: Plan) -> tuple[int, int]:
 
 
 def _describe_output(plan: Plan) -> Iterator[str]:
+    """Yield lines on tokenizer, recipe, windows and output."""
     options, vocabulary = plan.options, plan.tokenizer.vocabulary
     yield f"tokenizer: {plan.tokenizer.name}, {vocabulary.size:,} ids"
     yield f"recipe: {plan.recipe.name if plan.recipe else 'none, clean samples'}, seed {options.noise.seed}"
@@ -116,6 +117,7 @@ def _describe_output(plan: Plan) -> Iterator[str]:
 
 
 def _steps(plan: Plan) -> list[str]:
+    """Return a line for each outer step of the pipeline."""
     pipeline = new_pipeline()
     assemble(pipeline, plan)
     visitor = _TopSteps()
@@ -124,7 +126,7 @@ def _steps(plan: Plan) -> list[str]:
 
 
 class _TopSteps(PipelineVisitor):  # type: ignore[misc]
-    """The outermost steps of a pipeline, with their display data."""
+    """Visitor of the outer steps of a pipeline, with their display data."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

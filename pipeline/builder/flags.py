@@ -119,9 +119,7 @@ def _suggest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
 
 
 def check_beam_flags(unknown_to_beam: Sequence[str], known_to_beam: Sequence[str]) -> None:
-    """Other flags than ours go to Beam; SettingsError for the first that Beam does not know
-    either.
-    """
+    """Raise SettingsError for the first flag that neither Noisebeam nor Beam knows."""
     known = [*map(flag_of, build_settings()), "--config", *known_to_beam]
     for flag in unknown_to_beam:
         name = flag.split("=")[0]

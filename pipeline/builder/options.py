@@ -1,7 +1,4 @@
-"""The options of a build, composed of the options of its steps; read from flags and YAML files.
-
-flags, --config FILE -> values of settings by name -> BuildOptions -> options of each step
-"""
+"""The options of a build, composed of the options of its steps."""
 
 from __future__ import annotations
 

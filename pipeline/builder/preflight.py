@@ -1,4 +1,6 @@
-"""A look at some of the input before a build: input that is mostly bad records is refused in seconds."""
+"""A look at the beginning of some parts of the input, to stop builds of mostly bad records
+early.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""How far a build on this machine has come, while it runs.
+"""Progress of a build on this machine, shown while it runs.
 
-The workers send their counts as datagrams to the command line's process, which adds them up and
-shows them: a live line in a terminal, now and then a plain line elsewhere. A datagram holds all
-counts of its sender so far, so that a lost one costs nothing. Nothing of it reaches the output, and
-nothing stays behind however a build ends.
+    worker: counts -> UDP datagram -> command line: Tally -> line on standard error
+
+Workers send their counts to the process of the command line, which adds them up and prints a live
+line on a terminal, and plain lines elsewhere. A datagram has all counts of its sender so far, so a
+lost one changes nothing. The output does not depend on any of it, and nothing remains after a
+build.
 """
 
 from __future__ import annotations
@@ -33,9 +35,7 @@ Counts = Mapping[str, int]
 
 
 class TrackProgress(beam.PTransform):  # type: ignore[misc]
-    """Pass elements on unchanged, and send what `count` makes of them to the UDP port `port` of
-    this machine.
-    """
+    """Pass elements on unchanged, and send the counts of `count` to a UDP port of this machine."""
 
     def __init__(self, port: int, count: Callable[[Any], Counts]) -> None:
         super().__init__()
@@ -49,22 +49,22 @@ class TrackProgress(beam.PTransform):  # type: ignore[misc]
 
 
 def count_read(document: Document) -> Counts:
-    """What has been read."""
+    """Return the counts of a document that was read."""
     return {"documents_read": 1, "bytes_read": text_bytes(document)}
 
 
 def count_segmented(segmented: tuple[Document, Any]) -> Counts:
-    """What has been segmented; encoding follows at once."""
+    """Return the counts of a document that was segmented; it is encoded next."""
     return {"documents": 1, "bytes": text_bytes(segmented[0])}
 
 
 def count_samples(sample: Sample) -> Counts:
-    """What has been encoded."""
+    """Return the counts of an encoded sample."""
     return {"samples": 1, "tokens": len(sample.fields["ids"])}
 
 
 def count_dead_letters(_: Any) -> Counts:
-    """What was bad."""
+    """Return the counts of a dead letter."""
     return {"dead_letters": 1}
 
 
@@ -101,13 +101,13 @@ class _Count(beam.DoFn):  # type: ignore[misc]
 
 @dataclass
 class Tally:
-    """The latest counts of each sender, and when there was first something to count."""
+    """Latest counts of each sender, and the time of the first one."""
 
     senders: dict[str, Counts] = field(default_factory=dict)
     began: float | None = None  # seconds; when the first document was segmented
 
     def receive(self, datagram: bytes, now: float) -> None:
-        """Take in a datagram; others than ours are left out."""
+        """Add a datagram; datagrams of other programs are ignored."""
         with suppress(ValueError, TypeError):
             sender, counts = json.loads(datagram)
             self.senders[str(sender)] = {
@@ -118,7 +118,7 @@ class Tally:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The counts of all senders together."""
+        """Return the sums of the counts of all senders."""
         names = sorted({name for counts in self.senders.values() for name in counts})
         return {
             name: sum(counts.get(name, 0) for counts in self.senders.values()) for name in names
@@ -126,15 +126,16 @@ class Tally:
 
 
 def fraction_done(counts: Counts, read_first: bool) -> float | None:
-    """How much of the text is encoded (0 to 1); None if that is not known: only where all is read
-    before the rest.
+    """Return the share of the text that is encoded, 0 to 1; None if it is unknown.
+
+    It is known only if all documents are read before the first is segmented.
     """
     read, done = counts.get("bytes_read", 0), counts.get("bytes", 0)
     return done / read if read_first and read and done else None
 
 
 def describe(counts: Counts, seconds: float, done: float | None) -> str:
-    """The counts in one line, after so many seconds of encoding.
+    """Return a finished build in a few lines.
 
     >>> describe({"documents": 1200, "bytes": 30_000_000, "tokens": 7_000_000, "dead_letters": 2}, 10, done=0.25)
     '1,200 documents, 3.0 MB/s, 7,000,000 tokens, 2 dead letters, 0:30 left'
@@ -164,7 +165,8 @@ def _dead(counts: Counts) -> str:
 
 
 def _clock(seconds: float) -> str:
-    """
+    """Return seconds as minutes and seconds, or hours too.
+
     >>> _clock(59.4), _clock(3725)
     ('0:59', '1:02:05')
     """
@@ -175,11 +177,10 @@ def _clock(seconds: float) -> str:
 
 @contextmanager
 def show_progress(read_first: bool, quiet: bool = False) -> Iterator[int]:
-    """Show on standard error how far the build has come; gives the port to which TrackProgress is
-    to send.
+    """Show the progress of a build on standard error; yield the port for TrackProgress.
 
-    `read_first`: all documents are read before the first is segmented, so that the time left can be
-    told.
+    `read_first` says that all documents are read before the first is segmented, so that the time
+    left is known.
     """
     receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     receiver.bind(("127.0.0.1", 0))
@@ -201,7 +202,7 @@ def show_progress(read_first: bool, quiet: bool = False) -> Iterator[int]:
 def _states(
     receiver: socket.socket, stop: threading.Event, read_first: bool
 ) -> Iterator[tuple[float, str, float | None]]:
-    """The time, the line to show, and how much is done: several times a second."""
+    """Yield time, line and share of the progress, several times a second."""
     tally, shown = Tally(), 0.0
     while not stop.is_set():
         with suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""The processes that a build has started on this machine, and how they end with it."""
+"""Child processes of a build on this machine, and how they end with it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from typing import Any
 
 @contextmanager
 def ending_together() -> Iterator[None]:
-    """Let SIGTERM end the processes that this one has started too; Beam's workers would wait for it
-    for ever.
+    """Let SIGTERM end the child processes of this process too; Beam's workers would wait forever.
 
-    Only where this is the main thread: no other one may handle signals.
+    Only in the main thread: other threads cannot handle signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -38,7 +37,7 @@ def ending_together() -> Iterator[None]:
 
 
 def descendants(process: int) -> list[int]:
-    """The processes that a process has started, and those that these have started."""
+    """Return the child processes of a process, and their children."""
     children: dict[int, list[int]] = {}
     for child, parent in _parents():
         children.setdefault(parent, []).append(child)
@@ -49,7 +48,7 @@ def descendants(process: int) -> list[int]:
 
 
 def _parents() -> Iterator[tuple[int, int]]:
-    """Each process of this machine, and its parent."""
+    """Return the parent of each process of this machine."""
     if not Path("/proc/self/stat").exists():
         listed = subprocess.run(
             ["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""What a build tells at its end."""
+"""The summary that a build prints at its end."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _SHARDS = 16  # whose indexes are read for an estimate
 
 
 def print_result(output: str, result: BuildResult, quiet: bool = False) -> int:
-    """Print how a build ended; the command's exit status. `quiet`: print failures only."""
+    """Print how a build ended, and return the exit status; with `quiet` print failures alone."""
     if result.outcome is None:
         print(f"submitted; it ends with {MANIFEST_NAME}, or {FAILURE_NAME}, in {output}")
         return 0
@@ -68,7 +68,8 @@ def describe(manifest: Manifest, sentences_cut: int = 0) -> list[str]:
     size = sum(shard.bytes for shard in manifest.shards)
     per_sample = counts["tokens"] / max(1, counts["samples"])
     lines = [
-        f"{counts['documents']:,} documents, {counts['samples']:,} samples, {counts['tokens']:,} tokens "
+        f"{counts['documents']:,} documents, {counts['samples']:,} samples, {counts['tokens']:,} "
+        "tokens "
         f"({per_sample:.0f} a sample, {manifest.max_tokens} at most)",
         f"{len(manifest.shards)} shards, {size / 1e6:,.1f} MB, "
         f"recipe {manifest.recipe_name or 'none'}, seed {manifest.seed}",
@@ -84,9 +85,7 @@ def describe(manifest: Manifest, sentences_cut: int = 0) -> list[str]:
 
 
 def describe_languages(manifest: Manifest, metrics: Mapping[str, int]) -> Iterator[str]:
-    """How many documents there are in each language, where there are several; how many name none or
-    fell back.
-    """
+    """Yield lines on the languages of the documents, if there are several, and on unknown ones."""
     found = {
         name.removeprefix(_IN): number for name, number in metrics.items() if name.startswith(_IN)
     }
@@ -108,6 +107,7 @@ def describe_languages(manifest: Manifest, metrics: Mapping[str, int]) -> Iterat
 
 
 def _describe_sizes(distributions: Mapping[str, Distribution]) -> Iterator[str]:
+    """Yield a line for each distribution of sizes."""
     for title, name in _SIZES.items():
         found = distributions.get(name)
         if found is not None and found.count:
@@ -115,13 +115,14 @@ def _describe_sizes(distributions: Mapping[str, Distribution]) -> Iterator[str]:
 
 
 def describe_padding(output: str, manifest: Manifest) -> Iterator[str]:
-    """How much of the batches would be padding, in one line; none for an empty build."""
+    """Yield the share of padding in batches, in one line; nothing for an empty build."""
     shares = padding_estimate(read_lengths(output, manifest, _SHARDS), manifest.max_tokens)
     if shares:
         yield "padding: " + ", ".join(f"{share:.1%} in {name}" for name, share in shares.items())
 
 
 def _describe_time(result: BuildResult) -> Iterator[str]:
+    """Yield lines on the duration of a build, and on the work of each step."""
     if result.seconds is not None:
         size = result.metrics.get("text-bytes")
         rate = (

@@ -1,5 +1,8 @@
-"""Ready batches of an epoch: shared out over ranks and workers, made ahead, and resumable at any
+"""Batches of an epoch: divided among ranks and workers, made ahead in threads, resumable at any
 batch.
+
+plan -> positions of a chunk -> fields (read, noised) -> _Chunk -> _Rows -> Batch
+|------------- reading thread ----------------------|   |--- main thread ---|
 """
 
 from __future__ import annotations
@@ -29,19 +32,20 @@ _log = logging.getLogger(__name__)
 
 
 class EpochSamples(Protocol):
-    """The samples of an epoch, by position."""
+    """Samples of an epoch, by position."""
 
     def lengths(self, positions: IntArray) -> IntArray:
-        """Their tokens, from indexes alone."""
+        """Return the token count of the sample at each position, read from the shard indexes."""
 
     def fields(self, positions: IntArray, most: IntArray | None) -> Mapping[str, Ragged]:
-        """Their inputs and labels, a row a sample, each cut to so many tokens if `most` is
-        given.
+        """Return inputs and labels of the samples at some positions, a row a sample.
+
+        With `most` (positions,), each sample is truncated to so many tokens before noise is drawn.
         """
 
 
 class _Chunk(NamedTuple):
-    """Batches of `size` rows that were read together."""
+    """Batches of `size` rows each that were read together."""
 
     size: int
     ends: list[int]  # of each, the position after it
@@ -49,7 +53,7 @@ class _Chunk(NamedTuple):
     fields: Mapping[str, Ragged]  # of all their samples, one after the other
 
     def batches(self) -> Iterator[_Rows]:
-        """The same batch by batch."""
+        """Yield the rows of each batch."""
         starts = self.bounds[:: self.size]
         tokens = np.add.reduceat(self.fields["input_ids"].lengths, starts[:-1]).tolist()
         parts = zip(*(values.split(starts) for values in self.fields.values()), strict=True)
@@ -59,7 +63,7 @@ class _Chunk(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """What a batch is made of."""
+    """Rows of one batch."""
 
     end: int  # the position after it
     tokens: int
@@ -73,9 +77,7 @@ class _Made(NamedTuple):
 
 
 class BatchedDataset(IterableDataset[Batch]):
-    """What `ShardDataset` and `Mixture` are: batches of the samples that `open_epoch(epoch)`
-    gives.
-    """
+    """Base class of `ShardDataset` and `Mixture`: batches of the samples of `open_epoch(epoch)`."""
 
     layout: Layout  # how rows become a batch
     max_tokens: int  # the most a sample has
@@ -97,20 +99,22 @@ class BatchedDataset(IterableDataset[Batch]):
     @property
     @abstractmethod
     def samples(self) -> int:
-        """The number of samples of an epoch, over all ranks."""
+        """Number of samples of an epoch, over all ranks."""
 
     @abstractmethod
     def open_epoch(self, epoch: int, skipped: SkippedCount | None = None) -> EpochSamples:
-        """The samples of an epoch; those that cannot be read are counted by `skipped`, or here."""
+        """Return the samples of an epoch; unreadable ones are counted by `skipped`, by default
+        here.
+        """
 
     @property
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """What must be as it was for a position to mean the same sample, as plain values."""
+        """Values on which the meaning of a position depends, as plain values."""
 
     @property
     def epoch(self) -> int:
-        """The current epoch."""
+        """Current epoch."""
         return int(self._epoch)
 
     @property
@@ -120,33 +124,33 @@ class BatchedDataset(IterableDataset[Batch]):
 
     @property
     def rank(self) -> int:
-        """The number of this rank, from 0."""
+        """Number of this rank, from 0."""
         return self.settings.here()[0]
 
     @property
     def world_size(self) -> int:
-        """The number of ranks."""
+        """Number of ranks."""
         return self.settings.here()[1]
 
     @property
     def padding_share(self) -> float:
-        """The share of padding in the inputs of this rank that were made since iteration began; 0
-        before the first.
+        """Share of padding in the inputs of this rank since iteration began; 0 before the first
+        batch.
         """
         return 1 - self._tokens / self._places if self._places else 0.0
 
     @property
     def skipped(self) -> int:
-        """The samples of this rank, in all loader workers, that could not be read since iteration
-        began.
+        """Number of unreadable samples of this rank since iteration began, in all loader
+        workers.
         """
         return self._skipped.total
 
     def __len__(self) -> int:
-        """The number of batches of the whole current epoch, the same for each rank.
+        """Return the number of batches of the whole current epoch, the same for each rank.
 
-        With `Pack` it differs a little from epoch to epoch, and is planned from every index: a
-        second for some hundred thousand samples.
+        With `Pack` it differs a little between epochs, and reads every index: a second for some
+        hundred thousand samples.
         """
         count = self._plan(self.epoch).count(0)
         return count if count else self._no_batch()
@@ -158,39 +162,41 @@ class BatchedDataset(IterableDataset[Batch]):
 
     @property
     def resuming(self) -> bool:
-        """Whether the next iteration goes on at a position that was loaded."""
+        """Whether the next iteration starts at a loaded position."""
         return self._resume
 
     @property
     def exhausted(self) -> bool:
-        """Whether a position was loaded after which its epoch has no batch."""
+        """Whether a position was loaded that has no batch after it in its epoch."""
         return (
             self._resume
             and next(self._plan(self.epoch).batches(self._position.position), None) is None
         )
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the start of an epoch; a position that was loaded for this very epoch stays.
+        """Start an epoch; a loaded position of this very epoch is kept.
 
-        ValueError if one was loaded for another epoch, which is not at its end: it would be lost.
+        Raises ValueError if a position of another epoch was loaded that is not at its end: it would
+        be lost.
         """
         check_epoch(epoch)
         if epoch == self.epoch:
             return
         if self._resume and not (epoch > self.epoch and self.exhausted):
             raise ValueError(
-                f"expected epoch {self.epoch}, in which the loaded state goes on at sample {self._position.position}, "
+                f"expected epoch {self.epoch}, in which the loaded state goes on at sample "
+                f"{self._position.position}, "
                 f"got {epoch}; begin with dataset.epoch, as in range(dataset.epoch, epochs)"
             )
         self._epoch.fill_(epoch)
         self._position, self._resume = Position(0, 0), False
 
     def state_dict(self, batches: int | None = None) -> dict[str, Any]:
-        """Where this data set is, as plain values: the same on each rank.
+        """Return the position of this data set as plain values, the same on each rank.
 
-        It counts what has been handed out. A `DataLoader` with worker processes fetches ahead and
-        keeps the count to itself: there say how many `batches` came out of the loader since
-        iteration began. (torchdata's `StatefulDataLoader` does all that by itself.)
+        It counts the batches that were returned. A `DataLoader` with worker processes fetches ahead
+        and does not report its position: then pass the number of `batches` that the loader returned
+        since iteration began. (torchdata's `StatefulDataLoader` needs no number.)
         """
         position, plan = self._position, self._plan(self.epoch)
         if batches is not None:
@@ -198,9 +204,9 @@ class BatchedDataset(IterableDataset[Batch]):
         return {"epoch": self.epoch, **position.to_state(plan.size), **self.identity}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state` was taken, on any number of ranks and with any batch size.
+        """Continue where a state was taken, on any number of ranks and with any batch size.
 
-        ValueError if it was taken of other data, or with settings that give another order.
+        Raises ValueError for a state of other data, or of settings with another order.
         """
         check_state(state, self.identity)
         position = Position.from_state(state, self.samples, self._plan(0).size)
@@ -211,6 +217,7 @@ class BatchedDataset(IterableDataset[Batch]):
         return {**self.__dict__, "settings": self.settings.fixed()}
 
     def _plan(self, epoch: int, samples: EpochSamples | None = None) -> Plan:
+        """Return the plan of the global batches of an epoch."""
         opened = samples or self.open_epoch(epoch)
         size = self.settings.batch_size * self.world_size
         return Plan(
@@ -223,6 +230,9 @@ class BatchedDataset(IterableDataset[Batch]):
         )
 
     def _iterate(self, position: Position) -> Iterator[Batch]:
+        """Yield the batches from a position on, and log the tail and the skipped samples at the
+        end.
+        """
         worker = get_worker_info()
         self._position = position = position.for_worker(
             *((worker.id, worker.num_workers) if worker else (0, 1))
@@ -250,6 +260,7 @@ class BatchedDataset(IterableDataset[Batch]):
             )
 
     def _read(self, position: Position) -> Iterator[_Chunk]:
+        """Yield chunks of batches of this rank and worker, read and noised."""
         epoch = self.epoch
         samples = self.open_epoch(epoch)
         plan = self._plan(epoch, samples)
@@ -262,8 +273,8 @@ class BatchedDataset(IterableDataset[Batch]):
     def _shares(
         self, plan: Plan, position: Position
     ) -> Iterator[tuple[list[int], list[int], Ragged]]:
-        """Starts and ends of the batches of this worker, and the rows of this rank in them, a chunk
-        at a time.
+        """Yield the batches of this worker a chunk at a time: starts, ends, and the rows of this
+        rank.
         """
         rank, world_size = self.settings.here()
         skip, workers = position.skip, position.workers
@@ -290,6 +301,7 @@ class BatchedDataset(IterableDataset[Batch]):
             self._no_batch()
 
     def _collate(self, chunks: Iterable[_Chunk]) -> Iterator[_Made]:
+        """Yield the batches of chunks as tensors."""
         for chunk in chunks:
             for end, tokens, bounds, fields in chunk.batches():
                 batch = self.settings.batching.collate(fields, bounds, self.layout)
@@ -298,7 +310,9 @@ class BatchedDataset(IterableDataset[Batch]):
                 yield _Made(batch, end)
 
     def _most(self, epoch: int, starts: list[int], sizes: IntArray) -> IntArray | None:
-        """How many tokens each sample is cut to at these steps; None for all."""
+        """Return the length to which each sample is truncated at these steps; None for no
+        truncation.
+        """
         if self.settings.length_warmup is None:
             return None
         done = [epoch * self.samples + start for start in starts]
@@ -310,13 +324,17 @@ class BatchedDataset(IterableDataset[Batch]):
         )
 
     def _no_batch(self) -> int:
+        """Raise ValueError: the epoch has too few samples for a batch."""
         size = self.settings.batch_size * self.world_size
         raise ValueError(
-            f"expected enough samples for one batch of {size} rows ({self.settings.batch_size} for each of "
-            f"{self.world_size} ranks), got {self.samples} samples; take a smaller batch_size, or tail='pad'"
+            f"expected enough samples for one batch of {size} rows ({self.settings.batch_size} for "
+            "each of "
+            f"{self.world_size} ranks), got {self.samples} samples; take a smaller batch_size, or "
+            "tail='pad'"
         )
 
     def _report(self) -> None:
+        """Log the tail of the epoch and its share of padding."""
         if self._last is not None:
             end, again = self._last
             out = self.samples - end
@@ -333,5 +351,5 @@ class BatchedDataset(IterableDataset[Batch]):
 
 
 def check_epoch(epoch: Any) -> int:
-    """ValueError unless `epoch` is the number of one."""
+    """Return an epoch number; raise ValueError if it is not one."""
     return check_number("epoch", epoch, 0, 2**63 - 1)

@@ -1,6 +1,6 @@
-"""A data set as a sequence: for samplers of one's own, Grain, or a look at single samples.
+"""A map-style data set: samples by number, for other samplers, Grain, or a look at single samples.
 
-`ShardDataset` is the faster way to train, and the one that resumes by itself.
+`ShardDataset` is faster for training, and resumes by itself.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Example = dict[str, IntArray]
 
 
 class SampleView:
-    """Sample i, from 0, as it lies in the shards: `input_ids` and `labels`, int64 and not padded,
-    noised as in `epoch`.
+    """Sequence of all samples in the order of storage: `input_ids` and `labels`, int64, not padded.
 
-    `view[i]`, `len(view)`, and for a DataLoader with an ordinary sampler `__getitems__`, which
-    noises a whole batch at once. Safe to share between threads; it pickles.
+    Samples have the noise of `epoch`. `view[i]` is one sample; a DataLoader with an ordinary
+    sampler uses `__getitems__`, which noises a batch at once. Threads can share it, and it can be
+    pickled.
     """
 
     def __init__(self, source: ShardSource, inputs: InputMaker, epoch: int) -> None:
@@ -42,7 +42,7 @@ class SampleView:
         return self.__getitems__([i])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Example]:
-        """Several samples at once; IndexError if there is no such sample."""
+        """Return several samples at once; raise IndexError if there is no such sample."""
         found = [self._row(int(i)) for i in indices]
         if not found:
             return []
@@ -71,6 +71,7 @@ class SampleView:
         self._lock = Lock()
 
     def _row(self, i: int) -> tuple[Block, int]:
+        """Return the block of sample i, and its row in the block."""
         shard, at = self._source.locate(i)
         number, row = divmod(at, self._source.manifest.samples_per_member)
         with self._lock:

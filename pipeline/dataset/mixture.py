@@ -1,4 +1,4 @@
-"""Several data sets as one, each with its share of the samples all along."""
+"""A mixture of several data sets, each with its share of the samples at every prefix."""
 
 from __future__ import annotations
 
@@ -19,24 +19,22 @@ from noisebeam.transforms.data.ragged import IntArray, Ragged
 
 
 class Mixture(BatchedDataset):
-    """Samples of several `ShardDataset`s in turn, as batches like those of each. Give one of:
+    """Samples of several `ShardDataset`s by weighted round robin, in batches. Pass one of:
 
-    - `weights`: the share of each set, in any unit; one that is no multiple of 1/63000 is rounded
-      to the next.
-    - `temperature`: shares in proportion to samples ** (1 / temperature): 1 is as the sets are,
-      higher is more even.
-    - `epochs`: how often each set is seen in an epoch of the mixture, 0.5 or 3 say; exactly so.
+    - `weights`: share of each set, in any unit; a share that is no multiple of 1/63000 is rounded.
+    - `temperature`: shares in proportion to samples ** (1 / temperature): 1 keeps the proportions
+      of the sets, higher values are more even.
+    - `epochs`: exact number of times each set is seen in an epoch of the mixture, such as 0.5 or 3.
 
-    Among the first n samples, n up to 65,536, a set has come less than one time more or less than n
-    times its share; with weights or a temperature that holds for every n. An epoch has `samples`
-    samples: by default as many as all sets together, or what `epochs` says.
+    Among the first n samples, n up to 65,536, the count of a set differs from n times its share by
+    less than one; with weights or a temperature this holds for every n. An epoch has `samples`
+    samples: by default as many as all sets together, or as `epochs` requires.
 
-    A set goes on where the epoch before left it, and begins anew, in new order and with new noise,
-    when all of its samples have been seen: none comes twice before each has come. So the place in a
-    mixture is one number as well.
+    A set continues where it was in the epoch before. When all of its samples have been seen it
+    starts again, in new order and with new noise. So the position in a mixture is one number too.
 
-    Batches, ranks and warm-up are as the sets have them, which must agree in that and in their
-    vocabulary; each has its own recipe, seed and filter. Their own epochs and places do not count.
+    Sets must agree in batches, ranks, warm-up and vocabulary; each has its own recipe, seed and
+    filter. The epochs and positions of the sets themselves are ignored.
     """
 
     def __init__(
@@ -62,17 +60,17 @@ class Mixture(BatchedDataset):
 
     @property
     def samples(self) -> int:
-        """The number of samples of an epoch, over all ranks."""
+        """Number of samples of an epoch, over all ranks."""
         return self._samples
 
     @property
     def weights(self) -> list[float]:
-        """The share of each set, as it is dealt."""
+        """Share of each set, after rounding."""
         return [int(count) / len(self.interleaving) for count in self.interleaving.counts]
 
     def open_epoch(self, epoch: int, skipped: SkippedCount | None = None) -> EpochSamples:
-        """The samples of an epoch, by position; those that cannot be read are counted by `skipped`,
-        or here.
+        """Return the samples of an epoch; unreadable ones are counted by `skipped`, by default
+        here.
         """
         return MixedEpoch(
             self.sets, self.interleaving, epoch * self.samples, skipped or self._skipped
@@ -80,7 +78,7 @@ class Mixture(BatchedDataset):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What must be as it was for a position to mean the same sample, as plain values."""
+        """Values on which the meaning of a position depends, as plain values."""
         parts = {
             f"{name} of set {i}": value
             for i, each in enumerate(self.sets)
@@ -90,9 +88,7 @@ class Mixture(BatchedDataset):
 
 
 class MixedEpoch:
-    """The samples of an epoch of a `Mixture`, by position; the epoch begins after `first` samples
-    of all epochs.
-    """
+    """Samples of an epoch of a `Mixture`, which begins after `first` samples of all epochs."""
 
     def __init__(
         self,
@@ -108,15 +104,15 @@ class MixedEpoch:
         self._opened: RecentlyUsed[tuple[int, int], EpochSamples] = RecentlyUsed(2 * len(sets))
 
     def lengths(self, positions: IntArray) -> IntArray:
-        """Their tokens, from indexes alone."""
+        """Return the token count of the sample at each position, read from the shard indexes."""
         lengths = np.empty_like(positions)
         for samples, here, inner in self._parts(positions):
             lengths[here] = samples.lengths(inner)
         return lengths
 
     def fields(self, positions: IntArray, most: IntArray | None) -> Mapping[str, Ragged]:
-        """Their inputs and labels, a row a sample, each cut to so many tokens if `most` is
-        given.
+        """Return inputs and labels of the samples at some positions, a row a sample, truncated to
+        `most`.
         """
         parts = [
             (here, samples.fields(inner, None if most is None else most[here]))
@@ -133,7 +129,9 @@ class MixedEpoch:
         return fields
 
     def _parts(self, positions: IntArray) -> Iterator[tuple[EpochSamples, IntArray, IntArray]]:
-        """Epochs of sets, which of `positions` are theirs, and at what position of that epoch."""
+        """Yield an epoch of a set, the indices in `positions` that belong to it, and positions in
+        it.
+        """
         source, index = self._interleaving.at(self._first + positions)
         epoch, at = np.divmod(index, np.array([each.samples for each in self._sets])[source])
         for number, one in sorted(set(zip(source.tolist(), epoch.tolist(), strict=True))):
@@ -141,6 +139,7 @@ class MixedEpoch:
             yield self._epoch(number, one), here, at[here]
 
     def _epoch(self, number: int, epoch: int) -> EpochSamples:
+        """Return the samples of an epoch of a set, opened once."""
         opened = self._opened.get((number, epoch))
         if opened is None:
             opened = self._sets[number].open_epoch(epoch, self._skipped)
@@ -149,7 +148,7 @@ class MixedEpoch:
 
 
 def _merged(parts: Sequence[tuple[IntArray, Ragged]], count: int) -> RowMatrix:
-    """`count` rows: those of each part at the places that stand with it."""
+    """Return `count` rows, of which each part has those at its indices."""
     matrices = [matrix_of(rows) for _, rows in parts]
     width = max(matrix.shape[1] for matrix in matrices)
     merged = np.empty((count, width), np.result_type(*matrices))
@@ -166,12 +165,13 @@ def _counts(
     temperature: float | None,
     epochs: Sequence[float] | None,
 ) -> list[int]:
-    """How often each set comes in a round of the interleaving."""
+    """Return how often each set is drawn in a period of the interleaving."""
     given = {"weights": weights, "temperature": temperature, "epochs": epochs}
     named = [name for name, value in given.items() if value is not None]
     if len(named) != 1:
         raise ValueError(
-            f"Mixture: expected one of weights, temperature and epochs, got {' and '.join(named) or 'none'}"
+            "Mixture: expected one of weights, temperature and epochs, got "
+            f"{' and '.join(named) or 'none'}"
         )
     if temperature is not None:
         if not (math.isfinite(temperature) and temperature > 0):
@@ -182,7 +182,8 @@ def _counts(
     right = all(math.isfinite(number) and number >= 0 for number in numbers) and sum(numbers) > 0
     if len(numbers) != len(sizes) or not right:
         raise ValueError(
-            f"Mixture: expected {named[0]} of at least 0, one for each of the {len(sizes)} sets, and one above 0, "
+            f"Mixture: expected {named[0]} of at least 0, one for each of the {len(sizes)} sets, "
+            "and one above 0, "
             f"got {numbers}"
         )
     if weights is not None:
@@ -191,6 +192,7 @@ def _counts(
 
 
 def _check_sets(sets: Sequence[ShardDataset]) -> None:
+    """Raise ValueError unless the sets have samples and make batches of the same form."""
     if not sets or min(each.samples for each in sets) == 0:
         raise ValueError(
             f"Mixture: expected sets with samples, got {[each.samples for each in sets]}"
@@ -198,16 +200,20 @@ def _check_sets(sets: Sequence[ShardDataset]) -> None:
     for i, each in enumerate(sets[1:], start=1):
         if each.settings != sets[0].settings:
             raise ValueError(
-                f"Mixture: expected set {i} to make batches as set 0 does, with {sets[0].settings}, "
+                f"Mixture: expected set {i} to make batches as set 0 does, with "
+                f"{sets[0].settings}, "
                 f"got {each.settings}; give all sets the same batch settings"
             )
         if each.layout.form != sets[0].layout.form:
             raise ValueError(
-                f"Mixture: expected set {i} to give batches of the form of set 0, {sets[0].layout}, got {each.layout}; "
-                "prefix and glm go with themselves alone, and padding side and decoder inputs must be the same"
+                f"Mixture: expected set {i} to give batches of the form of set 0, "
+                f"{sets[0].layout}, got {each.layout}; "
+                "prefix and glm go with themselves alone, and padding side and decoder inputs must "
+                "be the same"
             )
         if each.vocabulary != sets[0].vocabulary:
             raise ValueError(
-                f"Mixture: expected the vocabulary of set 0 ({sets[0].url}), got another one in set {i} ({each.url}); "
+                f"Mixture: expected the vocabulary of set 0 ({sets[0].url}), got another one in "
+                f"set {i} ({each.url}); "
                 "build all sets with one tokenizer"
             )

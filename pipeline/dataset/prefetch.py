@@ -1,4 +1,8 @@
-"""Work a few items ahead in a thread, so that the consumer finds them ready."""
+"""Prefetching: make items ahead in a thread, so that the consumer finds them ready.
+
+thread:    item -> queue of `depth` items
+consumer:  queue -> item;  close -> stop event -> the thread ends
+"""
 
 from __future__ import annotations
 
@@ -21,11 +25,10 @@ class _Item(Generic[T]):
 
 
 def prefetch(items: Iterable[T], depth: int) -> Iterator[T]:
-    """The same items, up to `depth` of them made ahead in a thread; 0 makes each when it is asked
-    for.
+    """Yield the items, up to `depth` of them made ahead in a thread; with 0 there is no thread.
 
-    An error comes up where its item would have come. When the iterator is closed, the thread ends:
-    at once, or when the item that it is making has come.
+    An error is raised in place of its item. When the iterator is closed, the thread ends at once,
+    or when its current item is made.
 
     >>> list(prefetch(range(5), depth=2))
     [0, 1, 2, 3, 4]
@@ -61,6 +64,7 @@ def _fill(items: Iterable[T], queue: Queue[_Item[T] | BaseException | None], sto
 
 
 def _put(queue: Queue[T], entry: T, stop: Event) -> None:
+    """Put an entry into the queue, unless the consumer has stopped."""
     while not stop.is_set():
         try:
             return queue.put(entry, timeout=_WAIT)
@@ -69,6 +73,7 @@ def _put(queue: Queue[T], entry: T, stop: Event) -> None:
 
 
 def _take(queue: Queue[T]) -> None:
+    """Remove an entry from the queue, if there is one soon."""
     try:
         queue.get(timeout=_WAIT)
     except Empty:

@@ -1,4 +1,4 @@
-"""How batches are made: what a `ShardDataset` and a `Mixture` have in common."""
+"""Settings of batches that `ShardDataset` and `Mixture` share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from noisebeam.pipeline.epoch.length_warmup import LengthWarmup
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSettings:
-    """Settings of batches, checked when they are made; `ShardDataset` tells what they are."""
+    """Settings of batches, checked when they are made; `ShardDataset` documents them."""
 
     batch_size: int
     batching: Batching = ONE_BY_ONE
@@ -37,12 +37,14 @@ class BatchSettings:
             )
         if self.length_warmup is not None and not self.batching.sample_rows:
             raise ValueError(
-                "expected Pack or a length_warmup, got both; packed rows have one length from the start"
+                "expected Pack or a length_warmup, got both; packed rows have one length from the "
+                "start"
             )
         rank, world_size = self.rank, self.world_size
         if (rank is None) != (world_size is None):
             raise ValueError(
-                f"expected both rank and world_size or neither, got rank={rank}, world_size={world_size}"
+                f"expected both rank and world_size or neither, got rank={rank}, "
+                f"world_size={world_size}"
             )
         if rank is not None and world_size is not None and not 0 <= rank < world_size:
             raise ValueError(
@@ -50,7 +52,7 @@ class BatchSettings:
             )
 
     def here(self) -> tuple[int, int]:
-        """The number of this rank, and of all ranks."""
+        """Return the number of this rank, and the number of ranks."""
         if self.rank is not None and self.world_size is not None:
             return self.rank, self.world_size
         if torch.distributed.is_available() and torch.distributed.is_initialized():
@@ -58,13 +60,13 @@ class BatchSettings:
         return 0, 1
 
     def fixed(self) -> BatchSettings:
-        """These with rank and number of ranks as they are here."""
+        """Return the settings with the current rank and number of ranks."""
         rank, world_size = self.here()
         return replace(self, rank=rank, world_size=world_size)
 
 
 def check_number(name: str, value: Any, least: int, most: int | None = None) -> int:
-    """A whole number; ValueError unless it is one from `least` to `most`.
+    """Return an integer; raise ValueError unless it is one from `least` to `most`.
 
     >>> check_number("batch_size", 4.0, 1)
     Traceback (most recent call last):

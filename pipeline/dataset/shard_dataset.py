@@ -1,5 +1,6 @@
-"""Shards -> ready batches for training: shuffled, shared out over ranks, noised, padded, and
-resumable at any batch.
+"""The shards of a build -> ready batches for training.
+
+Batches are shuffled, divided among ranks, noised, padded, and resumable at any batch.
 """
 
 from __future__ import annotations
@@ -36,42 +37,40 @@ _CHUNK = 2**21  # tokens that are read and noised together
 
 
 class ShardDataset(BatchedDataset):
-    """The samples of a finished build, as batches of int64 tensors `input_ids`, `attention_mask`
-    and `labels`.
+    """Batches of a finished build: int64 tensors `input_ids`, `attention_mask` and `labels`.
 
-    `url`: the folder of the build, a path or anything fsspec knows. `recipe`: noise to apply on the
-    fly, fresh in every epoch (a preset, a YAML file, a mapping or a `Recipe`); None gives the noise
-    that was baked into the shards, and with clean shards the token ids, as inputs and as labels.
-    The same seed and epoch give the same noise on the fly and baked.
+    `url` is the folder of the build, a path or an fsspec URL. `recipe` is noise to apply on the
+    fly, fresh in every epoch (a preset, a YAML file, a mapping or a `Recipe`). None means the noise
+    that is baked into the shards; clean shards then have the token ids as inputs and labels. For
+    the same seed and epoch, noise on the fly and baked noise are equal.
 
-    `batch_size` is that of one rank, in rows. `batching` makes rows of samples: `OneByOne`,
-    `GroupByLength` or `Pack`. `rank` and `world_size` come from `torch.distributed` where it is
+    `batch_size` is the number of rows of one rank. `batching` makes rows of samples: `OneByOne`,
+    `GroupByLength` or `Pack`. `rank` and `world_size` are those of `torch.distributed` if it is
     initialised, else there is one rank. Every rank has the same number of batches; the `tail` of an
     epoch is dropped, or padded with rows from its beginning. Batches are padded to their longest
     row, or to a multiple of `pad_to_multiple`.
 
-    A build with `--held-out` has documents that are kept from training: `held_out` gives these
-    instead of the others.
+    `held_out` selects the documents that a build with `--held-out` keeps out of training, instead
+    of the others.
 
-    The objective decides what a batch has (see `Layout`): for prefix and glm a four-dimensional
-    mask, for glm two rows of positions. `decoder_start_token_id` adds `decoder_input_ids` for
-    models that do not make them of the labels; `padding_side` is for causal models, and so are
-    `position_ids`, without which GPT-2 counts padding on the left.
+    The objective decides what a batch has (see `Layout`): prefix and glm have a four-dimensional
+    mask, glm has two rows of positions. `decoder_start_token_id` adds `decoder_input_ids` for
+    models that do not make them of the labels. `padding_side` and `position_ids` are for causal
+    models; without positions GPT-2 counts padding on the left.
 
-    Samples of less than `min_tokens` or more than `max_tokens` are left out, for which every index
-    is read once. `length_warmup` cuts samples at the start of training.
+    Samples of less than `min_tokens` or more than `max_tokens` are skipped, which reads every index
+    once. `length_warmup` truncates samples at the start of training.
 
-    A shard that is missing or damaged is an error that names it. With `on_error="skip"` other
-    samples of the same or a near batch come in the place of those that cannot be read, so that all
-    ranks stay in step: `skipped` counts them, in worker processes too, a warning names each block
-    and one at the end of the epoch tells their number. What batches are planned from, the manifest,
-    and with filters and `GroupByLength` the indexes, must be whole.
+    A missing or damaged shard raises an error with its name. With `on_error="skip"` unreadable
+    samples are replaced by others of the same or a near batch, so that all ranks stay in step:
+    `skipped` counts them, in worker processes too, and warnings name each block and the total of an
+    epoch. The manifest must be readable, and with filters and `GroupByLength` the indexes too.
 
-    Give it to a `DataLoader` with `batch_size=None`. Samples are read and noised ahead in a thread
-    of this process, and packed batches and those with four-dimensional masks are made there,
-    `read_ahead` of them; so worker processes are not needed. With them the batches are the same, in
-    the same order. Call `set_epoch` before each epoch. Without `shuffle` the samples come as they
-    lie in the shards.
+    Pass it to a `DataLoader` with `batch_size=None`. Samples are read and noised ahead in a thread
+    of this process; packed batches, and those with four-dimensional masks, are made there too,
+    `read_ahead` of them. So worker processes are not needed; with them the batches are the same, in
+    the same order. Call `set_epoch` before each epoch. Without `shuffle` samples are in the order
+    of storage.
     """
 
     def __init__(
@@ -138,20 +137,23 @@ class ShardDataset(BatchedDataset):
 
     @cached_property
     def samples(self) -> int:
-        """The number of samples of an epoch, over all ranks."""
+        """Number of samples of an epoch, over all ranks."""
         return sum(self._kept)
 
     def sample(self, i: int) -> Sample:
-        """Sample `i` as it lies in the shards, numbered through all of them: filters do not
-        count.
-        """
+        """Return sample i as stored, counted through all shards; filters do not apply."""
         return self._source.sample(i)
 
     def view(self) -> SampleView:
-        """The data set as a sequence of all its samples, noised as in the current epoch."""
+        """Return the data set as a sequence of all its samples, with the noise of the current
+        epoch.
+        """
         return SampleView(self._source, self._inputs, self.epoch)
 
     def _check(self) -> None:
+        """Raise ValueError for settings that cannot be combined; resolve the batching for the
+        objective.
+        """
         layout = self.layout
         batching = self.settings.batching.checked(layout.objective, self.max_tokens)
         if layout.extended and not batching.sample_rows:
@@ -163,17 +165,19 @@ class ShardDataset(BatchedDataset):
             raise ValueError(f"expected on_error to be 'raise' or 'skip', got {self.on_error!r}")
         if self.on_error == "skip" and not batching.sample_rows:
             raise ValueError(
-                "expected on_error='raise' with Pack, got 'skip'; packed rows are planned from all samples"
+                "expected on_error='raise' with Pack, got 'skip'; packed rows are planned from all "
+                "samples"
             )
         if self.settings.length_warmup and self.recipe is None and self.manifest.baked:
             raise ValueError(
-                "expected clean samples or a recipe for length_warmup, got the noise that was baked in; "
+                "expected clean samples or a recipe for length_warmup, got the noise that was "
+                "baked in; "
                 "samples are cut before noise is drawn, so give the recipe here"
             )
 
     @cached_property
     def _kept(self) -> list[int]:
-        """The samples of each shard that the filter keeps."""
+        """Number of samples of each shard that the filter keeps."""
         sizes = [shard.samples for shard in self.manifest.shards]
         return (
             self.length_filter.count(self._source.lengths, len(sizes))
@@ -183,7 +187,7 @@ class ShardDataset(BatchedDataset):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What must be as it was for a position to mean the same sample, as plain values."""
+        """Values on which the meaning of a position depends, as plain values."""
         return {
             "seed": self.seed,
             "shuffle": self.shuffle,
@@ -195,11 +199,11 @@ class ShardDataset(BatchedDataset):
         }
 
     def rows(self, start: int = 0) -> Iterator[dict[str, Array]]:
-        """The samples of this rank one by one, as arrays that are not padded, for those who make
-        batches by themselves.
+        """Yield the samples of this rank one by one, as arrays without padding, from position
+        `start` on.
 
-        They come as they are stored, or with the recipe's noise, from position `start` of the
-        current epoch on. Arrays may be views of many samples: copy what is to stay.
+        For those who make batches themselves. Samples are as stored, or with the noise of the
+        recipe. Arrays are read-only views that keep many samples in memory: copy what is to stay.
         """
         epoch = self.open_epoch(self.epoch)
         rank, world_size = self.settings.here()
@@ -209,13 +213,14 @@ class ShardDataset(BatchedDataset):
         return chain.from_iterable(map(epoch.rows, chunks))
 
     def open_epoch(self, epoch: int, skipped: SkippedCount | None = None) -> ShardEpoch:
-        """The samples of an epoch, by position; those that cannot be read are counted by `skipped`,
-        or here.
+        """Return the samples of an epoch; unreadable ones are counted by `skipped`, by default
+        here.
         """
         skip = (skipped or self._skipped).add if self.on_error == "skip" else None
         return ShardEpoch(self._source, self._order(epoch), self._inputs, epoch, skip)
 
     def _order(self, epoch: int) -> EpochOrder:
+        """Return the order of an epoch, of the samples that the filter keeps."""
         sizes = [shard.samples for shard in self.manifest.shards]
         rng_key: dict[str, Any] = {"seed": self.seed, "epoch": epoch, "shuffle": self.shuffle}
         if not self.length_filter:
@@ -231,7 +236,7 @@ class ShardDataset(BatchedDataset):
 
 
 class ShardEpoch:
-    """The samples of an epoch of a `ShardDataset`, by position."""
+    """Samples of an epoch of a `ShardDataset`, by position."""
 
     def __init__(
         self,
@@ -248,7 +253,7 @@ class ShardEpoch:
         self._reader = RowReader(source, order, inputs.needs, skip)
 
     def lengths(self, positions: IntArray) -> IntArray:
-        """Their tokens, from indexes alone."""
+        """Return the token count of the sample at each position, read from the shard indexes."""
         shards, numbers = self._order.stored(positions)
         lengths = np.empty_like(numbers)
         for shard in np.unique(shards).tolist():
@@ -257,8 +262,8 @@ class ShardEpoch:
         return lengths
 
     def fields(self, positions: IntArray, most: IntArray | None) -> Mapping[str, Ragged]:
-        """Their inputs and labels, a row a sample, each cut to so many tokens if `most` is
-        given.
+        """Return inputs and labels of the samples at some positions, a row a sample, truncated to
+        `most`.
         """
         columns: Mapping[str, Ragged] = self._reader.columns(positions)
         if most is not None:
@@ -275,25 +280,30 @@ class ShardEpoch:
 
 
 def _check_ends(recipe: Recipe, manifest: Manifest, url: str) -> None:
+    """Raise ValueError if a recipe needs documents that end in an end of text, and the build has
+    none.
+    """
     if recipe.closes_documents and not manifest.settings.get("append_eos"):
         raise ValueError(
-            f"recipe {recipe.name!r}: expected documents that end in an end of text, and those of {url} do not; "
+            f"recipe {recipe.name!r}: expected documents that end in an end of text, and those of "
+            f"{url} do not; "
             "build them with --append-eos, or take recipe=None for the ids as they are"
         )
 
 
 def _part(manifest: Manifest, url: str, held_out: bool) -> Manifest:
-    """The manifest with the held-out shards alone, or without them."""
+    """Return the manifest with the held-out shards alone, or without them."""
     shards = tuple(shard for shard in manifest.shards if shard.held_out == held_out)
     if held_out and not shards:
         raise ValueError(
-            f"expected a build with held-out documents, got none in {url}; build with --held-out 0.01"
+            f"expected a build with held-out documents, got none in {url}; build with --held-out "
+            "0.01"
         )
     return replace(manifest, shards=shards)
 
 
 def _objective(recipe: Recipe | None, manifest: Manifest) -> str:
-    """The objective of the inputs that the data set makes; `clean` without noise."""
+    """Return the name of the objective of the data set; `clean` without noise."""
     if recipe is not None:
         return recipe.objective
     if manifest.baked and manifest.recipe is not None:

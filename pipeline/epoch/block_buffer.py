@@ -170,7 +170,9 @@ class RowTable:
         return taken
 
     def _first(self, name: str, slot: int, values: Array) -> int:
-        """Return the index of the first value of a field in its slot; ShardError for a new dtype."""
+        """Return the index of the first value of a field in its slot; ShardError for a new
+        dtype.
+        """
         self._dtypes.setdefault(name, values.dtype)
         if values.dtype != self._dtypes[name]:
             raise ShardError(

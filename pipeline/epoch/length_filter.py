@@ -1,4 +1,4 @@
-"""The order of an epoch without the samples that are too short or too long."""
+"""Filtering by length: the order of an epoch without samples that are too short or too long."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Lengths = Callable[[int], Array]  # (samples,): the tokens of each sample of a s
 
 @dataclass(frozen=True)
 class LengthFilter:
-    """Keeps samples of at least `least` and at most `most` tokens; None is no limit."""
+    """Filter that keeps samples of `least` to `most` tokens; None is no limit."""
 
     least: int | None = None
     most: int | None = None
@@ -28,7 +28,7 @@ class LengthFilter:
         return self.least is not None or self.most is not None
 
     def keeps(self, lengths: Array) -> npt.NDArray[np.bool_]:
-        """(samples,): which samples stay.
+        """Return whether each sample is kept: (samples,) bool.
 
         >>> LengthFilter(least=3).keeps(np.array([2, 3, 4])).tolist()
         [False, True, True]
@@ -41,7 +41,7 @@ class LengthFilter:
         return kept
 
     def count(self, lengths: Lengths, shards: int) -> list[int]:
-        """The samples of each shard that stay: reads every index once."""
+        """Return how many samples of each shard are kept; reads every index once."""
         with ThreadPoolExecutor(_READS) as pool:
             return list(
                 pool.map(lambda shard: int(self.keeps(lengths(shard)).sum()), range(shards))
@@ -49,8 +49,8 @@ class LengthFilter:
 
 
 class FilteredOrder(EpochOrder):
-    """As `EpochOrder`, of the samples that a filter keeps: `kept` of each shard, as
-    `LengthFilter.count` gives it.
+    """An `EpochOrder` of the samples that a filter keeps; `kept` is the result of
+    `LengthFilter.count`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Short samples first: the warm-up of the sequence length."""
+"""Warm-up of the sequence length: samples are truncated at the start of training."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _SENTENCE_FIELDS = (
 
 @dataclass(frozen=True)
 class LengthWarmup:
-    """Samples are cut to `start` tokens at first, and to more and more until `samples` of them have
-    been trained on.
+    """Truncation of samples to `start` tokens at first, and to more until `samples` samples were
+    seen.
 
-    The length grows in a straight line, in steps of `multiple`, and is that of the step: the same
-    for all of a global batch. It is counted from the first epoch on, so that a resumed run goes on
-    where it was. Li, Zhang and He, "The stability-efficiency dilemma" (2022), cut batches likewise;
-    what is cut off is not trained on in that epoch. Noise is drawn after the cut, and the special
-    tokens at the end of a sample stay.
+    The length grows linearly, in steps of `multiple`, and depends on the step: it is the same for
+    all of a global batch. Samples are counted from the first epoch on, so that a resumed run
+    continues. Li, Zhang and He, "The stability-efficiency dilemma" (2022), truncate batches in this
+    way; the rest of a sample is not trained on in that epoch. Noise is drawn after truncation, and
+    the special tokens at the end of a sample stay.
     """
 
     samples: int
@@ -41,8 +41,8 @@ class LengthWarmup:
                 )
 
     def tokens(self, done: int, longest: int) -> int | None:
-        """The most tokens of a sample when so many samples are `done`, and the `longest` has so
-        many; None for all.
+        """Return the most tokens of a sample after `done` samples; None if the `longest` is not
+        truncated.
 
         >>> warmup = LengthWarmup(samples=1000, start=64)
         >>> [warmup.tokens(done, longest=512) for done in (0, 500, 999, 1000)]
@@ -57,9 +57,9 @@ class LengthWarmup:
 def cut(
     columns: Mapping[str, Ragged], most: IntArray, prefix: int, suffix: int
 ) -> dict[str, Ragged]:
-    """Clean samples (the fields of `Sample`), each cut to `most` tokens.
+    """Return clean samples (the fields of `Sample`), each truncated to `most` tokens.
 
-    Special ones, `prefix` of them at its start and `suffix` at its end, stay.
+    The special tokens, `prefix` at the start and `suffix` at the end, stay.
 
     >>> ids, sentences = Ragged.of([np.array([0, 5, 6, 7, 2])]), Ragged.of([np.array([1, 2])])
     >>> short = cut({"ids": ids, "sentence_lengths": sentences}, np.array([3]), prefix=1, suffix=1)
@@ -96,9 +96,10 @@ def cut(
 
 
 def _places(rows: Ragged) -> IntArray:
+    """Return the index of each value in its row, end to end."""
     return np.arange(rows.offsets[-1]) - np.repeat(rows.offsets[:-1], rows.lengths)
 
 
 def _rows(rows: Ragged, stay: Array) -> Ragged:
-    """The values that stay, in their rows."""
+    """Return rows with the values that stay."""
     return Ragged(rows.values[stay], offsets_of(stay)[rows.offsets])

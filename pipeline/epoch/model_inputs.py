@@ -1,6 +1,4 @@
-"""Stored samples -> model inputs and labels: noised on the fly, with the noise that was baked in,
-or clean.
-"""
+"""Stored samples -> model inputs and labels: noised on the fly, with baked noise, or clean."""
 
 from __future__ import annotations
 
@@ -24,8 +22,8 @@ _MADE = (
 
 @dataclass(frozen=True)
 class InputMaker:
-    """Makes inputs and labels with `recipe`; without one it takes baked noise, or the token ids of
-    clean shards.
+    """Maker of inputs and labels by a recipe; without one, baked noise or the ids of clean
+    shards.
     """
 
     vocabulary: Vocabulary
@@ -34,7 +32,7 @@ class InputMaker:
     seed: int
 
     def needs(self, fields: Sequence[str]) -> tuple[str, ...]:
-        """What `make` must be given of samples with these fields."""
+        """Return the fields that `make` needs, of samples with these fields."""
         if self.recipe is not None:
             return (
                 KEYS,
@@ -43,8 +41,8 @@ class InputMaker:
         return tuple(name for name in _MADE if name in fields) if self.baked else ("ids",)
 
     def make(self, columns: Mapping[str, Ragged], epoch: int) -> dict[str, Ragged]:
-        """`input_ids`, `labels` and what else the objective gives, a row a sample, noised as in
-        this epoch.
+        """Return `input_ids`, `labels` and other fields of the objective, with the noise of an
+        epoch.
         """
         if self.recipe is not None:
             batch = flat_batch(columns, columns[KEYS].values, len(self.vocabulary.prefix))

@@ -113,7 +113,9 @@ class EpochOrder:
         return rows[self._permutation(_SAMPLES, shard, block, size=len(rows))]
 
     def samples(self, positions: npt.ArrayLike) -> IntArray:
-        """Return the number of the sample at each position, counted through all shards as stored."""
+        """Return the number of the sample at each position, counted through all shards as
+        stored.
+        """
         shards, numbers = self.stored(positions)
         return offsets_of(self._stored)[shards] + numbers
 

@@ -1,6 +1,4 @@
-"""Local copies of remote shards, in a folder of bounded size that the processes of a machine may
-share.
-"""
+"""Local copies of remote shards, in a folder of bounded size that processes of a machine share."""
 
 from __future__ import annotations
 
@@ -37,17 +35,17 @@ def _default_folder() -> str:
 
 @dataclass(frozen=True)
 class ShardCache:
-    """A folder of shards, named by their sha256. The ones used longest ago leave before it grows
-    beyond `max_bytes`.
+    """Folder of shards, named by their sha256; the least recently used ones leave beyond
+    `max_bytes`.
 
-    Any number of processes may share it. Downloads under way come on top, and so does a shard that
-    has to leave while it is open: it stays readable, and its bytes on the disk, until it is closed.
-    What a killed process was downloading goes an hour later.
+    Any number of processes may share it. Downloads in progress are not counted in `max_bytes`, and
+    neither is a removed shard that is still open: it stays readable, and on the disk, until it is
+    closed. Downloads of a killed process are removed after an hour.
 
-    Downloads are checked against the manifest's sha256 and repeated up to `attempts` times, with a
-    pause that doubles from `pause` seconds. A store that does not answer a request (of 8 MiB at
-    most) in `timeout` seconds, in which its client may repeat it as well, has failed once more: so
-    one that is silent for good is an error after two and a half minutes.
+    Downloads are checked against the manifest's sha256, and tried up to `attempts` times, with a
+    pause that doubles from `pause` seconds. A request (8 MiB at most) that is not answered in
+    `timeout` seconds counts as a failed attempt: a store that never answers raises an error after
+    two and a half minutes.
     """
 
     folder: str | None = None  # None: a folder of this user among the temporary files
@@ -57,8 +55,8 @@ class ShardCache:
     timeout: float = 30
 
     def fetch(self, url: str, info: ShardInfo) -> str:
-        """The path of a local copy of the shard at `url`; ShardError names the shard if there is
-        none to be had.
+        """Return the path of a local copy of a shard; raise ShardError, with its name, if there is
+        none.
         """
         path = self._path(info)
         if _size(path) != info.bytes:
@@ -73,17 +71,17 @@ class ShardCache:
         self._path(info).unlink(missing_ok=True)
 
     def read(self, url: str, most: int | None = None) -> bytes:
-        """The content of a small file, asked for as often as a shard.
+        """Return the content of a small file, tried as often as a shard.
 
-        FileNotFoundError if there is none, TooLargeError if it has more than `most` bytes,
-        ShardError if the store does not give it.
+        Raises FileNotFoundError if there is none, TooLargeError if it has more than `most` bytes,
+        and ShardError if the store fails.
         """
         return self._repeat(
             lambda: self._answer(url, lambda: read_bytes(url, most, self.timeout)), url, url
         )
 
     def read_index(self, url: str, info: ShardInfo) -> bytes:
-        """The index at `url` of a shard; ShardError if it is missing or not the one of the
+        """Return the index of a shard; raise ShardError if it is missing or differs from the
         manifest.
         """
 
@@ -102,6 +100,7 @@ class ShardCache:
         return Path(self.folder or _default_folder()) / f"{info.sha256}.tar"
 
     def _download(self, url: str, info: ShardInfo, path: Path) -> None:
+        """Download a shard into the cache, and remove others to make room."""
         temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
         try:
             with _named(f"shard {url}"):
@@ -113,6 +112,9 @@ class ShardCache:
             temporary.unlink(missing_ok=True)
 
     def _copy(self, url: str, info: ShardInfo, path: Path) -> None:
+        """Copy a shard to a path; raise ShardError unless size and sha256 are those of the
+        manifest.
+        """
         found, size = sha256(), 0
         with (
             closing(run_with_deadline(lambda: _open(url), self.timeout)) as source,
@@ -124,17 +126,18 @@ class ShardCache:
                 size += len(chunk)
         if size != info.bytes or found.hexdigest() != info.sha256:
             raise ShardError(
-                f"expected {info.bytes} bytes with sha256 {info.sha256}, got {size} with {found.hexdigest()}; "
+                f"expected {info.bytes} bytes with sha256 {info.sha256}, got {size} with "
+                f"{found.hexdigest()}; "
                 "build or copy it again"
             )
 
     def _answer(self, url: str, ask: Callable[[], T]) -> T:
-        """What `ask` gives; there is no limit for a file on this machine."""
+        """Return the result of `ask`, with a deadline unless the file is on this machine."""
         return run_with_deadline(ask, self.timeout) if local_path(url) is None else ask()
 
     def _repeat(self, fetch: Callable[[], T], url: str, what: str) -> T:
-        """What `fetch` gives in the first attempt that succeeds. A file on this machine is asked
-        for once.
+        """Return the result of the first attempt that succeeds; local files have a single
+        attempt.
         """
         attempts = self.attempts if local_path(url) is None else 1
         for attempt in range(1, attempts + 1):
@@ -156,9 +159,7 @@ class ShardCache:
         raise AssertionError("attempts is at least 1")
 
     def _make_room(self, new: Path, size: int) -> None:
-        """Remove what a file of this size, which may be there already, leaves no room for, and what
-        was abandoned.
-        """
+        """Remove least recently used shards to make room for a file, and abandoned downloads."""
         entries = sorted(entry for entry in _entries(new.parent) if entry.path != new)
         total = size + sum(entry.size for entry in entries if entry.path.suffix == ".tar")
         for entry in entries:
@@ -171,7 +172,7 @@ class ShardCache:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """While this is open no other process is in here, where the file system can tell."""
+    """Hold a lock that excludes other processes, if the file system supports locks."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):
@@ -183,7 +184,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _named(what: str) -> Iterator[None]:
-    """Make a ShardError that names `what` of a file that is not there."""
+    """Raise a ShardError that names a missing file."""
     try:
         yield
     except _MISSING as error:
@@ -191,7 +192,7 @@ def _named(what: str) -> Iterator[None]:
 
 
 def _failure(error: Exception) -> BaseException | None:
-    """Why a store did not answer; None if its answer is that there is no such file, or one too
+    """Return why a store did not answer; None if it answered that the file is missing or too
     large.
     """
     if not isinstance(error, (*_MISSING, TooLargeError)):
@@ -204,7 +205,7 @@ def _failure(error: Exception) -> BaseException | None:
 
 
 def _size(path: Path) -> int:
-    """The bytes of a file; -1 if there is none, or no more."""
+    """Return the size of a file in bytes; -1 if there is none."""
     try:
         return path.stat().st_size
     except FileNotFoundError:
@@ -218,6 +219,7 @@ class _Entry(NamedTuple):
 
 
 def _entries(folder: Path) -> Iterator[_Entry]:
+    """Yield the entries of a folder; files that another process removes are skipped."""
     for path in folder.iterdir():
         with suppress(OSError):  # another process may have removed it
             status = path.stat()
@@ -225,5 +227,6 @@ def _entries(folder: Path) -> Iterator[_Entry]:
 
 
 def _open(url: str) -> Any:
+    """Open a remote file to read from."""
     fs, path = url_to_fs(url)
     return fs.open(path, "rb", block_size=_CHUNK, cache_type="readahead")

@@ -1,4 +1,4 @@
-"""The shards of a data set, opened as they are needed, and rows gathered from them."""
+"""The shards of a data set: opened when they are used, downloaded if they are remote."""
 
 from __future__ import annotations
 
@@ -34,35 +34,34 @@ V = TypeVar("V")
 
 
 class RecentlyUsed(Generic[K, V]):
-    """At most `size` values by key; the one that was not used for longest leaves first."""
+    """At most `size` values by key; a new one replaces the least recently used."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._values: OrderedDict[K, V] = OrderedDict()
 
     def get(self, key: K) -> V | None:
-        """The value, or None."""
+        """Return a value, or None."""
         value = self._values.get(key)
         if value is not None:
             self._values.move_to_end(key)
         return value
 
     def put(self, key: K, value: V) -> None:
-        """Keep a value."""
+        """Add a value."""
         self._values[key] = value
         if len(self._values) > self._size:
             self._values.popitem(last=False)
 
     def drop(self, key: K) -> None:
-        """Keep it no longer."""
+        """Remove a value."""
         self._values.pop(key, None)
 
 
 class ShardSource:
-    """The shards of `manifest` in the folder `url`. Files elsewhere are copied to the local cache
-    first.
+    """Shards of a manifest in the folder `url`; remote ones are copied to the local cache first.
 
-    Safe to share between threads; pickles without what it has opened. `max_open` is the number of
+    Threads can share it, and it can be pickled, without its open files. `max_open` is the number of
     open files.
     """
 
@@ -80,7 +79,7 @@ class ShardSource:
         self._reset()
 
     def reader(self, shard: int) -> ShardReader:
-        """Shard number `shard` of the manifest; ShardError names it if it cannot be read."""
+        """Return the reader of a shard; raise ShardError, with its name, if it is unreadable."""
         self._after_fork()
         with self._lock:
             reader = self._open.get(shard)
@@ -90,10 +89,9 @@ class ShardSource:
         return self._load(shard) if coming is None else coming.result()
 
     def block(self, shard: int, number: int, memory: Array | None = None) -> Block:
-        """A block of a shard, read into `memory` where that is given, of the size that its reader
-        tells.
+        """Return a block of a shard, read into `memory` of the block's size, if given.
 
-        ShardError if it is damaged. A damaged copy in the cache is fetched anew, once.
+        Raises ShardError if it is damaged. A damaged copy in the cache is downloaded again, once.
         """
         reader = self.reader(shard)
         try:
@@ -109,9 +107,7 @@ class ShardSource:
             ) from error
 
     def _anew(self, shard: int, damaged: ShardReader) -> ShardReader:
-        """What the store has in the place of a damaged copy: asked for once, however many threads
-        find it damaged.
-        """
+        """Return the reader of a new copy of a damaged shard; threads share one download."""
         with self._lock:
             if damaged not in self._mended:
                 self._open.drop(shard)
@@ -121,7 +117,7 @@ class ShardSource:
         return coming.result()
 
     def prefetch(self, shards: Iterable[int]) -> None:
-        """Begin to bring remote shards here, several at a time; an error comes up when its shard is
+        """Start to download remote shards, several at a time; an error is raised when its shard is
         read.
         """
         if not self.remote:
@@ -133,16 +129,18 @@ class ShardSource:
                     self._begin(shard)
 
     def _begin(self, shard: int) -> Future[ShardReader]:
-        """A remote shard on its way here; the lock is held."""
+        """Return the download of a shard, started if needed; the caller holds the lock."""
         if shard not in self._coming:
             self._coming[shard] = run_in_thread(partial(self._load_ahead, shard))
         return self._coming[shard]
 
     def _load_ahead(self, shard: int) -> ShardReader:
+        """Load a shard, with a bounded number of downloads at a time."""
         with self._downloads:
             return self._load(shard)
 
     def _load(self, shard: int) -> ShardReader:
+        """Open a shard and keep its reader."""
         try:
             reader = open_shard(
                 self.url, self.manifest.shards[shard], self._cache, self._index(shard)
@@ -155,11 +153,12 @@ class ShardSource:
                 self._coming.pop(shard, None)
 
     def lengths(self, shard: int) -> Array:
-        """(samples,): the tokens of each sample of a shard, from its index alone."""
+        """Return the token count of each sample of a shard, from its index alone: (samples,)."""
         self._after_fork()
         return self._index(shard).lengths
 
     def _index(self, shard: int) -> ShardIndex:
+        """Return the index of a shard, read once."""
         with self._lock:
             index = self._indexes.get(shard)
         if index is None:
@@ -169,8 +168,9 @@ class ShardSource:
         return index
 
     def locate(self, i: int) -> tuple[int, int]:
-        """The shard of sample `i`, numbered through all shards, and its place in it; IndexError if
-        there is none.
+        """Return the shard of sample i, counted through all shards, and its index in the shard.
+
+        Raises IndexError if there is no such sample.
         """
         total = int(self._starts[-1])
         if not 0 <= i < total:
@@ -179,7 +179,9 @@ class ShardSource:
         return shard, i - int(self._starts[shard])
 
     def sample(self, i: int) -> Sample:
-        """Sample `i` of the data set, numbered through its shards; IndexError if there is none."""
+        """Return sample i of the data set, counted through all shards; raise IndexError if there is
+        none.
+        """
         shard, at = self.locate(i)
         block, row = self.reader(shard).locate(at)
         return self.block(shard, block).sample(row)
@@ -192,6 +194,7 @@ class ShardSource:
         self._reset()
 
     def _reset(self) -> None:
+        """Forget open files, indexes, downloads and locks."""
         self._open: RecentlyUsed[int, ShardReader] = RecentlyUsed(self._max_open)
         self._indexes: RecentlyUsed[int, ShardIndex] = RecentlyUsed(self._max_open)
         self._coming: dict[int, Future[ShardReader]] = {}
@@ -201,13 +204,13 @@ class ShardSource:
         self._lock = Lock()
 
     def _after_fork(self) -> None:
-        """Threads, and locks that they held, do not survive a fork."""
+        """Reset after a fork: threads, and the locks they held, do not exist in the child."""
         if self._pid != os.getpid():
             self._reset()
 
 
 def open_shard(url: str, info: ShardInfo, cache: ShardCache, index: ShardIndex) -> ShardReader:
-    """A shard of the data set at `url`, held against what its manifest says."""
+    """Open a shard of the data set at `url`, and check it against its entry in the manifest."""
     name = join(url, info.name)
     here = local_path(name)
     path = here or cache.fetch(name, info)
@@ -222,16 +225,19 @@ def open_shard(url: str, info: ShardInfo, cache: ShardCache, index: ShardIndex) 
 
 
 def read_index(url: str, info: ShardInfo, cache: ShardCache) -> ShardIndex:
-    """The index of a shard; ShardError if it is missing or not the one of the manifest."""
+    """Return the index of a shard; raise ShardError if it is missing or differs from the
+    manifest.
+    """
     name = join(url, info.index_name)
     return parse_index(cache.read_index(name, info), name)
 
 
 def column_of(block: Block, name: str) -> Ragged:
-    """A field of a block, or the keys; ShardError if the block does not have it."""
+    """Return a field of a block, or the keys; raise ShardError if the block does not have it."""
     try:
         return block.column(name)
     except KeyError as error:
         raise ShardError(
-            f"expected shards with the field {name!r}, got {', '.join(block.fields)}; build them again with it"
+            f"expected shards with the field {name!r}, got {', '.join(block.fields)}; build them "
+            "again with it"
         ) from error

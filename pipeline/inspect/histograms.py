@@ -1,6 +1,4 @@
-"""Distributions of whole numbers or shares: counted into even bins, drawn in a terminal and as
-SVG.
-"""
+"""Histograms of integers or shares: counted in even bins, drawn in a terminal and as SVG."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ _WIDTH, _BAR, _LABEL = 460, 18, 110  # pixels
 
 @dataclass(frozen=True)
 class Bars:
-    """Counts by name, with a line that sums them up."""
+    """Counts by name, with a line that summarises them."""
 
     title: str
     summary: str
@@ -28,7 +26,7 @@ class Bars:
 
 
 def histogram(title: str, values: Array) -> Bars:
-    """The distribution of whole numbers, or of shares from 0 to 1 (floats).
+    """Return the histogram of integers, or of shares from 0 to 1 (floats).
 
     >>> histogram("tokens", np.array([1, 2, 2, 40])).entries[:2]
     (('0 – 4', 3), ('5 – 9', 0))
@@ -45,7 +43,7 @@ def histogram(title: str, values: Array) -> Bars:
 
 
 def summarise(values: Array) -> str:
-    """Mean and quantiles in one line.
+    """Return mean and quantiles in one line.
 
     >>> summarise(np.array([1, 2, 3, 4000]))
     '4 values: mean 1,001.5, min 1, median 2, 90 % 4,000, 99 % 4,000, max 4,000'
@@ -72,7 +70,8 @@ def _show(value: float, is_share: bool) -> str:
 
 
 def even_step(spread: float, is_share: bool) -> float:
-    """The smallest of 1, 2 and 5 times a power of ten that covers the spread with `_BINS` bins.
+    """Return the smallest of 1, 2 and 5 times a power of ten with which `_BINS` bins cover the
+    spread.
 
     >>> even_step(511, is_share=False), even_step(3, is_share=False), even_step(0.1, is_share=True)
     (50.0, 1.0, 0.01)
@@ -83,7 +82,7 @@ def even_step(spread: float, is_share: bool) -> float:
 
 
 def text_bars(shown: Bars, width: int = 40) -> list[str]:
-    """The bars in block characters, a line each.
+    """Return the bars in block characters, a line each.
 
     >>> text_bars(histogram("tokens", np.array([1, 2, 2, 3])), width=4)
     ['1 ██   1', '2 ████ 2', '3 ██   1']
@@ -103,15 +102,17 @@ def _bar(share: float, width: int) -> str:
 
 
 def svg_bars(shown: Bars) -> str:
-    """The bars as inline SVG, in the colours of the page."""
+    """Return the bars as inline SVG, in the colours of the page."""
     most = max((1, *(count for _, count in shown.entries)))
     room = _WIDTH - _LABEL - 70
     rows = []
     for i, (name, count) in enumerate(shown.entries):
         middle, length = i * _BAR + 13, max(room * count / most, 1.5 if count else 0)
         rows.append(
-            f'<text class="name" x="{_LABEL - 8}" y="{middle}" text-anchor="end">{escape(name)}</text>'
-            f'<rect x="{_LABEL}" y="{i * _BAR + 2}" width="{length:.1f}" height="{_BAR - 4}" rx="2"/>'
+            f'<text class="name" x="{_LABEL - 8}" y="{middle}" '
+            f'text-anchor="end">{escape(name)}</text>'
+            f'<rect x="{_LABEL}" y="{i * _BAR + 2}" width="{length:.1f}" height="{_BAR - 4}" '
+            'rx="2"/>'
             f'<text class="count" x="{_LABEL + length + 6:.1f}" y="{middle}">{count:,}</text>'
         )
     size = f'viewBox="0 0 {_WIDTH} {len(shown.entries) * _BAR}"'

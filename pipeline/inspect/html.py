@@ -1,4 +1,4 @@
-"""What `noisebeam inspect` shows, as one HTML page."""
+"""The HTML page of `noisebeam inspect`."""
 
 from __future__ import annotations
 
@@ -60,15 +60,17 @@ figure img { display: block; width: 13rem; height: 13rem; object-fit: contain; o
 
 
 def to_html(view: InspectView) -> str:
-    """The page, which needs nothing else."""
+    """Return the page, which loads nothing else."""
     noised = (
-        f"<section><h2>{escape(noised.recipe.name)} <small>objective: {noised.recipe.objective}</small></h2>"
+        f"<section><h2>{escape(noised.recipe.name)} <small>objective: "
+        f"{noised.recipe.objective}</small></h2>"
         f"{''.join(map(_panel, noised.panels))}{_masks(noised.masks)}</section>"
         for noised in view.noised
     )
     panels = [view.source, *(panel for noised in view.noised for panel in noised.panels)]
     body = (
-        f'<h1>{escape(view.title)}</h1><div class="card">{facts_list(view.facts)}{_legend(panels)}</div>'
+        f"<h1>{escape(view.title)}</h1><div "
+        f'class="card">{facts_list(view.facts)}{_legend(panels)}</div>'
         f"{_panel(view.source)}{''.join(noised)}"
     )
     return page(view.title, body, _STYLE)
@@ -129,7 +131,8 @@ def _styled(kind: Change, text: str, title: str = "") -> str:
 def _masks(masks: tuple[MaskPicture, ...]) -> str:
     figures = (
         f'<figure><img alt="attention mask: {escape(mask.title)}" src="{data_uri(mask.picture)}">'
-        f"<figcaption>{escape(mask.title)}<br>{mask.picture.shape[0]:,} queries × {mask.picture.shape[1]:,} keys"
+        f"<figcaption>{escape(mask.title)}<br>{mask.picture.shape[0]:,} queries × "
+        f"{mask.picture.shape[1]:,} keys"
         "</figcaption></figure>"
         for mask in masks
     )

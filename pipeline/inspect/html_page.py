@@ -1,4 +1,4 @@
-"""The frame of an HTML page that needs nothing else: it may not even ask for anything else."""
+"""The frame of an HTML page that loads nothing else, and is not allowed to."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ dt { color: var(--dim); font-size: .8rem; } dd { margin: 0; font-variant-numeric
 
 
 def page(title: str, body: str, style: str = "") -> str:
-    """A page with this title and body (HTML), and more rules of style."""
+    """Return a page with a title, a body (HTML), and additional style rules."""
     head = (
         f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width, '
+        f'initial-scale=1"><title>{escape(title)}</title>'
         f"<style>{_STYLE}{style}</style>"
     )
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
 
 def facts_list(facts: Mapping[str, str]) -> str:
-    """Facts by name, side by side."""
+    """Return facts by name as an HTML list."""
     entries = (
         f"<div><dt>{escape(name)}</dt><dd>{escape(fact)}</dd></div>" for name, fact in facts.items()
     )

@@ -1,6 +1,4 @@
-"""One sample of a build, before and after its noise, with labels and masks: what `noisebeam
-inspect` shows.
-"""
+"""`noisebeam inspect`: one sample of a build before and after its noise, with labels and masks."""
 
 from __future__ import annotations
 
@@ -39,11 +37,10 @@ from noisebeam.transforms.tokenization.tokenizer import load_tokenizer
 def inspect(
     url: str, number: int, recipes: Sequence[str] = (), epoch: int = 0, html: str | None = None
 ) -> None:
-    """Show sample `number` of the build at `url` under each of `recipes`, or under that of the
-    build.
+    """Show a sample of the build at `url` under each recipe, by default under that of the build.
 
-    In the terminal, or as one HTML file without outside resources. ValueError if there is no such
-    sample.
+    It is printed to the terminal, or written as one HTML file without outside resources. Raises
+    ValueError if there is no such sample.
     """
     view = make_view(url, number, recipes, epoch)
     if html is not None:
@@ -54,7 +51,7 @@ def inspect(
 
 
 def make_view(url: str, number: int, recipes: Sequence[str] = (), epoch: int = 0) -> InspectView:
-    """What `inspect` shows."""
+    """Return everything that `inspect` shows of a sample."""
     manifest = read_manifest(url)
     source = ShardSource(url, manifest)
     sample = source.sample(number)
@@ -80,6 +77,7 @@ def make_view(url: str, number: int, recipes: Sequence[str] = (), epoch: int = 0
 
 
 def _recipes(manifest: Manifest, names: Sequence[str]) -> list[Recipe]:
+    """Return the recipes of these names, or that of the build."""
     if names:
         return [load_recipe(name) for name in names]
     if manifest.recipe is None:
@@ -94,8 +92,8 @@ def _recipes(manifest: Manifest, names: Sequence[str]) -> list[Recipe]:
 
 
 def _lengths_from(source: ShardSource, number: int) -> list[int]:
-    """The lengths of the samples after this one in its shard, as far as they fit into one window
-    together with it.
+    """Return the lengths of the next samples of the shard that fit into one window with this
+    one.
     """
     shard, at = source.locate(number)
     lengths = (
@@ -114,6 +112,7 @@ def _noised(
     speller: Speller,
     neighbours: Sequence[int],
 ) -> RecipeView:
+    """Return the view of a sample under one recipe."""
     check_recipe(recipe, vocabulary)
     rows = apply_recipe(recipe, batch, vocabulary, manifest.seed, epoch)
     labels = rows["labels"].values
@@ -138,7 +137,7 @@ def _noised(
 
 
 def _given(labels: Array) -> int:
-    """How many tokens come before the first one to be predicted."""
+    """Return the number of tokens before the first label."""
     return int(np.argmax(np.append(labels, 0) != IGNORED))
 
 
@@ -151,10 +150,10 @@ def mask_pictures(
     *,
     given: int = 0,
 ) -> Iterator[MaskPicture]:
-    """The masks of a sample of `inputs` tokens: padded to `width`, and packed with others of these
-    lengths.
+    """Yield the masks of a sample of `inputs` tokens: padded to `width`, and packed with others.
 
-    `given` is the length of the prefix, or of GLM's part A.
+    `neighbours` are the lengths of the others; `given` is the length of the prefix, or of GLM's
+    part A.
     """
     width = max(inputs, width)
     if objective.attention is Attention.PREFIX:

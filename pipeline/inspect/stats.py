@@ -1,9 +1,8 @@
-"""What a build holds, in numbers: lengths, sentences, noise, padding, balance. What `noisebeam
-stats` measures.
+"""`noisebeam stats`: a build in numbers: lengths, sentences, noise, padding, balance.
 
-Totals are exact: the manifest has them. Lengths come from the indexes of shards; sentences and
-noise from some blocks of these. Samples lie in shards in random order, so a few shards and blocks
-stand for all.
+Totals are exact, from the manifest. Lengths are from the indexes of shards; sentences and noise
+from some of their blocks. Samples are in random order in the shards, so a few shards and blocks
+represent all.
 """
 
 from __future__ import annotations
@@ -53,10 +52,10 @@ class Stats:
 
 
 def measure(url: str, shards: int = 16, recipe: str | None = None) -> Stats:
-    """The numbers of the build at `url`, from at most this many of its shards, evenly spaced.
+    """Return the numbers of the build at `url`, from at most `shards` of its shards, evenly spaced.
 
-    Noise is that of the build, or of another recipe. ManifestError if there is no build, ShardError
-    if one of these shards cannot be read.
+    The noise is that of the build, or of another recipe. Raises ManifestError if there is no build,
+    and ShardError if one of these shards cannot be read.
     """
     if shards < 1:
         raise ValueError(f"--sample: expected 1 shard or more, got {shards}")
@@ -77,7 +76,7 @@ def measure(url: str, shards: int = 16, recipe: str | None = None) -> Stats:
 
 
 def read_lengths(url: str, manifest: Manifest, shards: int) -> IntArray:
-    """The lengths in tokens of all samples of some shards, at most this many, evenly spaced."""
+    """Return the token count of all samples of at most `shards` shards, evenly spaced."""
     indexes = (_index(url, info) for info in _some_shards(manifest, shards))
     return np.concatenate([np.zeros(0, np.int64), *(index.lengths for index in indexes)])
 
@@ -91,7 +90,7 @@ def _index(url: str, info: ShardInfo) -> ShardIndex:
 
 
 def evenly(count: int, most: int) -> list[int]:
-    """At most `most` of the numbers below `count`, evenly spaced.
+    """Return at most `most` of the numbers below `count`, evenly spaced.
 
     >>> evenly(10, 3), evenly(2, 16)
     ([0, 3, 6], [0, 1])
@@ -101,8 +100,8 @@ def evenly(count: int, most: int) -> list[int]:
 
 
 def padding_estimate(lengths: IntArray, max_tokens: int) -> dict[str, float]:
-    """The share of padding in batches of samples as they come, in rows of `max_tokens`, and in
-    packed rows.
+    """Return the share of padding in batches of samples in order, in rows of `max_tokens`, and
+    packed.
 
     >>> padding_estimate(np.array([2, 4, 4, 2]), max_tokens=8)
     {'batches of 4': 0.25, 'rows of 8': 0.625, 'packed rows of 8': 0.25}
@@ -126,10 +125,11 @@ def _batch_padding(lengths: IntArray, size: int) -> float:
 def noise_shares(
     source: Ragged, inputs: Ragged, labels: Ragged, objective: Objective, vocabulary: Vocabulary
 ) -> Array:
-    """(samples,): the share of the ordinary tokens of each sample that are to be restored.
+    """Return the share of the ordinary tokens of each sample that a model has to restore:
+    (samples,).
 
-    For denoising and spans those of the source that are missing in the input: tokens that only
-    moved are not missing. For other objectives as many as have a label.
+    For denoising and spans these are tokens of the source that the input lacks; tokens that only
+    moved are not counted. For other objectives they are the tokens with a label.
     """
     counts = _sums(~is_special(source.values, vocabulary), source.offsets)
     if objective.attention is Attention.ENCODER_DECODER:
@@ -140,7 +140,9 @@ def noise_shares(
 
 
 def _common(one: Ragged, other: Ragged, vocabulary: Vocabulary) -> IntArray:
-    """(samples,): how many ordinary tokens two rows have in common, in any order."""
+    """Return the number of ordinary tokens that two rows have in common, in any order:
+    (samples,).
+    """
     (keys, counts), (other_keys, other_counts) = (
         _token_counts(rows, vocabulary) for rows in (one, other)
     )
@@ -151,6 +153,7 @@ def _common(one: Ragged, other: Ragged, vocabulary: Vocabulary) -> IntArray:
 
 
 def _token_counts(rows: Ragged, vocabulary: Vocabulary) -> tuple[IntArray, IntArray]:
+    """Return keys of (sample, token), and how often each occurs."""
     samples = np.arange(len(rows.offsets) - 1).repeat(np.diff(rows.offsets))
     ordinary = ~is_special(rows.values, vocabulary)
     keys, counts = np.unique(
@@ -160,12 +163,13 @@ def _token_counts(rows: Ragged, vocabulary: Vocabulary) -> tuple[IntArray, IntAr
 
 
 def _sums(flags: Array, offsets: IntArray) -> IntArray:
+    """Return the sum of the flags of each sample: (samples,)."""
     totals = np.concatenate([[0], np.cumsum(flags, dtype=np.int64)])
     return np.asarray(totals[offsets[1:]] - totals[offsets[:-1]])
 
 
 class _Look:
-    """What was found in the shards looked into so far."""
+    """Measurements of the shards read so far."""
 
     def __init__(self, url: str, manifest: Manifest, recipe: Recipe | None) -> None:
         self._url, self._manifest, self._recipe = url, manifest, recipe
@@ -179,6 +183,7 @@ class _Look:
         self.samples = 0
 
     def into(self, info: ShardInfo) -> None:
+        """Measure one more shard."""
         index = _index(self._url, info)
         self.lengths.append(index.lengths.astype(np.int64))
         for block in _blocks(self._url, info, index):
@@ -198,7 +203,7 @@ class _Look:
 
 
 def _blocks(url: str, info: ShardInfo, index: ShardIndex) -> Iterator[Block]:
-    """Some blocks of a shard, with one ranged read each."""
+    """Yield some blocks of a shard, with one ranged read each."""
     fs, path = url_to_fs(join(url, info.name))
     for number in evenly(len(index.samples), _BLOCKS):
         start, end = index.extent(number)
@@ -210,7 +215,8 @@ def _blocks(url: str, info: ShardInfo, index: ShardIndex) -> Iterator[Block]:
             ) from error
         if crc32(data) != index.checksums[number]:
             raise ShardError(
-                f"shard {join(url, info.name)} is damaged in block {number}; run noisebeam verify {url}"
+                f"shard {join(url, info.name)} is damaged in block {number}; run noisebeam verify "
+                f"{url}"
             )
         yield parse_block(data, start, index, number)
 
@@ -250,7 +256,7 @@ def _distributions(manifest: Manifest, look: _Look, lengths: IntArray) -> Iterat
 
 
 def _balance(manifest: Manifest) -> Bars:
-    """Tokens of each shard, or their distribution where there are many shards."""
+    """Return the tokens of each shard, or their distribution if there are many shards."""
     tokens = np.array([shard.tokens for shard in manifest.shards], dtype=np.int64)
     if not 0 < len(tokens) <= _NAMED_SHARDS:
         return histogram("tokens a shard", tokens)

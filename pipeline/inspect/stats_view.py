@@ -1,4 +1,4 @@
-"""What `noisebeam stats` shows, in a terminal and as one HTML page."""
+"""Output of `noisebeam stats`, for a terminal and as one HTML page."""
 
 from __future__ import annotations
 
@@ -38,16 +38,18 @@ def stats_to_terminal(console: Console, stats: Stats) -> None:
 
 
 def stats_to_html(stats: Stats) -> str:
-    """The numbers as one page that needs nothing else."""
+    """Return the numbers as one HTML page that loads nothing else."""
     padding = "".join(
-        f'<tr><td>{escape(name)}</td><td><meter value="{share:.4f}"></meter></td><td>{share:.1%}</td></tr>'
+        f"<tr><td>{escape(name)}</td><td><meter "
+        f'value="{share:.4f}"></meter></td><td>{share:.1%}</td></tr>'
         for name, share in stats.padding.items()
     )
     body = (
         f'<h1>{escape(stats.url)}</h1><div class="card">{facts_list(stats.totals)}</div>'
         f'<p class="note">Distributions: from {escape(stats.basis)}.</p>'
         f'<div class="plots">{"".join(map(_plot, stats.distributions))}'
-        f'<section class="card"><h3>padding</h3><p class="note">share of a batch that is padding</p>'
+        '<section class="card"><h3>padding</h3><p class="note">share of a batch that is '
+        "padding</p>"
         f"<table>{padding}</table></section></div>"
     )
     return page(f"{stats.url}: statistics", body, _STYLE)

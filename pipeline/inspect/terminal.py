@@ -1,4 +1,4 @@
-"""What `noisebeam inspect` shows, in a terminal."""
+"""Output of `noisebeam inspect` for a terminal."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _STYLES = {
 
 
 def to_terminal(console: Console, view: InspectView) -> None:
-    """Print what there is to see. Where there is no terminal, what is gone is left out."""
+    """Print a view; if the output is no terminal, removed tokens are not printed."""
     console.print(view.title, style="bold", soft_wrap=True, markup=False)
     for name, fact in view.facts.items():
         console.print(f"{name}: {fact}", style="dim", soft_wrap=True, markup=False)

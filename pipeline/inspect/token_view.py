@@ -1,6 +1,4 @@
-"""Sequences of tokens as people read them: a row for each sentence, cut into runs of one kind,
-spelled out.
-"""
+"""Views of tokens for people: a row for each sentence, divided into runs with the same change."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ class Run(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Consecutive runs of one sentence of the source, numbered from 0; -1 where it is not known."""
+    """Consecutive runs of one sentence of the source, numbered from 0; -1 if it is unknown."""
 
     sentence: int
     runs: tuple[Run, ...]
@@ -41,7 +39,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Panel:
-    """A sequence with a title, and a note where there is something to say of it."""
+    """A sequence of tokens with a title, and perhaps a note."""
 
     title: str
     rows: tuple[Row, ...]
@@ -49,7 +47,7 @@ class Panel:
 
     @property
     def ids(self) -> list[int]:
-        """The ids of the sequence, without those that are gone."""
+        """Ids of the sequence, without removed tokens."""
         return [
             id_
             for row in self.rows
@@ -84,7 +82,7 @@ class InspectView:
 
 
 class Speller:
-    """Makes panels of the tokens of a batch of one sample."""
+    """Maker of panels for the tokens of a batch of one sample."""
 
     def __init__(self, tokenizer: Any, batch: FlatBatch) -> None:
         self._tokenizer = tokenizer
@@ -92,10 +90,11 @@ class Speller:
         self._sentences: list[int] = np.minimum(sentences, len(batch.sentence_ends) - 1).tolist()
 
     def panel(self, title: str, tokens: Sequence[Token], note: str = "") -> Panel:
-        """The panel of these tokens."""
+        """Return the panel of some tokens."""
         return Panel(title, tuple(self._rows(tokens)), note)
 
     def _rows(self, tokens: Sequence[Token]) -> Iterator[Row]:
+        """Yield a row for each run of tokens of one sentence."""
         before: list[int] = []
         placed = zip(self._sentences_of(tokens), tokens, strict=True)
         for sentence, group in groupby(placed, key=lambda pair: pair[0]):
@@ -109,8 +108,10 @@ class Speller:
             yield Row(sentence, tuple(runs))
 
     def _sentences_of(self, tokens: Sequence[Token]) -> list[int]:
-        """The sentence of each token; one from nowhere goes with what it stands for, or with what
-        is before it.
+        """Return the sentence of each token.
+
+        A new token belongs to the sentence of the tokens that it replaces, or else of the token
+        before it.
         """
         known = [
             NEW
@@ -127,6 +128,7 @@ class Speller:
         return known
 
     def _spell(self, change: Change, before: Sequence[int], ids: Sequence[int]) -> str:
+        """Return the text of some tokens, as it is after the tokens before them."""
         if change is Change.IGNORED:
             return f"−100 × {len(ids)}"
         context = [id_ for id_ in before[-_CONTEXT:] if id_ >= 0]
@@ -140,12 +142,13 @@ class Speller:
         return self._decode(ids)
 
     def _decode(self, ids: Sequence[int]) -> str:
+        """Return the text of some ids, special tokens included."""
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=False)
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def label_tokens(labels: Array, aligned: bool, vocabulary: Vocabulary) -> list[Token]:
-    """Labels as tokens; where they are `aligned`, label i belongs to token i of the source."""
+    """Return labels as tokens; if they are `aligned`, label i belongs to token i of the source."""
     return [
         Token(id_, i if aligned else NEW, _kind_of_label(id_, vocabulary))
         for i, id_ in enumerate(labels.tolist())

@@ -148,7 +148,9 @@ def _with_chosen(tokens: Sequence[Token], chosen: IntArray) -> list[Token]:
 
 
 def _followers(tokens: Sequence[Token]) -> tuple[list[Token], list[list[Token]]]:
-    """Return the removed tokens at the start, and each kept token with the removed ones behind it."""
+    """Return the removed tokens at the start, and each kept token with the removed ones behind
+    it.
+    """
     starts = [i for i, token in enumerate(tokens) if token.change not in GONE]
     groups = [list(tokens[start:end]) for start, end in itertools.pairwise([*starts, len(tokens)])]
     return list(tokens[: starts[0] if starts else None]), groups

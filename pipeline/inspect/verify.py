@@ -1,5 +1,5 @@
-"""Recompute everything that a build says of itself: checksums, counts, dtypes, order, and what lies
-in the folder.
+"""`noisebeam verify`: recompute everything that a build states: checksums, counts, dtypes, order,
+files.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _COUNTED = ("samples", "documents", "tokens", "duplicate_samples", "duplicate_do
 
 
 def verify(url: str) -> list[str]:
-    """What differs between the build in the folder `url` and its manifest, a line each; empty if
-    nothing does.
+    """Return the differences between a build and its manifest, a line each; empty if there are
+    none.
 
-    ManifestError if there is no manifest to compare with.
+    Raises ManifestError if there is no manifest.
     """
     manifest = read_manifest(url)
     differences = [
@@ -111,7 +111,7 @@ def _shard(url: str, manifest: Manifest, info: ShardInfo) -> Iterator[str]:
 
 
 def _read(url: str, name: str, size: int) -> bytes:
-    """A file of about so many bytes at most."""
+    """Return the content of a file of about `size` bytes at most."""
     try:
         return read_bytes(join(url, name), timeout=deadline(size))
     except FileNotFoundError as error:
@@ -130,7 +130,7 @@ def _block(tar: bytes, index: ShardIndex, i: int) -> Block:
 
 
 def _tar(tar: bytes, index: ShardIndex, info: ShardInfo) -> Iterator[str]:
-    """The tar, read by its own headers, against the index."""
+    """Yield differences between the headers of a tar and its index."""
     try:
         with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
             found = {member.name: (member.offset_data, member.size) for member in archive}

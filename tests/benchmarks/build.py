@@ -47,7 +47,8 @@ def main() -> None:
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
     print(f"{megabytes:.1f} MB of text, {len(texts):,} documents")
     print(
-        f"{'':24} {'s':>7} {'CPU s':>7} {'MB/s':>6} {'start-up':>9} {'ratio':>6} {'without':>8} {'CPU':>6}"
+        f"{'':24} {'s':>7} {'CPU s':>7} {'MB/s':>6} {'start-up':>9} {'ratio':>6} {'without':>8} "
+        f"{'CPU':>6}"
     )
     for threads in sorted({1, arguments.workers}):
         bare = time_encode_batch(arguments.tokenizer, texts, threads)

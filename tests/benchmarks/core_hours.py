@@ -49,7 +49,8 @@ def main() -> None:
     arguments = parser.parse_args()
     recipe = ("--recipe", arguments.recipe) if arguments.recipe else ()
     print(
-        f"{'segmenter':10} {'core hours per GB':>18} {'peak memory, MB':>16} {'written per byte of text':>25}"
+        f"{'segmenter':10} {'core hours per GB':>18} {'peak memory, MB':>16} "
+        f"{'written per byte of text':>25}"
     )
     for segmenter in ("lines", "sentencex", "stanza"):
         sizes = arguments.stanza if segmenter == "stanza" else arguments.megabytes

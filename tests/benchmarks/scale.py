@@ -42,7 +42,8 @@ def main() -> None:
     with gzip.open(arguments.corpus, "rt", encoding="utf-8") as lines:
         documents = [json.loads(line) for line in lines]
     print(
-        "| runner | MB | seconds | start-up | MB/s after it | core s/MB | peak MB |\n|---|---|---|---|---|---|---|"
+        "| runner | MB | seconds | start-up | MB/s after it | core s/MB | peak MB "
+        "|\n|---|---|---|---|---|---|---|"
     )
     startup: dict[str, tuple[float, float]] = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -104,7 +104,8 @@ def compare(shared: Path, repeats: int) -> None:
         name: ours(name, "en", folder) for name in ("stanza", "cascade", "sentencex", "lines")
     }
     print(
-        "| English (EWT dev; books) | F1 | other half | MB/s | books: agrees | MB/s |\n|---|---|---|---|---|---|"
+        "| English (EWT dev; books) | F1 | other half | MB/s | books: agrees | MB/s "
+        "|\n|---|---|---|---|---|---|"
     )
     reference: Sentences = []
     for name, segment in segmenters.items():

@@ -405,7 +405,8 @@ def report(found: dict[str, dict[str, dict[str, float]]], names: list[str]) -> N
     """Samples a second, and how many times as many ours are."""
     raw = found["write"]["limit"]["bytes"]
     print(
-        f"{'samples/s (ours / theirs)':25} {'write':>18} {'read':>18} {'tensors':>18} {'2 workers':>18} {'size':>6}"
+        f"{'samples/s (ours / theirs)':25} {'write':>18} {'read':>18} {'tensors':>18} "
+        f"{'2 workers':>18} {'size':>6}"
     )
     for name in names:
         cells = []
@@ -417,12 +418,14 @@ def report(found: dict[str, dict[str, dict[str, float]]], names: list[str]) -> N
     ours = found["tensors-0"]["noisebeam"]
     for name in names[1:]:
         print(
-            f"  {name:12} {ours['rate'] / np.nanmax([found[f'tensors-{w}'][name]['rate'] for w in (0, 2)]):6.2f}"
+            f"  {name:12} "
+            f"{ours['rate'] / np.nanmax([found[f'tensors-{w}'][name]['rate'] for w in (0, 2)]):6.2f}"
         )
     if optimize := found["write"].get("litdata.optimize"):
         ratio = found["write"]["noisebeam"]["rate"] / optimize["rate"]
         print(
-            f"write by litdata.optimize, an input a sample: {optimize['rate']:,.0f} samples/s ({ratio:.2f})"
+            f"write by litdata.optimize, an input a sample: {optimize['rate']:,.0f} samples/s "
+            f"({ratio:.2f})"
         )
     for name, figures in found["noise"].items():
         print(f"BART noise at 512 tokens: {name:16} {figures['rate']:10,.0f} samples/s")

@@ -106,12 +106,12 @@ def test_what_is_cleaned_is_counted_in_manifest_and_summary(
     )
     told = capsys.readouterr().out
     assert (
-        "1 documents brought to NFC\n6 documents freed of control characters\n5 too short documents dropped\n"
-        in told
+        "1 documents brought to NFC\n6 documents freed of control characters\n5 too short "
+        "documents dropped\n" in told
     )
     assert (
-        "6 documents with the text of another dropped\n4 documents with nearly the text of another dropped\n"
-        in told
+        "6 documents with the text of another dropped\n4 documents with nearly the text of another "
+        "dropped\n" in told
     )
 
 

@@ -87,7 +87,8 @@ def test_a_build_that_lost_its_output_goes_on_where_it_was(
 
     def fail(url: str, *_: object) -> None:
         raise OSError(
-            f"cannot write {url}: No space left on device; mend that, and run the same command again"
+            f"cannot write {url}: No space left on device; mend that, and run the same command "
+            "again"
         )
 
     with monkeypatch.context() as patch:

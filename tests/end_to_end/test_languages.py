@@ -80,8 +80,8 @@ def test_a_field_tells_the_language_and_the_setting_where_it_does_not(
     assert "languages: en 3, de 1, sv 1\n" in out
     assert "3 documents name no language: taken as 'en'\n" in out
     assert (
-        "1 documents in languages that sentencex does not know, or in none: the rules of English were used\n"
-        in out
+        "1 documents in languages that sentencex does not know, or in none: the rules of English "
+        "were used\n" in out
     )
 
 

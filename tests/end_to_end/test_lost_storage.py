@@ -66,7 +66,8 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     disk = Disk(tmp_path / "disk")
     if shutil.which("mount") is None or (problem := disk.mount("size=8k")):
         pytest.skip(
-            f"no file system can be mounted: {problem if shutil.which('mount') else 'there is no mount'}"
+            "no file system can be mounted: "
+            f"{problem if shutil.which('mount') else 'there is no mount'}"
         )
     yield disk
     subprocess.run(["umount", str(disk.folder)], check=True)
@@ -146,7 +147,8 @@ def test_a_read_only_output(
     disk.mount("remount", "size=10m", "ro")
     assert main([*flags, "--output", output]) == 2
     assert capsys.readouterr().err == (
-        f"noisebeam: cannot write to {output}: Read-only file system; give an output folder that you may write to\n"
+        f"noisebeam: cannot write to {output}: Read-only file system; give an output folder that "
+        "you may write to\n"
     )
     assert main([*flags, "--output", output, "--dry-run"]) == 2
     assert f"cannot write to {output}: " in capsys.readouterr().err

@@ -109,7 +109,8 @@ def test_beam_yaml_names_the_package_too(
         "import json, sys\n"
         "from noisebeam.transforms.beam.yaml_transforms import WriteShards\n"
         "swap = {'objective': 'denoising', 'corruptions': ['token-swap']}\n"
-        "write = WriteShards('x', sys.argv[1], 7, swap, plugins=['noisebeam.segmenters: clauses'])\n"
+        "write = WriteShards('x', sys.argv[1], 7, swap, plugins=['noisebeam.segmenters: "
+        "clauses'])\n"
         "print(json.dumps(dict(write._write.header.plugins)))\n"
     )
     env = {
@@ -165,7 +166,8 @@ def test_inspect_shows_the_corruption_or_names_the_package_that_is_missing(
     [
         (
             ("--segmenter", "clauses"),
-            "segmenter: expected sentencex, stanza, cascade, lines or package.module:factory, got 'clauses'",
+            "segmenter: expected sentencex, stanza, cascade, lines or package.module:factory, got "
+            "'clauses'",
         ),
         (
             ("--format", "fortune"),
@@ -189,8 +191,10 @@ def test_without_the_package_its_names_are_unknown(
         ),
         (
             ("--recipe", "{}/absent.yaml"),
-            "recipe 'absent': entry point noisebeam.corruptions: absent = noisebeam_extras:Absent of package "
-            f"{ORIGIN} cannot be loaded (AttributeError: module 'noisebeam_extras' has no attribute 'Absent'); mend or "
+            "recipe 'absent': entry point noisebeam.corruptions: absent = noisebeam_extras:Absent "
+            "of package "
+            f"{ORIGIN} cannot be loaded (AttributeError: module 'noisebeam_extras' has no "
+            "attribute 'Absent'); mend or "
             "uninstall the package",
         ),
     ],

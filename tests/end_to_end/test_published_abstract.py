@@ -14,9 +14,12 @@ from noisebeam.pipeline import ShardDataset
 from noisebeam.pipeline.cli import main
 
 ABSTRACT = (
-    "Huntington's disease is a neurodegenerative autosomal disease results due to expansion of polymorphic CAG repeats "
-    "in the huntingtin gene. Phosphorylation of the translation initiation factor 4E-BP results in the alteration of "
-    "the translation control leading to unwanted protein synthesis and neuronal function. Consequences of mutant "
+    "Huntington's disease is a neurodegenerative autosomal disease results due to expansion of "
+    "polymorphic CAG repeats "
+    "in the huntingtin gene. Phosphorylation of the translation initiation factor 4E-BP results in "
+    "the alteration of "
+    "the translation control leading to unwanted protein synthesis and neuronal function. "
+    "Consequences of mutant "
     "huntington (mhtt) gene transcription are not well known."
 )
 IDS = [

@@ -169,7 +169,8 @@ def test_a_tethered_program_ends_with_the_process_that_started_it(
         "import os, signal, subprocess, sys\n"
         "from noisebeam.deploy.spark.runner import tethered\n"
         "with tethered('/bin/sh') as sh:\n"
-        "    child = subprocess.Popen([sh, '-c', 'echo at work; ' + sys.argv[1]], stdout=subprocess.PIPE)\n"
+        "    child = subprocess.Popen([sh, '-c', 'echo at work; ' + sys.argv[1]], "
+        "stdout=subprocess.PIPE)\n"
         "    child.stdout.readline()\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )

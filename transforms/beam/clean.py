@@ -124,7 +124,8 @@ class _Clean(beam.DoFn):  # type: ignore[misc]
 @beam.typehints.with_input_types(Document)
 @beam.typehints.with_output_types(Document)
 class _DropSeen(beam.DoFn):  # type: ignore[misc]
-    """Drop documents that the bundle has seen, so that no text of a million copies overflows a group.
+    """Drop documents that the bundle has seen, so that no text of a million copies overflows a
+    group.
 
     These would be dropped later in any case: the documents kept and counted do not depend on
     bundles.

@@ -71,7 +71,9 @@ class BuildWindows(beam.PTransform):  # type: ignore[misc]
 
 
 class EncodeWindows(beam.PTransform):  # type: ignore[misc]
-    """Encode windows as samples, with the special tokens of the tokenizer and those of `add_tokens`."""
+    """Encode windows as samples, with the special tokens of the tokenizer and those of
+    `add_tokens`.
+    """
 
     def __init__(self, tokenizer: str, add_tokens: Sequence[str] = ()) -> None:
         super().__init__()

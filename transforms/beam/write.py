@@ -183,7 +183,9 @@ def _assign(
 
 
 def _line_bytes(letter: DeadLetter) -> int:
-    """Return the approximate size of a dead letter in its file, in bytes, source and reason included."""
+    """Return the approximate size of a dead letter in its file, in bytes, source and reason
+    included.
+    """
     return _TOLD_BYTES + len(letter.source) + len(letter.reason) + len(letter.record or b"")
 
 

@@ -339,7 +339,8 @@ def _plugins(recipe: Recipe | None, names: Sequence[str]) -> dict[str, str]:
     origins = {name: plugin_origin(*name.split(": ", 1)) if ": " in name else "" for name in names}
     if missing := [name for name, origin in origins.items() if not origin]:
         raise ValueError(
-            f"plugins: expected entry points such as 'noisebeam.segmenters: NAME', got {missing[0]!r}"
+            "plugins: expected entry points such as 'noisebeam.segmenters: NAME', got "
+            f"{missing[0]!r}"
         )
     corruptions = (corruption.name for corruption in recipe.corruptions) if recipe else ()
     known = {f"{CORRUPTIONS}: {name}": plugin_origin(CORRUPTIONS, name) for name in corruptions}

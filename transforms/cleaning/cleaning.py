@@ -100,7 +100,8 @@ def remove_controls(text: str) -> str:
 def clean_document(
     document: Document, options: CleaningOptions, lang: str = "en"
 ) -> tuple[Document | None, list[str]]:
-    """Return the cleaned document, or None if it is dropped, and the names of the counts that apply.
+    """Return the cleaned document, or None if it is dropped, and the names of the counts that
+    apply.
 
     `lang` is the language of a document that names none. The id is unchanged.
 

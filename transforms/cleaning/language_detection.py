@@ -43,8 +43,8 @@ def _load_identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     class Identifier(LanguageIdentifier):  # type: ignore[misc]
-        """Identifier that adds in double precision: in single precision, processors differ in digits
-        that can decide.
+        """Identifier that adds in double precision: in single precision, processors differ in
+        digits that can decide.
         """
 
         def _sparse_score(self, visits: Mapping[int, int], table: Any) -> Any:

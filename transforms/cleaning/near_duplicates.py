@@ -63,7 +63,9 @@ def check_minhash() -> None:
 
 
 def minhash(text: str) -> npt.NDArray[np.uint32]:
-    """Return the MinHash values of a text: (128,). The share of equal values estimates the similarity."""
+    """Return the MinHash values of a text: (128,). The share of equal values estimates the
+    similarity.
+    """
     from rensa import RMinHash
 
     sketch = RMinHash(num_perm=SIGNATURE_BYTES, seed=_SEED)
@@ -77,8 +79,8 @@ def signature(values: npt.NDArray[np.uint32]) -> Signature:
 
 
 def band_rows(threshold: float) -> int:
-    """Return the number of values in a band: the most with which 95 % of pairs at the threshold share
-    a bucket.
+    """Return the number of values in a band: the most with which 95 % of pairs at the threshold
+    share a bucket.
 
     >>> [band_rows(similarity) for similarity in (0.5, 0.7, 0.8, 0.9, 1.0)]
     [3, 5, 7, 12, 128]

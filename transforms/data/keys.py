@@ -14,7 +14,9 @@ def document_key(document_id: str, text: str) -> int:
 
 
 def sample_key(document: int, window: int) -> int:
-    """Return the key of a sample, 0 to 2**64 - 1, from its document's key and its window's index."""
+    """Return the key of a sample, 0 to 2**64 - 1, from its document's key and its window's
+    index.
+    """
     return _hash64(document.to_bytes(8, "little") + window.to_bytes(8, "little"))
 
 

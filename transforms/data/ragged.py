@@ -79,7 +79,9 @@ class Ragged:
         return [self.values[start:end] for start, end in pairwise(self.offsets.tolist())]
 
     def between(self, first: int, last: int) -> Ragged:
-        """Return rows `first` to `last` - 1, or fewer if there are not as many; values are not copied."""
+        """Return rows `first` to `last` - 1, or fewer if there are not as many; values are not
+        copied.
+        """
         bounds = self.offsets[first : last + 1]
         return Ragged(self.values[bounds[0] : bounds[-1]], bounds - bounds[0])
 

@@ -105,7 +105,8 @@ def _shown(text: str) -> str:
 
 
 def piecewise_ends(text: str, find_ends: Callable[[str], list[int]], limit: int) -> list[int]:
-    """Return the sentence ends of a text of any length; `find_ends` gets at most `limit` characters.
+    """Return the sentence ends of a text of any length; `find_ends` gets at most `limit`
+    characters.
 
     `limit` is 10 or more. A piece ends at a blank line in its second half if there is one, which
     changes nothing for rules that treat paragraphs separately. Otherwise the next piece begins with

@@ -76,7 +76,8 @@ class Vocabulary:
         return roles[token] if token in roles else named.get(token)
 
     def document_suffixes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the suffixes of a document's inner windows and of its last one, with one end of text.
+        """Return the suffixes of a document's inner windows and of its last one, with one end of
+        text.
 
         A suffix that has an end of text keeps it in the last window alone; a suffix without one
         gets it there. Raises ValueError if the tokenizer has no end of text.

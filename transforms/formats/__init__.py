@@ -35,7 +35,9 @@ def _whole(url: str, options: ReadOptions, part_bytes: int) -> list[FilePart]:
 
 
 class Format(NamedTuple):
-    """Functions that read a part of a file, and that divide a file into parts of about `part_bytes`."""
+    """Functions that read a part of a file, and that divide a file into parts of about
+    `part_bytes`.
+    """
 
     read: Callable[[FilePart, ReadOptions], Iterator[Document | DeadLetter]]
     split: Callable[[str, ReadOptions, int], list[FilePart]] = _whole
@@ -85,7 +87,9 @@ def read_documents(part: FilePart, options: ReadOptions) -> Iterator[Document | 
 
 
 def _format(name: str) -> Format:
-    """Return the format with this name; that of another package is a `Format` or a reading function."""
+    """Return the format with this name; that of another package is a `Format` or a reading
+    function.
+    """
     if name in FORMATS:
         return FORMATS[name]
     found = load_plugin(FORMAT_PLUGINS, name)
@@ -112,5 +116,6 @@ def _checked(
         else:
             origin = plugin_origin(FORMAT_PLUGINS, name)
             raise PluginError(
-                f"format {name!r} of {origin}: expected a Document or a DeadLetter, got {found!r:.80}"
+                f"format {name!r} of {origin}: expected a Document or a DeadLetter, got "
+                f"{found!r:.80}"
             )

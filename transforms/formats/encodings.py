@@ -6,7 +6,8 @@ import codecs
 
 
 def is_wide(encoding: str) -> bool:
-    """Return whether an encoding has units of two or four bytes, so that a line feed is several bytes.
+    """Return whether an encoding has units of two or four bytes, so that a line feed is several
+    bytes.
 
     >>> is_wide("UTF16"), is_wide("utf-8")
     (True, False)

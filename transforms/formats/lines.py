@@ -207,8 +207,8 @@ def _blocks(url: str, start: int, options: ReadOptions) -> Iterator[bytes]:
 
 
 def _to_utf8(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """Yield blocks converted to UTF-8; a lone surrogate becomes invalid bytes, which make its record
-    bad.
+    """Yield blocks converted to UTF-8; a lone surrogate becomes invalid bytes, which make its
+    record bad.
     """
     decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
     try:
@@ -223,7 +223,9 @@ def _to_utf8(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
 
 
 def _split(blocks: Iterable[bytes], position: int, longest: int) -> Iterator[Record]:
-    """Yield lines without their "\\n"; the line that a damaged file cuts off comes before the error."""
+    """Yield lines without their "\\n"; the line that a damaged file cuts off comes before the
+    error.
+    """
     pieces: list[bytes] = []  # of the line that goes on in the next block
     size = 0
     try:

@@ -94,7 +94,8 @@ class ReadOptions:
             return ending[1:]
         known = ", ".join((*ENDINGS, *(f".{name}" for name in added)))
         raise InputError(
-            f"format: expected a name ending in {known} (or one of these and .gz, .zst, .bz2 or .xz), "
+            f"format: expected a name ending in {known} (or one of these and .gz, .zst, .bz2 or "
+            ".xz), "
             f"got {url!r}; name the format with --format"
         )
 
@@ -107,5 +108,6 @@ def _check_encoding(name: str) -> None:
     except LookupError:
         pass
     raise ValueError(
-        f"encoding: expected the name of a text encoding, such as utf-8, utf-16, cp1252 or gb18030, got {name!r}"
+        "encoding: expected the name of a text encoding, such as utf-8, utf-16, cp1252 or "
+        f"gb18030, got {name!r}"
     )

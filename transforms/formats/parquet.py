@@ -29,7 +29,8 @@ Fields = dict[str, object]
 
 
 def read_parquet(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
-    """Yield a document or a dead letter for each row of the row groups `start` to `end` of the part.
+    """Yield a document or a dead letter for each row of the row groups `start` to `end` of the
+    part.
 
     Only the columns of text, id and language are read.
     """

@@ -156,7 +156,9 @@ def _pages(url: str, options: ReadOptions) -> Iterator[_Page]:
 
 @contextmanager
 def _telling_damage() -> Iterator[None]:
-    """Raise DamagedFileError for any error of warcio in a damaged archive, and suppress its output."""
+    """Raise DamagedFileError for any error of warcio in a damaged archive, and suppress its
+    output.
+    """
     try:
         with redirect_stderr(io.StringIO()):
             yield

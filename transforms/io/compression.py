@@ -30,7 +30,8 @@ class DamagedFileError(ValueError):
 
 
 def gunzip(blocks: Blocks) -> Iterator[bytes]:
-    """Yield the content of a gzip file of one or more members; zero bytes after a member are padding.
+    """Yield the content of a gzip file of one or more members; zero bytes after a member are
+    padding.
 
     >>> import gzip
     >>> b"".join(gunzip([gzip.compress(b"ab") + gzip.compress(b"c")]))
@@ -80,7 +81,8 @@ def bunzip2(blocks: Blocks) -> Iterator[bytes]:
 
 
 def unxz(blocks: Blocks) -> Iterator[bytes]:
-    """Yield the content of an xz file of one or more streams; zero bytes after a stream are padding.
+    """Yield the content of an xz file of one or more streams; zero bytes after a stream are
+    padding.
 
     >>> b"".join(unxz([lzma.compress(b"ab") + bytes(4) + lzma.compress(b"c")]))
     b'abc'

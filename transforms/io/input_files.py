@@ -91,13 +91,17 @@ def _url(file_system: Any, name: str) -> str:
 
 
 def for_each(urls: Sequence[str], ask: Callable[[str], T]) -> list[T]:
-    """Return the result of `ask` for each file, in order; files of a remote store run in threads."""
+    """Return the result of `ask` for each file, in order; files of a remote store run in
+    threads.
+    """
     with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         return list(pool.map(ask, urls))
 
 
 def split_file(url: str, part_bytes: int) -> list[FilePart]:
-    """Return parts of `part_bytes` bytes of a file of uncompressed lines; the last one may be shorter."""
+    """Return parts of `part_bytes` bytes of a file of uncompressed lines; the last one may be
+    shorter.
+    """
     if _is_stream(url):
         return [FilePart(url)]
     starts = range(0, max(1, file_size(url)), part_bytes)
@@ -113,7 +117,9 @@ def file_size(url: str) -> int:
 
 
 def _is_stream(url: str) -> bool:
-    """Return whether a file can be read from its beginning only: many web servers support no ranges."""
+    """Return whether a file can be read from its beginning only: many web servers support no
+    ranges.
+    """
     return url.startswith(("http://", "https://"))
 
 

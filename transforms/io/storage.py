@@ -116,7 +116,9 @@ def exists(url: str) -> bool:
 
 
 def list_names(url: str) -> list[str]:
-    """Return the sorted names of the files directly in a folder; none if there is no such folder."""
+    """Return the sorted names of the files directly in a folder; none if there is no such
+    folder.
+    """
     try:
         with _telling(f"cannot read {url}"):
             fs, path = _fresh(url)
@@ -136,7 +138,9 @@ def remove(url: str) -> None:
 
 
 def check_writable(url: str) -> None:
-    """Write and remove a small file in the folder `url`; raise OSError, in one line, if that fails."""
+    """Write and remove a small file in the folder `url`; raise OSError, in one line, if that
+    fails.
+    """
     probe = join(url, f".writable-{uuid4().hex}")
     with _telling(f"cannot write to {url}", "; give an output folder that you may write to"):
         _write(probe, b"")

@@ -25,7 +25,9 @@ _MOST_RUNS = 8
 
 @dataclass(frozen=True)
 class Ordinary:
-    """Ordinary tokens of a batch: those of sample i have numbers `offsets[i]` to `offsets[i + 1] - 1`."""
+    """Ordinary tokens of a batch: those of sample i have numbers `offsets[i]` to `offsets[i + 1] -
+    1`.
+    """
 
     specials: IntArray  # ascending positions in `ids` of the tokens that are not ordinary
     offsets: IntArray  # (samples + 1,)
@@ -37,7 +39,9 @@ class Ordinary:
 
     @cached_property
     def leads(self) -> IntArray:
-        """Number of special tokens of the batch before each sample's first ordinary token: (samples,)."""
+        """Number of special tokens of the batch before each sample's first ordinary token:
+        (samples,).
+        """
         return self._boundaries.searchsorted(self.offsets[:-1], side="right")
 
     @cached_property

@@ -72,7 +72,8 @@ class Recipe:
             text = f"{wanted[0]} alone" if wanted else "no corruption"
             raise ValueError(
                 self._error(
-                    f"objective {self.objective} goes with {text}; corruptions are {names or 'none'}"
+                    f"objective {self.objective} goes with {text}; corruptions are "
+                    f"{names or 'none'}"
                 )
             )
         for corruption in self.corruptions:
@@ -91,7 +92,9 @@ class Recipe:
 
     @property
     def closes_documents(self) -> bool:
-        """Whether documents have to end in an end of text, as the build option `append_eos` does."""
+        """Whether documents have to end in an end of text, as the build option `append_eos`
+        does.
+        """
         return self.row.closes_documents
 
     @property

@@ -139,7 +139,9 @@ def happens(draws: UIntArray, probability: float) -> npt.NDArray[np.bool_]:
 
 
 def pick(draws: UIntArray, weights: Sequence[float]) -> IntArray:
-    """Return an index into `weights` for each draw, with probability in proportion to its weight."""
+    """Return an index into `weights` for each draw, with probability in proportion to its
+    weight.
+    """
     ends = np.cumsum(np.asarray(weights, dtype=np.float64))
     bounds = np.rint(ends[:-1] / ends[-1] * 2.0**32).astype(np.uint64)
     return np.searchsorted(bounds, draws >> _HALF, side="right").astype(np.int64)

@@ -107,7 +107,9 @@ def _read_lengths(corruption: str, value: Any) -> SpanLengths:
 
 
 def lengths_field() -> Any:
-    """Return a dataclass field of a corruption's settings for span lengths, by default Poisson 3."""
+    """Return a dataclass field of a corruption's settings for span lengths, by default Poisson
+    3.
+    """
     hooks = {"read": _read_lengths, "write": SpanLengths.to_mapping}
     return field(default_factory=SpanLengths, metadata=hooks)
 

@@ -22,7 +22,9 @@ from noisebeam.transforms.noise.subsets import BoolArray, choose_subsets
 
 
 class Spans(NamedTuple):
-    """Spans of the tokens of a batch, ascending. A span of length 0 is before the token at `starts`."""
+    """Spans of the tokens of a batch, ascending. A span of length 0 is before the token at
+    `starts`.
+    """
 
     starts: IntArray  # (spans,), positions in `ids`
     lengths: IntArray  # (spans,), 0 or more

@@ -93,7 +93,9 @@ def draw_subsets(
 def _tables(
     sizes: IntArray, allowed: IntArray, counts: IntArray
 ) -> Iterator[tuple[int, slice | IntArray]]:
-    """Yield groups of rows that need about as many draws, each with that number (the table's width)."""
+    """Yield groups of rows that need about as many draws, each with that number (the table's
+    width).
+    """
     if not len(counts):
         return
     some = np.maximum(allowed, 1)

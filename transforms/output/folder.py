@@ -164,7 +164,9 @@ class OutputFolder:
         return read_manifest(self.url)
 
     def is_finished(self, header: Manifest) -> bool:
-        """Return whether the folder has the finished build of a header; False if it is unreadable."""
+        """Return whether the folder has the finished build of a header; False if it is
+        unreadable.
+        """
         with suppress(OSError, ValueError):
             found = replace(read_manifest(self.url), shards=(), counts={})
             return found.to_json() == header.to_json()
@@ -191,7 +193,9 @@ class OutputFolder:
     def _remove_strays(
         self, shards: Sequence[ShardInfo], dead_letters: Sequence[DeadLetterPart]
     ) -> None:
-        """Remove shards, dead letters, records and temporary files that this build did not write."""
+        """Remove shards, dead letters, records and temporary files that this build did not
+        write.
+        """
         shard_files = {name for shard in shards for name in (shard.name, shard.index_name)}
         for folder, kept in (
             (self.url, shard_files),

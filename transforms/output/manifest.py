@@ -79,14 +79,18 @@ class Manifest:
         return sha256(f"{self.samples_per_member}\n{shards}".encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
-        """Return the text of the manifest, the same for the same build, whenever and wherever it ran."""
+        """Return the text of the manifest, the same for the same build, whenever and wherever it
+        ran.
+        """
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         values["shards"] = [shard.to_json() for shard in self.shards]
         return json.dumps(values, indent=1, sort_keys=True, ensure_ascii=True) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Manifest:
-        """Return the manifest of a text; raise ManifestError, with what is wrong, if it is not one."""
+        """Return the manifest of a text; raise ManifestError, with what is wrong, if it is not
+        one.
+        """
         values = _object(text)
         version = values.get("format_version")
         if version != FORMAT_VERSION:
@@ -122,7 +126,8 @@ def _check_shard(shard: ShardInfo) -> None:
         elif name in ("sha256", "index_sha256"):
             if not (isinstance(value, str) and _SHA256.fullmatch(value)):
                 raise ManifestError(
-                    f"expected 64 hex digits as {name} of {shard.name}, got {value!r:.80}; build again"
+                    f"expected 64 hex digits as {name} of {shard.name}, got {value!r:.80}; build "
+                    "again"
                 )
         elif name == "held_out":
             if not isinstance(value, bool):
@@ -163,7 +168,8 @@ def read_manifest(url: str, read: Callable[[str, int], bytes] = read_bytes) -> M
         ) from error
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ManifestError(
-            f"{url} has no {MANIFEST_NAME}: it is no data set, or an unfinished build; run the build (again) to its end"
+            f"{url} has no {MANIFEST_NAME}: it is no data set, or an unfinished build; run the "
+            "build (again) to its end"
         ) from error
     try:
         return Manifest.from_json(data)

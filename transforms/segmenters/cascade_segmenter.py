@@ -1,4 +1,5 @@
-"""Sentences of English text: rules where an end is plain, Stanza's model in a short context elsewhere.
+"""Sentences of English text: rules where an end is plain, Stanza's model in a short context
+elsewhere.
 
     text -> cut at plain ends -> pieces -> windows around doubtful positions -> Stanza -> spans
 
@@ -114,7 +115,9 @@ class CascadeSegmenter:
 
 
 class _Window(NamedTuple):
-    """Range of a piece that the model reads, and the range in it that it decides; both half-open."""
+    """Range of a piece that the model reads, and the range in it that it decides; both
+    half-open.
+    """
 
     row: _Span
     decided: _Span

@@ -85,7 +85,8 @@ class SegmenterOptions:
             known := (*_NAMES, *plugin_names(SEGMENTERS))
         ):
             raise ValueError(
-                f"segmenter: expected {', '.join(known)} or package.module:factory, got {self.name!r}"
+                f"segmenter: expected {', '.join(known)} or package.module:factory, got "
+                f"{self.name!r}"
             )
         if language_code(self.lang) is None:
             raise ValueError(
@@ -103,7 +104,8 @@ class SegmenterOptions:
             )
         if self.name == "cascade" and language_code(self.lang) != "en":
             raise ValueError(
-                f"lang: segmenter 'cascade' has rules for English only, got {self.lang!r}; use stanza or sentencex"
+                f"lang: segmenter 'cascade' has rules for English only, got {self.lang!r}; use "
+                "stanza or sentencex"
             )
 
     def falls_back(self, lang: str | None) -> bool:
@@ -150,7 +152,9 @@ class OneLanguageSegmenter:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class CheckedSegmenter:
-    """Segmenter that checks the spans of another one, and raises SegmenterError if they break a law."""
+    """Segmenter that checks the spans of another one, and raises SegmenterError if they break a
+    law.
+    """
 
     name: str
     segmenter: Segmenter
@@ -205,7 +209,9 @@ def _load(options: SegmenterOptions) -> Segmenter:
 
 
 def _model_lang(options: SegmenterOptions) -> str:
-    """Return the language of the model by Stanza's name, which may have a script, such as "zh-hans"."""
+    """Return the language of the model by Stanza's name, which may have a script, such as
+    "zh-hans".
+    """
     return "en" if options.name == "cascade" else options.lang
 
 

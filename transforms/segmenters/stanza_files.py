@@ -23,7 +23,9 @@ _NOT_INSTALLED = (
 
 
 def load_stanza(lang: str, folder: str | None, device: str = "cpu") -> TokenizerModel:
-    """Load the tokenizer model of a language from a folder to a torch device; nothing is fetched."""
+    """Load the tokenizer model of a language from a folder to a torch device; nothing is
+    fetched.
+    """
     try:
         import stanza
         import torch
@@ -34,7 +36,8 @@ def load_stanza(lang: str, folder: str | None, device: str = "cpu") -> Tokenizer
     torch.set_num_threads(1)
     if device != "cpu" and not torch.cuda.is_available():
         raise SegmenterError(
-            f"stanza_device: expected a GPU that torch {torch.__version__} can use for {device!r}, found none on this "
+            f"stanza_device: expected a GPU that torch {torch.__version__} can use for {device!r}, "
+            "found none on this "
             "machine; use --stanza-device cpu"
         )
     place = _model_folder(folder)

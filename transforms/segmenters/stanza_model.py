@@ -59,7 +59,9 @@ class TokenizerModel:
         self._exact_net = copy.deepcopy(net).double().to(self._device)
 
     def ends(self, rows: Sequence[Encoded]) -> list[Ends]:
-        """Return the ends of tokens and of sentences in each row; rows have at most 1,000 characters."""
+        """Return the ends of tokens and of sentences in each row; rows have at most 1,000
+        characters.
+        """
         order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
         results: dict[int, Ends] = {}
         doubtful: list[int] = []
@@ -165,7 +167,9 @@ class _StanzaEncoder:
 
 
 class _PaddedNet(torch.nn.Module):
-    """The usual network: two bidirectional LSTMs, the second gated by the token scores of the first."""
+    """The usual network: two bidirectional LSTMs, the second gated by the token scores of the
+    first.
+    """
 
     def __init__(self, model: Any) -> None:
         super().__init__()

@@ -127,7 +127,8 @@ def tar_header(name: str, size: int) -> bytes:
     """
     if len(name) > 100 or size >= 8**11:
         raise ValueError(
-            f"expected a name of at most 100 characters and less than 8 GiB, got {name} of {size:,} bytes"
+            f"expected a name of at most 100 characters and less than 8 GiB, got {name} of "
+            f"{size:,} bytes"
         )
     header = bytearray(_HEADER)
     header[: len(name)] = name.encode("ascii")

@@ -92,7 +92,9 @@ class Block:
         return Sample(int(self.keys[i]), self.documents[i], int(self.windows[i]), fields)
 
     def flat_batch(self, prefix_length: int) -> FlatBatch:
-        """Return all samples of the block, which must have `ids`, as a flat batch; ids are not copied."""
+        """Return all samples of the block, which must have `ids`, as a flat batch; ids are not
+        copied.
+        """
         return flat_batch(
             {name: self.column(name) for name in self.fields}, self.keys, prefix_length
         )
@@ -161,20 +163,23 @@ class ShardReader:
             ) from error
         if read != end - start:
             raise ShardError(
-                f"shard {self.path} is truncated: expected {end - start} bytes of block {i} at byte {start}, "
+                f"shard {self.path} is truncated: expected {end - start} bytes of block {i} at "
+                f"byte {start}, "
                 f"got {read}; build or copy it again"
             )
         checksum = crc32(data)
         if checksum != self.index.checksums[i]:
             raise ShardError(
-                f"shard {self.path} is damaged in block {i}: expected CRC-32 {self.index.checksums[i]:08x} of bytes "
+                f"shard {self.path} is damaged in block {i}: expected CRC-32 "
+                f"{self.index.checksums[i]:08x} of bytes "
                 f"{start} to {end}, got {checksum:08x}; build or copy it again"
             )
         try:
             return parse_block(data, start, self.index, i)
         except ValueError as error:
             raise ShardError(
-                f"shard {self.path} is not what its index tells in block {i}: {error}; build or copy it again"
+                f"shard {self.path} is not what its index tells in block {i}: {error}; build or "
+                "copy it again"
             ) from error
 
     def locate(self, sample: int) -> tuple[int, int]:
@@ -199,11 +204,13 @@ class ShardReader:
         if self._bytes != info.bytes:
             wrong = "is truncated" if self._bytes < info.bytes else "has another size"
             raise ShardError(
-                f"shard {self.path} {wrong}: expected {info.bytes} bytes, got {self._bytes}; build or copy it again"
+                f"shard {self.path} {wrong}: expected {info.bytes} bytes, got {self._bytes}; build "
+                "or copy it again"
             )
         if len(self) != info.samples:
             raise ShardError(
-                f"the index of shard {self.path} is wrong: expected {info.samples} samples, got {len(self)}; "
+                f"the index of shard {self.path} is wrong: expected {info.samples} samples, got "
+                f"{len(self)}; "
                 "build or copy it again"
             )
 

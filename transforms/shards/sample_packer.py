@@ -1,4 +1,5 @@
-"""Packing the samples of a bundle into tables, so that copies of a sample never pile up on one worker.
+"""Packing the samples of a bundle into tables, so that copies of a sample never pile up on one
+worker.
 
     samples of a bundle -> each once, with the number of its copies -> tables of about 65,536 tokens
 

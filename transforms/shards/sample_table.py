@@ -63,7 +63,9 @@ class SampleTable:
 
     @classmethod
     def of(cls, samples: Sequence[Sample]) -> SampleTable:
-        """Return a table of some samples, in order; raise ValueError if they have different fields."""
+        """Return a table of some samples, in order; raise ValueError if they have different
+        fields.
+        """
         fields = samples[0].fields.keys() if samples else ()
         for sample in samples:
             if sample.fields.keys() != fields:
@@ -83,7 +85,9 @@ class SampleTable:
 
     @classmethod
     def joined(cls, tables: Iterable[SampleTable]) -> SampleTable:
-        """Return the samples of all tables, in order; raise ValueError if they have different fields."""
+        """Return the samples of all tables, in order; raise ValueError if they have different
+        fields.
+        """
         full = [table for table in tables if len(table)]
         if not full:
             return cls.of([])
@@ -197,6 +201,7 @@ def _narrow(lengths: IntArray) -> Array:
 
 def _different(fields: Iterable[str], document: str, others: Iterable[str], other: str) -> str:
     return (
-        f"expected the same fields in all samples, got {sorted(fields)} in document {document!r} and {sorted(others)} "
+        f"expected the same fields in all samples, got {sorted(fields)} in document {document!r} "
+        f"and {sorted(others)} "
         f"in document {other!r}; encode all of them with one tokenizer and one recipe"
     )

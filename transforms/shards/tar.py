@@ -1,4 +1,6 @@
-"""Samples of a shard in their order -> the bytes of its tar; each array is written at its position."""
+"""Samples of a shard in their order -> the bytes of its tar; each array is written at its
+position.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,9 @@ def shard_tar(
 
 
 def _columns(samples: SampleTable) -> dict[str, Column]:
-    """Return all arrays that a shard may store of some samples: fields, and the lengths of their rows."""
+    """Return all arrays that a shard may store of some samples: fields, and the lengths of their
+    rows.
+    """
     columns: dict[str, Column] = {KEYS: samples.keys, WINDOWS: samples.windows}
     present = [name for name in LENGTHS if name in samples.fields]
     for name in present:

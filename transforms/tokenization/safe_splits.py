@@ -1,4 +1,5 @@
-"""Safe splits: positions where the two sides of a text can be encoded separately, with the same ids.
+"""Safe splits: positions where the two sides of a text can be encoded separately, with the same
+ids.
 
 "It rains. We stay."   before the space: safe if the tokenizer splits words at white space
 "下雨了。我们留下。"       after the full stop: safe if no token can contain "。我"
@@ -52,7 +53,9 @@ class SafeSplits(dict[str, bool]):
         )
 
     def _may_join(self, pair: str) -> bool:
-        """Return whether one token could contain both characters, or one unknown token replace both."""
+        """Return whether one token could contain both characters, or one unknown token replace
+        both.
+        """
         left, right = (self._symbols(character) for character in pair)
         if not left or not right or self._symbols(pair) != left + right:
             return True

@@ -250,7 +250,9 @@ class Encoder:
         return anchor if (self._prepends_to_space if gap[:1] == " " else self._prepends) else ""
 
     def _find_heads(self, text: str, pieces: list[_Piece], whole: list[bool]) -> list[_Head]:
-        """Return how the first tokens of each piece change when it begins a text: counts and new ids."""
+        """Return how the first tokens of each piece change when it begins a text: counts and new
+        ids.
+        """
         keys = [
             self._head_key(text, piece, special)
             for piece, special in zip(pieces, whole, strict=True)
@@ -341,7 +343,9 @@ class Encoder:
     def _cut(
         self, text: str, start: int, end: int, opens: bool, budget: int
     ) -> Iterator[tuple[int, int, bool]]:
-        """Yield parts of about `budget` tokens of a sentence: start, end, and whether a word was cut."""
+        """Yield parts of about `budget` tokens of a sentence: start, end, and whether a word was
+        cut.
+        """
         offsets = self._tokenizer.encode(text[start:end], add_special_tokens=False).offsets
         starts = [start + offset for offset, _ in offsets]
         token = 0
@@ -388,7 +392,9 @@ def load_encoder(name: str, fingerprint: str, add_tokens: tuple[str, ...] = ()) 
 
 
 def _narrow(lengths: Array) -> Array:
-    """Return the numbers in the smallest dtype that holds them: samples are sent between workers."""
+    """Return the numbers in the smallest dtype that holds them: samples are sent between
+    workers.
+    """
     return lengths.astype(np.min_scalar_type(lengths.max()))
 
 

@@ -102,7 +102,8 @@ def load_once(name: str, fingerprint: str) -> LoadedTokenizer:
     loaded = load_tokenizer(name)
     if loaded.fingerprint != fingerprint:
         raise TokenizerError(
-            f"tokenizer {name!r}: expected {TOKENIZER_FILE} with SHA-256 {fingerprint}, found {loaded.fingerprint}; "
+            f"tokenizer {name!r}: expected {TOKENIZER_FILE} with SHA-256 {fingerprint}, found "
+            f"{loaded.fingerprint}; "
             "make the same files available to every worker"
         )
     return loaded
@@ -138,7 +139,8 @@ def _from_hub(name: str) -> LoadedTokenizer:
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TokenizerError(
-            f"tokenizer {name!r}: no such folder here, and the Hugging Face hub does not give it ({reason}); "
+            f"tokenizer {name!r}: no such folder here, and the Hugging Face hub does not give it "
+            f"({reason}); "
             f"give a folder with a {TOKENIZER_FILE}"
         ) from error
     return LoadedTokenizer(name, tokenizer_json, config_json)
@@ -149,7 +151,8 @@ def _converted(name: str) -> LoadedTokenizer:
         from transformers import AutoTokenizer
     except ImportError as error:
         raise TokenizerError(
-            f"tokenizer {name!r}: there is no {TOKENIZER_FILE}; install transformers to convert other files"
+            f"tokenizer {name!r}: there is no {TOKENIZER_FILE}; install transformers to convert "
+            "other files"
         ) from error
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)

@@ -65,7 +65,9 @@ def fill_windows(encoded: EncodedSentences, budget: int, first: int = 0) -> Iter
 def slide_windows(
     encoded: EncodedSentences, budget: int, size: int, stride: int, first: int = 0
 ) -> Iterator[Range]:
-    """Yield windows of `size` sentences, each `stride` sentences after the one before; at least one."""
+    """Yield windows of `size` sentences, each `stride` sentences after the one before; at least
+    one.
+    """
     fits = _Fit(encoded, budget)
     last = first
     while last < len(encoded):
@@ -150,7 +152,8 @@ class _Section(NamedTuple):
 def _sections(
     text: str, sentences: Spans, encoder: Encoder, options: WindowOptions, budget: int
 ) -> Iterator[_Section]:
-    """Yield a document in sections. Windows that the end of a section may shorten go to the next one.
+    """Yield a document in sections. Windows that the end of a section may shorten go to the next
+    one.
 
     So only the last window of a document ends with the sentences of its section.
     """
@@ -238,7 +241,8 @@ def encode_window(window: Window, encoder: Encoder) -> Sample:
         encoded = encoder.encode(window.text, window.sentences)
         if not len(encoded.ids.values):
             raise ValueError(
-                f"window {window.index} of document {window.document!r}: no token for {window.text[:80]!r}"
+                f"window {window.index} of document {window.document!r}: no token for "
+                f"{window.text[:80]!r}"
             )
         fields = encoder.join(encoded, 0, len(encoded))
     return Sample(

@@ -99,7 +99,8 @@ def test_a_build_of_mostly_dirt_stops_before_it_begins(
     assert time.monotonic() - began < 60
     error = capsys.readouterr().err
     assert error.startswith(
-        "noisebeam: stopped before the build: 950 of 1,056 records looked at in 96 places are bad (89.96%; "
+        "noisebeam: stopped before the build: 950 of 1,056 records looked at in 96 places are bad "
+        "(89.96%; "
     )
     assert f"1.00% of all are allowed). The first, in {dirt} at " in error
     assert (

@@ -171,7 +171,8 @@ def test_a_view_is_a_source_for_grain_which_resumes_on_it(url):
         ({"seed": -1}, "expected seed to be a whole number from 0 to 18446744073709551615, got -1"),
         (
             {"seed": 2**64},
-            "expected seed to be a whole number from 0 to 18446744073709551615, got 1844674407370955161",
+            "expected seed to be a whole number from 0 to 18446744073709551615, got "
+            "1844674407370955161",
         ),
         (
             {"epoch": -1},

@@ -116,7 +116,8 @@ def test_causal_samples_are_packed_without_seeing_each_other() -> None:
 
 def test_inspect_needs_neither_torch_nor_beam(built: str) -> None:
     code = (
-        "import sys; from noisebeam.pipeline.cli import main; status = main(['inspect', sys.argv[1]])\n"
+        "import sys; from noisebeam.pipeline.cli import main; status = main(['inspect', "
+        "sys.argv[1]])\n"
         "sys.exit(status + len({'torch', 'apache_beam'} & set(sys.modules)))"
     )
     done = subprocess.run(

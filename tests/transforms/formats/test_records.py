@@ -94,7 +94,8 @@ def test_paragraphs_are_separated_by_blank_lines() -> None:
 BAD_RECORDS = [
     (
         b"{'text': 1}",
-        "expected JSON, got something else: Expecting property name enclosed in double quotes (character 1)",
+        "expected JSON, got something else: Expecting property name enclosed in double quotes "
+        "(character 1)",
     ),
     (
         b'{"text": "cut',

@@ -113,7 +113,8 @@ ERRORS = [
     ("none.yaml", "recipe 'none.yaml' cannot be read: [Errno 2] No such file or directory"),
     (
         {},
-        "recipe 'unnamed': corruptions is None; expected a list, as in [token-deletion: {share: 0.1}]",
+        "recipe 'unnamed': corruptions is None; expected a list, as in [token-deletion: {share: "
+        "0.1}]",
     ),
     (
         {"corruption": []},
@@ -145,7 +146,8 @@ ERRORS = [
     ),
     (
         {"name": "a", "corruptions": [{"text-infilling": {"lengths": {"normal": 3}}}]},
-        "recipe 'a': text-infilling: lengths is {'normal': 3}; expected one of poisson, geometric, uniform, fixed",
+        "recipe 'a': text-infilling: lengths is {'normal': 3}; expected one of poisson, geometric, "
+        "uniform, fixed",
     ),
     (
         {"name": "a", "objective": "spans", "corruptions": [{"span-corruption": {"denoisers": 3}}]},
@@ -157,11 +159,13 @@ ERRORS = [
             "objective": "spans",
             "corruptions": [{"span-corruption": {"denoisers": [{"mean": 3}]}}],
         },
-        "recipe 'a': span-corruption: denoisers: unknown key 'mean'; expected share, mean_length, weight, mode",
+        "recipe 'a': span-corruption: denoisers: unknown key 'mean'; expected share, mean_length, "
+        "weight, mode",
     ),
     (
         {"name": "a", "objective": "gan", "corruptions": []},
-        "recipe 'a': objective is 'gan'; expected one of denoising, mlm, spans, causal, prefix, glm",
+        "recipe 'a': objective is 'gan'; expected one of denoising, mlm, spans, causal, prefix, "
+        "glm",
     ),
     ({"name": 3, "corruptions": []}, "recipe: name is 3; expected some text"),
     (
@@ -170,11 +174,13 @@ ERRORS = [
     ),
     (
         {"name": "a", "corruptions": ["text-infilling", "sentence-permutation"]},
-        "recipe 'a': corruptions are text-infilling, sentence-permutation; expected sentence-permutation to come first",
+        "recipe 'a': corruptions are text-infilling, sentence-permutation; expected "
+        "sentence-permutation to come first",
     ),
     (
         {"name": "a", "objective": "mlm", "corruptions": ["token-deletion"]},
-        "recipe 'a': objective mlm goes with token-masking alone; corruptions are ['token-deletion']",
+        "recipe 'a': objective mlm goes with token-masking alone; corruptions are "
+        "['token-deletion']",
     ),
     (
         {"name": "a", "objective": "causal", "corruptions": ["token-deletion"]},

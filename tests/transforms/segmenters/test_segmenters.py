@@ -112,7 +112,8 @@ def test_a_segmenter_that_forgets_texts_is_named() -> None:
     [
         (
             "missing",
-            "'module_of_a_user:missing': cannot be imported (.*'missing'.*); expected package.module:factory",
+            "'module_of_a_user:missing': cannot be imported (.*'missing'.*); expected "
+            "package.module:factory",
         ),
         (
             "constant",
@@ -144,7 +145,8 @@ def test_a_module_that_is_not_there_is_an_error_before_the_build() -> None:
     [
         (
             {"name": "spacy"},
-            "^segmenter: expected sentencex, stanza, cascade, lines or package.module:factory, got 'spacy'$",
+            "^segmenter: expected sentencex, stanza, cascade, lines or package.module:factory, got "
+            "'spacy'$",
         ),
         ({"lang": ""}, "^lang: expected a language code such as 'en' or 'zh-hans', got ''$"),
         (
@@ -170,7 +172,8 @@ def test_a_module_that_is_not_there_is_an_error_before_the_build() -> None:
         ),
         (
             {"name": "cascade", "lang": "de"},
-            "^lang: segmenter 'cascade' has rules for English only, got 'de'; use stanza or sentencex$",
+            "^lang: segmenter 'cascade' has rules for English only, got 'de'; use stanza or "
+            "sentencex$",
         ),
     ],
 )

@@ -21,9 +21,11 @@ from noisebeam.transforms.tokenization.tokenizer import load_tokenizer
 
 TOKENIZERS = ["bart-base", "gpt2", "bert-base-uncased", "bert-base-chinese", "t5-base"]
 ABSTRACT = [
-    "Huntington's disease is a neurodegenerative autosomal disease results due to expansion of polymorphic CAG repeats "
+    "Huntington's disease is a neurodegenerative autosomal disease results due to expansion of "
+    "polymorphic CAG repeats "
     "in the huntingtin gene.",
-    "Phosphorylation of the translation initiation factor 4E-BP results in the alteration of the translation control "
+    "Phosphorylation of the translation initiation factor 4E-BP results in the alteration of the "
+    "translation control "
     "leading to unwanted protein synthesis and neuronal function.",
     "Consequences of mutant huntington (mhtt) gene transcription are not well known.",
 ]

@@ -96,8 +96,10 @@ KINDS = {
     "bert": (pre_tokenizers.BertPreTokenizer(), normalizers.BertNormalizer()),
 }
 CORPUS = [
-    "It rains today; we stay at home.\n\nNobody minds, it's 1234 o'clock!  The cat (ours) sleeps in a box... ",
-    "Don't say 'no', say \"yes\"!\r\n\tIt rained yesterday.~\n \n— 下雨了。我们留下，你好。 à l'été",
+    "It rains today; we stay at home.\n\nNobody minds, it's 1234 o'clock!  The cat (ours) sleeps "
+    "in a box... ",
+    "Don't say 'no', say \"yes\"!\r\n\tIt rained yesterday.~\n \n— 下雨了。我们留下，你好。 à "
+    "l'été",
 ]
 
 

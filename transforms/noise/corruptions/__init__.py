@@ -1,1 +1,3 @@
-"""The built-in corruptions, one a module: `registry` finds each class with a name and an `apply`."""
+"""The built-in corruptions, one a module: `registry` finds each class with a name and an
+`apply`.
+"""

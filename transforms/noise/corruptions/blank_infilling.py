@@ -93,7 +93,9 @@ class BlankInfilling:
         return infill_blanks(batch, vocabulary, self, seed=seed, epoch=epoch)
 
     def trace(self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int) -> Trace:
-        """Return which tokens of a batch of one sample are cut out, and where they are in part B."""
+        """Return which tokens of a batch of one sample are cut out, and where they are in part
+        B.
+        """
         blanks = choose_blanks(batch, vocabulary, self, seed, epoch)
         origins = cut_blanks(numbered(batch), blanks, NEW, NEW, NEW)["input_ids"].values
         spans = len(blanks.order)

@@ -1,4 +1,5 @@
-"""Prefix split: a model sees the first tokens of a sample in both directions, and predicts the rest.
+"""Prefix split: a model sees the first tokens of a sample in both directions, and predicts the
+rest.
 
 The rest is read from left to right, as by a causal model; labels are -100 on the prefix. Raffel et
 al. 2020 (T5), figure 4, "Prefix LM".

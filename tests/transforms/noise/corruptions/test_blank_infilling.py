@@ -143,7 +143,8 @@ def test_a_sample_without_blanks_is_part_a_alone(make_batch, to_rows, vocabulary
         ),
         (
             {"mask": ""},
-            "blank-infilling: mask is ''; expected a special token, a role (mask, bos, eos) or an id",
+            "blank-infilling: mask is ''; expected a special token, a role (mask, bos, eos) or an "
+            "id",
         ),
         ({"end": True}, "blank-infilling: end is True; expected a special token"),
     ],
@@ -164,7 +165,8 @@ def test_settings_out_of_range(settings, message) -> None:
         (
             BlankInfilling(start="<|sop|>"),
             Vocabulary(size=9, mask_id=1),
-            "start is '<|sop|>', and the tokenizer has no such special token; add it to the tokenizer "
+            "start is '<|sop|>', and the tokenizer has no such special token; add it to the "
+            "tokenizer "
             "(noisebeam build --add-tokens), or name another one",
         ),
         (
