@@ -70,13 +70,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _error_of_worker(error: Exception) -> tuple[int, str]:
     """Return exit status and text of an error; the text of a worker's error is its last line.
 
-    >>> _error_of_worker(RuntimeError("Traceback ...\\nOSError: cannot write out: No space left on device"))
-    (2, 'cannot write out: No space left on device')
+    >>> _error_of_worker(RuntimeError("Traceback ...\\nOSError: cannot write: No space left"))
+    (2, 'cannot write: No space left')
 
     A call between the processes of a runner that broke is told by its status, not by the last line
     of gRPC's text.
 
-    >>> rpc = '<_Rendezvous of RPC that terminated with:\\n\\tstatus = StatusCode.UNKNOWN\\n\\tdetails = "one\\ntwo"\\n'
+    >>> rpc = '<_Rendezvous of RPC that terminated with:\\n\\tstatus = StatusCode.UNKNOWN\\n'
+    >>> rpc += '\\tdetails = "one\\ntwo"\\n'
     >>> _error_of_worker(RuntimeError(rpc + '\\tdebug_error_string = "..."\\n>'))
     (2, 'a connection within the runner broke: "one two" (UNKNOWN); -v shows where')
     """
@@ -118,8 +119,14 @@ def _parser() -> argparse.ArgumentParser:
         parents=[common],
         allow_abbrev=False,
         formatter_class=_HelpFormatter,
-        usage="noisebeam build --input GLOB [GLOB ...] --output URL --tokenizer NAME [settings] [Beam flags]",
-        description="Build shards from a corpus: documents, sentences, windows, samples, noise, WebDataset shards.",
+        usage=(
+            "noisebeam build --input GLOB [GLOB ...] --output URL --tokenizer NAME "
+            "[settings] [Beam flags]"
+        ),
+        description=(
+            "Build shards from a corpus: documents, sentences, windows, samples, noise, "
+            "WebDataset shards."
+        ),
         help="build shards from a corpus",
         epilog=_EXAMPLES,
     )

@@ -21,7 +21,8 @@ IMAGE_VARIABLE = "NOISEBEAM_IMAGE"
 def to_flags(arguments: Sequence[str]) -> list[str]:
     """Return the flags of `noisebeam build` for the arguments of a launcher.
 
-    >>> to_flags(["--input=gs://a/x gs://a/y", "--max_tokens=64", "--overwrite=true", "--stride=", "--region=eu"])
+    >>> given = ["--input=gs://a/x gs://a/y", "--max_tokens=64", "--overwrite=true", "--stride="]
+    >>> to_flags([*given, "--region=eu"])
     ['--input', 'gs://a/x', 'gs://a/y', '--max-tokens', '64', '--overwrite', '--region=eu']
     """
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)

@@ -119,7 +119,8 @@ class GroupByLength:
     def rows(self, count: int, lengths: Lengths, rng_key: tuple[int, ...]) -> Ragged:
         """Return the samples by length, in shuffled groups.
 
-        >>> GroupByLength(2, groups=3).rows(6, lambda: np.array([9, 1, 8, 2, 9, 1]), (0,)).values.tolist()
+        >>> lengths = np.array([9, 1, 8, 2, 9, 1])
+        >>> GroupByLength(2, groups=3).rows(6, lambda: lengths, (0,)).values.tolist()
         [3, 2, 0, 4, 1, 5]
         """
         groups, rest = divmod(count, self.size)
@@ -162,7 +163,7 @@ class Plan:
     ([[2, 3, 4, 5], [6, 7, 8, 9]], 2)
     >>> [batch.rows.values.tolist() for batch in plan.batches(start=7)]
     [[7, 8, 9, 0]]
-    >>> [(batches.rows.values.tolist(), batches.ends) for batches in plan.batches(start=0, samples=8)]
+    >>> [(both.rows.values.tolist(), both.ends) for both in plan.batches(start=0, samples=8)]
     [([0, 1, 2, 3, 4, 5, 6, 7], [4, 8]), ([8, 9, 0, 1], [10])]
     >>> [batches.ends for batches in plan.batches(start=0, samples=9)]
     [[4, 8, 10]]

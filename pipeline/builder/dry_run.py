@@ -66,12 +66,18 @@ def _describe_input(plan: Plan) -> Iterator[str]:
     files = list(dict.fromkeys(part.url for part in plan.read.parts))
     sizes = for_each(files, file_size)
     size = f"{sum(sizes) / 1e6:,.1f} MB as they lie"
-    yield f"input: {_number(len(files), 'file')}, {size}, read in {_number(len(plan.read.parts), 'part')}"
+    yield (
+        f"input: {_number(len(files), 'file')}, {size}, read in "
+        f"{_number(len(plan.read.parts), 'part')}"
+    )
     yield f"  {files[0]}" + (f" ... {files[-1]}" if len(files) > 1 else "")
     tokens, characters = sample_tokens(plan)
     if characters:
         per_megabyte = 1e6 * tokens / characters
-        yield f"  about {per_megabyte:,.0f} tokens in a million characters, from {characters:,} characters"
+        yield (
+            f"  about {per_megabyte:,.0f} tokens in a million characters, from {characters:,} "
+            "characters"
+        )
         shards = plan.options.output.num_shards or max(
             1, round(sum(sizes) * tokens / characters / TOKENS_PER_SHARD)
         )
@@ -109,7 +115,10 @@ def _describe_output(plan: Plan) -> Iterator[str]:
     """Yield lines on tokenizer, recipe, windows and output."""
     options, vocabulary = plan.options, plan.tokenizer.vocabulary
     yield f"tokenizer: {plan.tokenizer.name}, {vocabulary.size:,} ids"
-    yield f"recipe: {plan.recipe.name if plan.recipe else 'none, clean samples'}, seed {options.noise.seed}"
+    yield (
+        f"recipe: {plan.recipe.name if plan.recipe else 'none, clean samples'}, seed "
+        f"{options.noise.seed}"
+    )
     if note := language_note(options.segmentation):
         yield note
     yield f"windows: {options.windows.max_tokens:,} tokens at most, special ones counted"

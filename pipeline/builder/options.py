@@ -28,11 +28,6 @@ class SettingsError(ValueError):
     """A setting is unknown, missing or out of range."""
 
 
-def _step(title: str) -> Any:
-    """Return a field of `BuildOptions` for the options of a step; `title` is its group in help."""
-    return field(metadata={"group": title})
-
-
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
     """Options of a build: those of its steps, and the settings that several steps share.
@@ -53,13 +48,13 @@ class BuildOptions:
         _DEFAULT_LANG,
         metavar="CODE",
     )
-    read: ReadOptions = _step("documents")
-    cleaning: CleaningOptions = _step("cleaning")
-    segmentation: SegmenterOptions = _step("sentences and windows")
-    windows: WindowOptions = _step("sentences and windows")
-    tokenizer: TokenizerOptions = _step("samples and noise")
-    noise: NoiseOptions = _step("samples and noise")
-    output: OutputOptions = _step("output")
+    read: ReadOptions = field(metadata={"group": "documents"})
+    cleaning: CleaningOptions = field(metadata={"group": "cleaning"})
+    segmentation: SegmenterOptions = field(metadata={"group": "sentences and windows"})
+    windows: WindowOptions = field(metadata={"group": "sentences and windows"})
+    tokenizer: TokenizerOptions = field(metadata={"group": "samples and noise"})
+    noise: NoiseOptions = field(metadata={"group": "samples and noise"})
+    output: OutputOptions = field(metadata={"group": "output"})
 
     def __post_init__(self) -> None:
         for name, valid, expected, value in (

@@ -137,7 +137,8 @@ def fraction_done(counts: Counts, read_first: bool) -> float | None:
 def describe(counts: Counts, seconds: float, done: float | None) -> str:
     """Return a finished build in a few lines.
 
-    >>> describe({"documents": 1200, "bytes": 30_000_000, "tokens": 7_000_000, "dead_letters": 2}, 10, done=0.25)
+    >>> counts = {"documents": 1200, "bytes": 30_000_000, "tokens": 7_000_000, "dead_letters": 2}
+    >>> describe(counts, 10, done=0.25)
     '1,200 documents, 3.0 MB/s, 7,000,000 tokens, 2 dead letters, 0:30 left'
     >>> describe({}, 0, done=None)
     'starting'
@@ -147,10 +148,16 @@ def describe(counts: Counts, seconds: float, done: float | None) -> str:
     if not counts:
         return "starting"
     if not counts.get("documents"):
-        read = f"{counts.get('documents_read', 0):,} documents read, {counts.get('bytes_read', 0) / 1e6:,.1f} MB"
+        read = (
+            f"{counts.get('documents_read', 0):,} documents read, "
+            f"{counts.get('bytes_read', 0) / 1e6:,.1f} MB"
+        )
         return read + _dead(counts)
     rate = counts.get("bytes", 0) / 1e6 / max(seconds, 1e-3)
-    line = f"{counts['documents']:,} documents, {rate:,.1f} MB/s, {counts.get('tokens', 0):,} tokens{_dead(counts)}"
+    line = (
+        f"{counts['documents']:,} documents, {rate:,.1f} MB/s, {counts.get('tokens', 0):,} "
+        f"tokens{_dead(counts)}"
+    )
     if done is None:
         return line
     return (

@@ -103,7 +103,9 @@ def describe_languages(manifest: Manifest, metrics: Mapping[str, int]) -> Iterat
     if fallen := metrics.get("documents-by-fallback"):
         name = manifest.settings["segmenter"]
         means = "the rules of English were" if name == "sentencex" else "sentencex was"
-        yield f"{fallen:,} documents in languages that {name} does not know, or in none: {means} used"
+        yield (
+            f"{fallen:,} documents in languages that {name} does not know, or in none: {means} used"
+        )
 
 
 def _describe_sizes(distributions: Mapping[str, Distribution]) -> Iterator[str]:
@@ -111,7 +113,10 @@ def _describe_sizes(distributions: Mapping[str, Distribution]) -> Iterator[str]:
     for title, name in _SIZES.items():
         found = distributions.get(name)
         if found is not None and found.count:
-            yield f"{title}: {found.sum / found.count:,.1f} on average, {found.least:,} to {found.greatest:,}"
+            yield (
+                f"{title}: {found.sum / found.count:,.1f} on average, {found.least:,} to "
+                f"{found.greatest:,}"
+            )
 
 
 def describe_padding(output: str, manifest: Manifest) -> Iterator[str]:

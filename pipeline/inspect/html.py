@@ -26,14 +26,17 @@ _TAGS = {
 }
 
 _STYLE = """
-:root { --masked: #ffdf5d; --random: #ffc9a3; --chosen: #c8e1ff; --sentinel: #9be9a8; --inserted: #f5c2e7;
+:root { --masked: #ffdf5d; --random: #ffc9a3; --chosen: #c8e1ff; --sentinel: #9be9a8;
+  --inserted: #f5c2e7;
   --gone: #cf222e; --moved: #8250df; --rotated: #0a7ea4; --chip: 92%; --chip-ink: 30%; }
-@media (prefers-color-scheme: dark) { :root { --masked: #7a5c00; --random: #8a4310; --chosen: #1f4a7d;
+@media (prefers-color-scheme: dark) { :root { --masked: #7a5c00; --random: #8a4310;
+  --chosen: #1f4a7d;
   --sentinel: #1b6b2f; --inserted: #7d3069; --gone: #ff7b72; --moved: #bc8cff; --rotated: #4cc2e6;
   --chip: 22%; --chip-ink: 82%; } }
 .row { display: grid; grid-template-columns: 2.6rem 1fr; gap: .6rem; padding: .12rem 0; }
 .row p { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; text-align: start; }
-.chip { justify-self: end; align-self: start; min-width: 2rem; margin-top: .22rem; padding: 0 .45rem;
+.chip { justify-self: end; align-self: start; min-width: 2rem; margin-top: .22rem;
+  padding: 0 .45rem;
   border-radius: 99px; font-size: .75rem; text-align: center; font-variant-numeric: tabular-nums;
   background: hsl(var(--h) 55% var(--chip)); color: hsl(var(--h) 60% var(--chip-ink)); }
 mark, bdi { color: inherit; border-radius: 4px; padding: .05em .2em; margin: 0 .1em; }
@@ -54,7 +57,8 @@ details { margin: .3rem 0 0 3.2rem; font-size: .8rem; color: var(--dim); }
 .ids { font-family: ui-monospace, monospace; overflow-wrap: anywhere; margin: .2rem 0; }
 .masks { display: flex; flex-wrap: wrap; gap: 1.4rem; margin-top: .4rem; }
 figure { margin: 0; } figcaption { max-width: 15rem; }
-figure img { display: block; width: 13rem; height: 13rem; object-fit: contain; object-position: left top;
+figure img { display: block; width: 13rem; height: 13rem; object-fit: contain;
+  object-position: left top;
   image-rendering: pixelated; border: 1px solid var(--line); background: var(--paper); }
 """
 
@@ -83,7 +87,10 @@ def _legend(panels: list[Panel]) -> str:
         for kind in Change
         if kind in found
     )
-    toggle = '<label class="toggle"><input type="checkbox" id="gone" checked> show what is gone from the input</label>'
+    toggle = (
+        '<label class="toggle"><input type="checkbox" id="gone" checked> show what is gone '
+        "from the input</label>"
+    )
     return f'<ul class="legend">{entries}</ul>{toggle if found & set(GONE) else ""}'
 
 
@@ -95,7 +102,10 @@ def _panel(panel: Panel) -> str:
     )
     if not panel.rows:
         return f'<h3>{escape(panel.title)}</h3><p class="note">{escape(panel.note)}</p>'
-    ids = f'<details><summary>ids</summary><p class="ids">{" ".join(map(str, panel.ids))}</p></details>'
+    ids = (
+        "<details><summary>ids</summary><p "
+        f'class="ids">{" ".join(map(str, panel.ids))}</p></details>'
+    )
     return head + "".join(map(_row, panel.rows)) + ids
 
 

@@ -7,20 +7,25 @@ from html import escape
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1f2328; --dim: #59636e; --paper: #fff; --card: #f6f8fa; --line: #d1d9e0;
+:root { color-scheme: light dark; --ink: #1f2328; --dim: #59636e; --paper: #fff; --card: #f6f8fa;
+  --line: #d1d9e0;
   --accent: #0969da; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --dim: #9198a1; --paper: #0d1117; --card: #151b23;
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --dim: #9198a1; --paper: #0d1117;
+  --card: #151b23;
   --line: #3d444d; --accent: #4493f8; } }
 * { box-sizing: border-box; }
-body { font: 15px/1.6 system-ui, "Noto Sans", sans-serif; margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 72rem;
+body { font: 15px/1.6 system-ui, "Noto Sans", sans-serif; margin: 0 auto;
+  padding: 1.5rem 1rem 4rem; max-width: 72rem;
   color: var(--ink); background: var(--paper); }
 h1 { font-size: 1.25rem; margin: 0 0 .6rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem; padding-top: 1rem; border-top: 1px solid var(--line); }
+h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem; padding-top: 1rem;
+  border-top: 1px solid var(--line); }
 h3 { font-size: .95rem; margin: 1.2rem 0 .4rem; }
 h3 small, .note, figcaption { color: var(--dim); font-weight: 400; font-size: .85rem; }
 dl { display: flex; flex-wrap: wrap; gap: .4rem 2rem; margin: 0; }
 dt { color: var(--dim); font-size: .8rem; } dd { margin: 0; font-variant-numeric: tabular-nums; }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .7rem .9rem; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
+  padding: .7rem .9rem; }
 """
 
 

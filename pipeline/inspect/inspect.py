@@ -64,7 +64,10 @@ def make_view(url: str, number: int, recipes: Sequence[str] = (), epoch: int = 0
         for recipe in _recipes(manifest, recipes)
     )
     return InspectView(
-        title=f"{url}: sample {number} of {manifest.samples}, window {sample.window} of document {sample.document!r}",
+        title=(
+            f"{url}: sample {number} of {manifest.samples}, window {sample.window} of "
+            f"document {sample.document!r}"
+        ),
         facts={
             "tokens": f"{len(batch.ids):,} of {manifest.max_tokens:,} at most",
             "sentences": f"{len(batch.sentence_ends):,}",

@@ -68,8 +68,8 @@ def measure(url: str, shards: int = 16, recipe: str | None = None) -> Stats:
     return Stats(
         url=url,
         totals=_totals(manifest),
-        basis=f"{len(chosen):,} of {len(manifest.shards):,} shards: lengths of {len(lengths):,} samples, "
-        f"sentences and noise of {look.samples:,}",
+        basis=f"{len(chosen):,} of {len(manifest.shards):,} shards: "
+        f"lengths of {len(lengths):,} samples, sentences and noise of {look.samples:,}",
         distributions=tuple(_distributions(manifest, look, lengths)),
         padding=padding_estimate(lengths, manifest.max_tokens),
     )

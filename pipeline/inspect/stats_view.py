@@ -11,9 +11,11 @@ from noisebeam.pipeline.inspect.html_page import facts_list, page
 from noisebeam.pipeline.inspect.stats import Stats
 
 _STYLE = """
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr)); gap: 1rem; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr));
+  gap: 1rem; }
 .plots h3 { margin: 0 0 .2rem; } .plots p { margin: 0 0 .6rem; }
-svg { width: 100%; height: auto; } svg rect { fill: var(--accent); } svg text { fill: var(--ink); font-size: 11px; }
+svg { width: 100%; height: auto; } svg rect { fill: var(--accent); } svg text { fill: var(--ink);
+  font-size: 11px; }
 svg .count { fill: var(--dim); } .note { margin: .8rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 td { padding: .15rem 1.2rem .15rem 0; } td:last-child { text-align: right; }

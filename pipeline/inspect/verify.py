@@ -152,7 +152,10 @@ def _tar(tar: bytes, index: ShardIndex, info: ShardInfo) -> Iterator[str]:
                 yield f"{member} of block {block} is not the array that the index says"
     for name in sorted(found.keys() | expected.keys()):
         if found.get(name) != expected.get(name):
-            yield f"member {name}: {_place(found.get(name))} in the tar, {_place(expected.get(name))} in the index"
+            yield (
+                f"member {name}: {_place(found.get(name))} in the tar, "
+                f"{_place(expected.get(name))} in the index"
+            )
 
 
 def _place(place: tuple[int, int] | None) -> str:
@@ -172,7 +175,10 @@ def _values(manifest: Manifest, blocks: list[Block]) -> Iterator[str]:
             if name == DOCUMENTS:
                 continue
             if values.dtype != manifest.dtypes.get(name) and name != WINDOWS:
-                yield f"{name} of block {number} is {values.dtype}, {manifest.fields.get(name)} in the manifest"
+                yield (
+                    f"{name} of block {number} is {values.dtype}, {manifest.fields.get(name)} "
+                    "in the manifest"
+                )
             low, high = limits.get(name, (None, None))
             if (
                 low is not None

@@ -1,6 +1,7 @@
 """Build throughput against bare tokenisation: the same text, the same cores, one run.
 
-    python tests/benchmarks/build.py CORPUS.jsonl.gz TOKENIZER [--copies 2] [--recipe bart] [--workers 2] [--spark]
+    python tests/benchmarks/build.py CORPUS.jsonl.gz TOKENIZER [--copies 2] [--recipe bart] \\
+        [--workers 2] [--spark]
 
 Times `tokenizers.encode_batch` over the texts (already in memory), on one thread and on as many as
 there are workers, and `noisebeam build` as whole commands: in one process, in worker processes, and

@@ -1,7 +1,8 @@
 """Noise throughput against what people use today: the same samples, one process, one thread, one
 run.
 
-    [FAIRSEQ_SRC=DIR] [TRANSFORMERS_SRC=DIR] python tests/benchmarks/noise.py [--repeats 20] [--tokens 512]
+    [FAIRSEQ_SRC=DIR] [TRANSFORMERS_SRC=DIR] python tests/benchmarks/noise.py \\
+        [--repeats 20] [--tokens 512]
 
 FAIRSEQ_SRC names a checkout of facebookresearch/fairseq (`DenoisingDataset`), TRANSFORMERS_SRC one
 of huggingface/transformers from before the Flax examples went (`examples/flax/language-modeling`,
@@ -159,7 +160,7 @@ def jobs(samples: int, tokens: int) -> Iterator[tuple[str, Job]]:
 
 
 # Ours
-# -----------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def bart_batch(ids: np.ndarray) -> FlatBatch:
@@ -239,7 +240,7 @@ def pad(ragged: Ragged, mask: np.ndarray, fill: int) -> np.ndarray:
 
 
 # The others
-# -----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def fast_tokenizer() -> PreTrainedTokenizerFast:

@@ -1,6 +1,7 @@
 """How build time and memory grow with the corpus, by runner: one table row a size and runner.
 
-    python tests/benchmarks/scale.py CORPUS.jsonl.gz TOKENIZER [--megabytes 10 100 1000] [--runners direct direct-2]
+    python tests/benchmarks/scale.py CORPUS.jsonl.gz TOKENIZER [--megabytes 10 100 1000] \\
+        [--runners direct direct-2]
 
 Runners: `direct` (one process), `direct-N` (N worker processes), `spark-N` (Spark in one process, N
 at a time) and `cluster-N` (a standalone cluster of N workers, one core each). The corpus is one
@@ -59,9 +60,8 @@ def main() -> None:
                     cost = (cores - start_cores) / megabytes
                     values = (seconds, start, rate, cost, peak / 1e6)
                     print(
-                        f"| {runner} | {megabytes:g} | {{:.1f}} | {{:.1f}} | {{:.2f}} | {{:.2f}} | {{:.0f}} |".format(
-                            *values
-                        )
+                        f"| {runner} | {megabytes:g} | "
+                        "{:.1f} | {:.1f} | {:.2f} | {:.2f} | {:.0f} |".format(*values)
                     )
 
 

@@ -417,10 +417,8 @@ def report(found: dict[str, dict[str, dict[str, float]]], names: list[str]) -> N
     print("ours without workers against theirs at the better of 0 and 2 workers:")
     ours = found["tensors-0"]["noisebeam"]
     for name in names[1:]:
-        print(
-            f"  {name:12} "
-            f"{ours['rate'] / np.nanmax([found[f'tensors-{w}'][name]['rate'] for w in (0, 2)]):6.2f}"
-        )
+        theirs = np.nanmax([found[f"tensors-{workers}"][name]["rate"] for workers in (0, 2)])
+        print(f"  {name:12} {ours['rate'] / theirs:6.2f}")
     if optimize := found["write"].get("litdata.optimize"):
         ratio = found["write"]["noisebeam"]["rate"] / optimize["rate"]
         print(

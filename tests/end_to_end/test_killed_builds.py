@@ -94,7 +94,10 @@ def test_a_build_that_lost_its_output_goes_on_where_it_was(
     with monkeypatch.context() as patch:
         patch.setattr("noisebeam.transforms.beam.write.finish_build", fail)
         assert main(["build", "--output", str(tmp_path / "out"), *flags]) != 0
-    told = f"noisebeam: cannot write {tmp_path}/out: No space left on device; mend that, and run the same command again\n"
+    told = (
+        f"noisebeam: cannot write {tmp_path}/out: No space left on device; mend that, and run "
+        "the same command again\n"
+    )
     assert capsys.readouterr().err == told
     before = {path: path.stat().st_ino for path in (tmp_path / "out").glob("*.tar")}
     assert len(before) == 3

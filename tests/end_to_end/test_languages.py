@@ -20,7 +20,10 @@ from noisebeam.pipeline.cli import main
 from noisebeam.pipeline.inspect.verify import verify
 
 ENGLISH = "Dr. Smith came by train, e.g. in the rain, and stayed for a week. He left in the end. "
-GERMAN = "Herr Dr. Schmidt kam mit dem Zug, z.B. im Regen, und blieb eine Woche. Am Ende ging er wieder. "
+GERMAN = (
+    "Herr Dr. Schmidt kam mit dem Zug, z.B. im Regen, und blieb eine Woche. Am Ende ging er "
+    "wieder. "
+)
 SWEDISH = "Herr Lind kom med tåget i regnet och stannade i en vecka. Till slut reste han hem igen. "
 needs_py3langid = pytest.mark.skipif(find_spec("py3langid") is None, reason="needs noisebeam[lang]")
 

@@ -44,7 +44,8 @@ before = {PEAK}
 for document in read_documents(FilePart(sys.argv[1]), ReadOptions()):
     assert isinstance(document, Document)
     (spans,) = segmenter.segment([document.text], ["en"])
-    windows = sum(len(run) for run, _ in islice(build_windows(document, spans, encoder, WindowOptions()), 10))
+    runs = build_windows(document, spans, encoder, WindowOptions())
+    windows = sum(len(run) for run, _ in islice(runs, 10))
     print(len(document.text), len(spans), windows, file=sys.stderr)
 print({PEAK} - before)
 """

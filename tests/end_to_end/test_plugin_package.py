@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent / "extras_package"
-FORTUNES = "Once upon a time, there was a queen; she had a mirror.\n%\nDRAFT\n%\nEvery morning, she asked it. It answered.\n"
+FORTUNES = (
+    "Once upon a time, there was a queen; she had a mirror.\n%\nDRAFT\n%\nEvery morning, she "
+    "asked it. It answered.\n"
+)
 ORIGIN = "noisebeam-extras 1.5"
 
 pytestmark = pytest.mark.slow

@@ -68,7 +68,10 @@ def put_spark_submit(folder: Path) -> Path:
     holds Spark too.
     """
     java = " ".join(["java", *SPARK_JAR_JOB_SERVER_JVM_ARGS])
-    submit = "org.apache.spark.deploy.SparkSubmit --conf spark.driver.host=127.0.0.1 --conf spark.ui.enabled=false"
+    submit = (
+        "org.apache.spark.deploy.SparkSubmit --conf spark.driver.host=127.0.0.1 --conf "
+        "spark.ui.enabled=false"
+    )
     program = folder / "spark-submit"
     program.write_text(f'#!/bin/sh\nfor jar; do :; done\nexec {java} -cp "$jar" {submit} "$@"\n')
     program.chmod(0o755)

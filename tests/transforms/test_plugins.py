@@ -44,7 +44,9 @@ class Broken:
     def check(self, vocabulary): pass
     def apply(self, batch, vocabulary, *, seed, epoch):
         changed = {"ids": batch.ids + 1000, "keys": batch.keys + 1, "offsets": batch.offsets[::-1]}
-        return replace(batch, **{self.wrong: changed[self.wrong]}) if self.wrong in changed else None
+        if self.wrong not in changed:
+            return None
+        return replace(batch, **{self.wrong: changed[self.wrong]})
 
 class Undataclassed: name = "undataclassed"
 """
@@ -55,7 +57,10 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Two packages, of which the second offers a name of the first too."""
     (tmp_path / "module_of_a.py").write_text(MODULE)
     formats = "[noisebeam.formats]\nmine = module_of_a:read\nnumbers = module_of_a:read_numbers\n"
-    noise = "[noisebeam.corruptions]\nbroken = module_of_a:Broken\nundataclassed = module_of_a:Undataclassed\n"
+    noise = (
+        "[noisebeam.corruptions]\nbroken = module_of_a:Broken\nundataclassed = "
+        "module_of_a:Undataclassed\n"
+    )
     entries = {
         "a": f"{formats}twice = module_of_a:read\n{noise}",
         "b": "[noisebeam.formats]\ntwice = module_of_b:read\n",
@@ -89,11 +94,13 @@ def test_names_and_packages_are_found() -> None:
     [
         (
             "none",
-            r"^'none': no installed package offers it \(entry points of group noisebeam.formats\); install ",
+            r"^'none': no installed package offers it \(entry points of group "
+            r"noisebeam.formats\); install ",
         ),
         (
             "twice",
-            r"^'twice': expected one package to offer it, got .*package a 1\.0, .*package b 1\.0; uninstall",
+            r"^'twice': expected one package to offer it, got .*package a 1\.0, .*package "
+            r"b 1\.0; uninstall",
         ),
     ],
 )

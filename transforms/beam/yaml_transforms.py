@@ -1,10 +1,9 @@
-"""The PTransforms over rows with schemas, for Beam YAML: `provider.yaml` beside this file offers
-them there.
+"""The PTransforms over rows with schemas, for Beam YAML; `provider.yaml` here lists them.
 
-Documents are rows of `id`, `text`, `lang`, `source` and `position`, of which only `text` has to be
-there. Sentences are `starts` and `ends` in the text. Windows and samples have `fields`, lists of
-whole numbers by name; keys are signed. Transforms that can meet a bad record have two outputs, the
-second of which is `dead_letters`.
+A document is a row of `id`, `text`, `lang`, `source` and `position`, of which only `text` is
+required. Sentences are `starts` and `ends` in the text. Windows and samples have `fields`, lists of
+integers by name; keys are signed. A transform that can meet a bad record has a second output,
+`dead_letters`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from apache_beam.typehints.row_type import RowTypeConstraint
 
 import noisebeam.transforms.beam as plain
 from noisebeam.transforms.beam.common import DEAD_LETTERS
+from noisebeam.transforms.beam.yaml_arguments import argument, takes
 from noisebeam.transforms.beam.yaml_rows import (
     COUNT_FIELDS,
     DOCUMENT_FIELDS,
@@ -42,41 +42,33 @@ from noisebeam.transforms.beam.yaml_rows import (
 from noisebeam.transforms.cleaning.cleaning import CleaningOptions
 from noisebeam.transforms.data.documents import DeadLetter, Document
 from noisebeam.transforms.data.samples import Sample
+from noisebeam.transforms.data.settings import options_from, settings_of
 from noisebeam.transforms.formats.options import ReadOptions
+from noisebeam.transforms.noise.options import NoiseOptions
 from noisebeam.transforms.noise.recipes import Recipe, load_recipe
 from noisebeam.transforms.output.folder import OutputFolder
+from noisebeam.transforms.output.options import OutputOptions
 from noisebeam.transforms.output.prepare import plan_manifest
 from noisebeam.transforms.plugins import CORRUPTIONS, plugin_origin
 from noisebeam.transforms.segmenters.segmenters import SegmenterOptions
-from noisebeam.transforms.tokenization.options import WindowOptions
+from noisebeam.transforms.tokenization.options import TokenizerOptions, WindowOptions
 from noisebeam.transforms.tokenization.tokenizer import load_tokenizer
 from noisebeam.transforms.tokenization.windows import Window
 
+_SEED = argument("seed", "int", "seed of the noise, or of the shuffle")
+_LANG = argument("lang", "str", "language of documents that name none, as an ISO 639 code", "en")
 
+
+@takes(
+    argument("input", "tuple[str, ...]", "paths or fsspec URLs, with globs"),
+    settings_of(ReadOptions),
+)
 class ReadDocuments(beam.PTransform):  # type: ignore[misc]
-    """Read documents from files: outputs `documents` and `dead_letters`.
+    """Read documents from files: outputs `documents` and `dead_letters`."""
 
-    Args:
-      input: Paths or fsspec URLs, with globs.
-      format: jsonl, text, paragraphs, parquet, warc, or auto, which goes by the names of the files.
-      text_field: Field that holds the text.
-      id_field: Field that holds the id; without one it comes from the text.
-      lang_field: Field that holds the code of the language, if there is one.
-    """
-
-    def __init__(
-        self,
-        input: list[str],
-        format: str = "auto",
-        text_field: str = "text",
-        id_field: str = "id",
-        lang_field: str | None = None,
-    ) -> None:
+    def __init__(self, **values: Any) -> None:
         super().__init__()
-        options = ReadOptions(
-            format=format, text_field=text_field, id_field=id_field, lang_field=lang_field
-        )
-        self._read = plain.ReadDocuments(input, options)
+        self._read = plain.ReadDocuments(values["input"], options_from(ReadOptions, values))
 
     def expand(self, pipeline: Any) -> dict[str, Any]:
         documents, letters = pipeline | "Read" >> self._read
@@ -87,9 +79,7 @@ class ReadDocuments(beam.PTransform):  # type: ignore[misc]
 
 
 class DetectLanguages(beam.PTransform):  # type: ignore[misc]
-    """Give documents that name no language the one that is found, or "und": outputs `documents` and
-    `dead_letters`.
-    """
+    """Set the language of documents that name none: outputs `documents` and `dead_letters`."""
 
     def expand(self, rows: Any) -> dict[str, Any]:
         documents = rows | "Documents" >> beam.ParDo(ToDocuments()).with_outputs(
@@ -102,43 +92,13 @@ class DetectLanguages(beam.PTransform):  # type: ignore[misc]
         }
 
 
+@takes(settings_of(CleaningOptions), _LANG)
 class CleanDocuments(beam.PTransform):  # type: ignore[misc]
-    """Mend documents, and drop those not wanted: outputs `documents`, `counts` of what was done,
-    and `dead_letters`.
+    """Clean and filter documents: outputs `documents`, `counts` and `dead_letters`."""
 
-    Args:
-      normalize: Bring the text to Unicode's form NFC.
-      remove_controls: Remove control characters but tabs and line ends.
-      min_chars: Drop documents of fewer characters.
-      max_chars: Drop documents of more characters.
-      keep_langs: Drop documents in other languages.
-      drop_duplicates: Of documents with the same text keep one.
-      near_duplicates: Of documents at least this similar (0.5 to 1) keep one.
-      lang: Language of documents that do not say theirs.
-    """
-
-    def __init__(
-        self,
-        normalize: bool = False,
-        remove_controls: bool = False,
-        min_chars: int | None = None,
-        max_chars: int | None = None,
-        keep_langs: list[str] | None = None,
-        drop_duplicates: bool = False,
-        near_duplicates: float | None = None,
-        lang: str = "en",
-    ) -> None:
+    def __init__(self, **values: Any) -> None:
         super().__init__()
-        options = CleaningOptions(
-            normalize=normalize,
-            remove_controls=remove_controls,
-            min_chars=min_chars,
-            max_chars=max_chars,
-            keep_langs=tuple(keep_langs or ()),
-            drop_duplicates=drop_duplicates,
-            near_duplicates=near_duplicates,
-        )
-        self._clean = plain.CleanDocuments(options, lang)
+        self._clean = plain.CleanDocuments(options_from(CleaningOptions, values), values["lang"])
 
     def expand(self, rows: Any) -> dict[str, Any]:
         documents = rows | "Documents" >> beam.ParDo(ToDocuments()).with_outputs(
@@ -152,17 +112,13 @@ class CleanDocuments(beam.PTransform):  # type: ignore[misc]
         }
 
 
+@takes(settings_of(SegmenterOptions))
 class SegmentSentences(beam.PTransform):  # type: ignore[misc]
-    """Find the sentences of documents: outputs `sentences` and `dead_letters`.
+    """Find the sentences of documents: outputs `sentences` and `dead_letters`."""
 
-    Args:
-      segmenter: sentencex, stanza, lines, package.module:function, or the name that a package gives.
-      lang: Language of documents that do not say theirs, as an ISO 639-1 code.
-    """
-
-    def __init__(self, segmenter: str = "sentencex", lang: str = "en") -> None:
+    def __init__(self, **values: Any) -> None:
         super().__init__()
-        self._segment = plain.SegmentSentences(SegmenterOptions(name=segmenter, lang=lang))
+        self._segment = plain.SegmentSentences(options_from(SegmenterOptions, values))
 
     def expand(self, rows: Any) -> dict[str, Any]:
         documents = rows | "Documents" >> beam.ParDo(ToDocuments()).with_outputs(
@@ -176,30 +132,14 @@ class SegmentSentences(beam.PTransform):  # type: ignore[misc]
         }
 
 
+@takes(settings_of(TokenizerOptions), settings_of(WindowOptions))
 class BuildWindows(beam.PTransform):  # type: ignore[misc]
-    """Group the sentences of each document into windows: outputs `windows` and `dead_letters`.
+    """Group the sentences of each document into windows: outputs `windows` and `dead_letters`."""
 
-    Args:
-      tokenizer: Hugging Face tokenizer: a folder, a URL or a hub name.
-      max_tokens: Largest window, special tokens counted.
-      window_sentences: Slide windows of so many sentences instead of filling them.
-      stride: Sentences from one window to the next.
-      append_eos: Put the end of text at the end of each document alone.
-      add_tokens: Special tokens to add to the tokenizer where it lacks them; the same in all steps.
-    """
-
-    def __init__(
-        self,
-        tokenizer: str,
-        max_tokens: int = 512,
-        window_sentences: int | None = None,
-        stride: int | None = None,
-        append_eos: bool = False,
-        add_tokens: list[str] | None = None,
-    ) -> None:
+    def __init__(self, **values: Any) -> None:
         super().__init__()
-        options = WindowOptions(max_tokens, window_sentences, stride, append_eos)
-        self._build = plain.BuildWindows(tokenizer, options, add_tokens or ())
+        options = options_from(WindowOptions, values)
+        self._build = plain.BuildWindows(values["tokenizer"], options, values["add_tokens"])
 
     def expand(self, rows: Any) -> dict[str, Any]:
         segmented = rows | "Sentences" >> beam.Map(segmented_of).with_output_types(
@@ -212,33 +152,27 @@ class BuildWindows(beam.PTransform):  # type: ignore[misc]
         }
 
 
+@takes(settings_of(TokenizerOptions))
 class EncodeWindows(beam.PTransform):  # type: ignore[misc]
-    """Turn windows into samples; those without `fields` have their texts encoded.
+    """Encode windows as samples; the text of a window without `fields` is encoded."""
 
-    Args:
-      tokenizer: Hugging Face tokenizer: a folder, a URL or a hub name.
-      add_tokens: Special tokens to add to the tokenizer where it lacks them.
-    """
-
-    def __init__(self, tokenizer: str, add_tokens: list[str] | None = None) -> None:
+    def __init__(self, tokenizer: str, add_tokens: tuple[str, ...] = ()) -> None:
         super().__init__()
-        self._encode = plain.EncodeWindows(tokenizer, add_tokens or ())
+        self._encode = plain.EncodeWindows(tokenizer, add_tokens)
 
     def expand(self, rows: Any) -> Any:
         windows = rows | "Windows" >> beam.Map(window_of).with_output_types(Window)
         return windows | "Encode" >> self._encode | "Rows" >> _map(sample_row, SAMPLE_FIELDS)
 
 
+@takes(
+    argument("recipe", "str", "a preset or a YAML file"),
+    settings_of(TokenizerOptions),
+    _SEED,
+    argument("epoch", "int", "epoch of the noise", 0),
+)
 class ApplyNoise(beam.PTransform):  # type: ignore[misc]
-    """Corrupt samples by a recipe: adds `input_ids` and `labels` to their fields.
-
-    Args:
-      recipe: A preset or a YAML file.
-      tokenizer: Hugging Face tokenizer: a folder, a URL or a hub name.
-      seed: Seed of the noise.
-      epoch: Epoch of the noise.
-      add_tokens: Special tokens to add to the tokenizer where it lacks them.
-    """
+    """Corrupt samples by a recipe: add `input_ids` and `labels` to their fields."""
 
     def __init__(
         self,
@@ -246,10 +180,10 @@ class ApplyNoise(beam.PTransform):  # type: ignore[misc]
         tokenizer: str,
         seed: int,
         epoch: int = 0,
-        add_tokens: list[str] | None = None,
+        add_tokens: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
-        self._apply = plain.ApplyNoise(recipe, tokenizer, seed, epoch, add_tokens or ())
+        self._apply = plain.ApplyNoise(recipe, tokenizer, seed, epoch, add_tokens)
 
     def expand(self, rows: Any) -> Any:
         return (
@@ -260,59 +194,48 @@ class ApplyNoise(beam.PTransform):  # type: ignore[misc]
         )
 
 
+@takes(
+    settings_of(OutputOptions),
+    settings_of(TokenizerOptions),
+    _SEED,
+    (one for one in settings_of(NoiseOptions) if one.name == "recipe"),
+    (one for one in settings_of(WindowOptions) if one.name in ("max_tokens", "append_eos")),
+    argument("max_bad_fraction", "float", "fail if more than this share of records is bad", 0.01),
+    argument(
+        "plugins",
+        "tuple[str, ...]",
+        "entry points of other packages that took part, as noisebeam.segmenters: clauses; "
+        "those of the recipe are known",
+        (),
+    ),
+)
 class WriteShards(beam.PTransform):  # type: ignore[misc]
-    """Write samples to shards, and last of all the manifest; the output tells where it is.
+    """Write samples to shards, and the manifest last; the output is a row with its location.
 
-    Inputs are samples, or `samples`, the `counts` of CleanDocuments, and any number of others with
-    dead letters. A build with too many bad records fails.
-
-    Args:
-      output: Folder or fsspec URL to write to.
-      tokenizer: Hugging Face tokenizer: a folder, a URL or a hub name.
-      seed: Seed of the shuffle.
-      recipe: The recipe that ApplyNoise has applied, if any.
-      max_tokens: Largest window, special tokens counted.
-      num_shards: Number of shards; one for 64 million tokens if not given.
-      max_bad_fraction: Fail if more than this share of the records is bad.
-      overwrite: Replace a finished build.
-      append_eos: Whether BuildWindows put the end of text at the end of each document alone.
-      add_tokens: Special tokens to add to the tokenizer where it lacks them.
-      held_out: Share of the documents that goes to shards of its own.
-      samples_per_member: Samples stored together; 1 is the classic WebDataset form.
-      plugins: Entry points of other packages that took part, as "noisebeam.segmenters: clauses"; those of the recipe
-        are known. The manifest names their packages.
+    Inputs are samples; or `samples`, the `counts` of CleanDocuments, and any number of other inputs
+    with dead letters. A build with too many bad records fails. The manifest has the packages of all
+    plugins.
     """
 
-    def __init__(
-        self,
-        output: str,
-        tokenizer: str,
-        seed: int,
-        recipe: str | None = None,
-        max_tokens: int = 512,
-        num_shards: int | None = None,
-        max_bad_fraction: float = 0.01,
-        overwrite: bool = False,
-        append_eos: bool = False,
-        add_tokens: list[str] | None = None,
-        held_out: float = 0.0,
-        samples_per_member: int | None = None,
-        plugins: list[str] | None = None,
-    ) -> None:
+    def __init__(self, **values: Any) -> None:
         super().__init__()
-        loaded = load_tokenizer(tokenizer).with_tokens(add_tokens or ())
-        noise = None if recipe is None else load_recipe(recipe)
+        options = options_from(OutputOptions, values)
+        loaded = load_tokenizer(values["tokenizer"]).with_tokens(values["add_tokens"])
+        noise = None if values["recipe"] is None else load_recipe(values["recipe"])
         header = plan_manifest(
             loaded,
             noise,
-            seed=seed,
-            max_tokens=max_tokens,
-            samples_per_member=samples_per_member,
-            settings={"append_eos": append_eos, "held_out": held_out},
-            plugins=_plugins(noise, plugins or ()),
+            seed=values["seed"],
+            max_tokens=values["max_tokens"],
+            samples_per_member=options.samples_per_member,
+            settings={"append_eos": values["append_eos"], "held_out": options.held_out},
+            plugins=_plugins(noise, values["plugins"]),
         )
-        self._output, self._overwrite, self._tokenizer = output, overwrite, loaded
-        self._write = plain.WriteShards(output, header, num_shards, max_bad_fraction)
+        self._output, self._overwrite = options.url, options.overwrite
+        self._tokenizer = loaded
+        self._write = plain.WriteShards(
+            options.url, header, options.num_shards, values["max_bad_fraction"]
+        )
 
     def expand(self, inputs: Any) -> Any:
         collections = dict(inputs) if isinstance(inputs, Mapping) else {"samples": inputs}
@@ -335,7 +258,7 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
 
 
 def _plugins(recipe: Recipe | None, names: Sequence[str]) -> dict[str, str]:
-    """The packages of entry points; ValueError for one that no installed package has."""
+    """Return the packages of entry points; raise ValueError if no installed package has one."""
     origins = {name: plugin_origin(*name.split(": ", 1)) if ": " in name else "" for name in names}
     if missing := [name for name, origin in origins.items() if not origin]:
         raise ValueError(

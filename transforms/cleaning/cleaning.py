@@ -105,7 +105,8 @@ def clean_document(
 
     `lang` is the language of a document that names none. The id is unchanged.
 
-    >>> clean_document(Document("a", "\\x07Caf" + "e\\u0301"), CleaningOptions(normalize=True, remove_controls=True))
+    >>> options = CleaningOptions(normalize=True, remove_controls=True)
+    >>> clean_document(Document("a", "\\x07Caf" + "e\\u0301"), options)
     (Document(id='a', text='Café', ...), ['normalized_documents', 'documents_without_controls'])
     >>> clean_document(Document("a", "Hm."), CleaningOptions(min_chars=20))
     (None, ['dropped_short'])

@@ -86,11 +86,17 @@ def find_broken_law(text: str, spans: Spans) -> str | None:
         return f"expected ascending spans within 0 and {len(text)}, got {len(text)} after {last}"
     for start, end in _rows(spans):
         if start == end or text[start].isspace() or text[end - 1].isspace():
-            return f"expected sentences without white space around them, got {_shown(text[start:end])} at {start}"
+            return (
+                "expected sentences without white space around them, got "
+                f"{_shown(text[start:end])} at {start}"
+            )
     last = 0
     for start, end in chain(_rows(spans), [(len(text), len(text))]):
         if last < start and not text[last:start].isspace():
-            return f"expected only white space between sentences, got {_shown(text[last:start])} at {last}"
+            return (
+                f"expected only white space between sentences, got {_shown(text[last:start])} "
+                f"at {last}"
+            )
         last = end
     return None
 

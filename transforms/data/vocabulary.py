@@ -82,8 +82,10 @@ class Vocabulary:
         A suffix that has an end of text keeps it in the last window alone; a suffix without one
         gets it there. Raises ValueError if the tokenizer has no end of text.
 
-        >>> Vocabulary(9, suffix=(2,), eos_id=2).document_suffixes(), Vocabulary(9, eos_id=8).document_suffixes()
-        (((), (2,)), ((), (8,)))
+        >>> Vocabulary(9, suffix=(2,), eos_id=2).document_suffixes()
+        ((), (2,))
+        >>> Vocabulary(9, eos_id=8).document_suffixes()
+        ((), (8,))
         """
         if self.eos_id is None:
             raise ValueError(

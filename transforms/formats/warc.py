@@ -95,7 +95,8 @@ def decode_html(content: bytes, charset: str = "") -> str:
     Standard and of code pages; an East Asian one means the largest encoding of its family. Bytes
     that cannot be decoded are dropped.
 
-    >>> decode_html("<meta charset=gb2312>€".encode("gb18030")), decode_html("é".encode(), "utf8mb4")
+    >>> page = "<meta charset=gb2312>€".encode("gb18030")
+    >>> decode_html(page), decode_html("é".encode(), "utf8mb4")
     ('<meta charset=gb2312>€', 'é')
     """
     from resiliparse.parse.encoding import bytes_to_str, detect_encoding

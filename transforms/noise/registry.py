@@ -128,10 +128,10 @@ def apply_corruption(
     Raises PluginError if the result of another package's corruption is no valid batch.
     """
     after = corruption.apply(batch, vocabulary, seed=seed, epoch=epoch)
-    if corruption.name not in built_in_corruptions():
-        if problem := find_problem(batch, after, vocabulary):
-            origin = plugin_origin(CORRUPTIONS, corruption.name)
-            raise PluginError(f"corruption {corruption.name!r} of {origin}: {problem}")
+    is_built_in = corruption.name in built_in_corruptions()
+    if not is_built_in and (problem := find_problem(batch, after, vocabulary)):
+        origin = plugin_origin(CORRUPTIONS, corruption.name)
+        raise PluginError(f"corruption {corruption.name!r} of {origin}: {problem}")
     return after
 
 

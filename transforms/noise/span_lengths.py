@@ -7,7 +7,7 @@ rounded to multiples of 2**-16.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from functools import lru_cache
 from typing import Any
@@ -106,12 +106,8 @@ def _read_lengths(corruption: str, value: Any) -> SpanLengths:
         raise ValueError(f"{corruption}: {error}") from error
 
 
-def lengths_field() -> Any:
-    """Return a dataclass field of a corruption's settings for span lengths, by default Poisson
-    3.
-    """
-    hooks = {"read": _read_lengths, "write": SpanLengths.to_mapping}
-    return field(default_factory=SpanLengths, metadata=hooks)
+LENGTHS_METADATA = {"read": _read_lengths, "write": SpanLengths.to_mapping}
+"""Metadata of a corruption's field for span lengths (see `Corruption`)."""
 
 
 def check_lengths(corruption: str, lengths: Any) -> None:
@@ -211,3 +207,6 @@ def _tabulate(probability: Callable[[int], Decimal], longest: int | None) -> Int
         sums.append(total)
     bounds = np.array([int((part / total * LANE_RANGE).to_integral_value()) for part in sums])
     return np.repeat(np.arange(len(bounds)), np.diff(bounds, prepend=0))
+
+
+POISSON_3 = SpanLengths()

@@ -46,7 +46,10 @@ _RULES = {
     "nl": "li srn vls",
     "pl": "csb szl",
     "pt": "gl kea mwl tet vmw",
-    "ru": "ab alt av ba bxr ce cv gld inh kjh koi krc kum kv lbe lez mdf mhr mrj myv os sah sjd sty tt tyv udm xal",
+    "ru": (
+        "ab alt av ba bxr ce cv gld inh kjh koi krc kum kv lbe lez mdf mhr mrj myv os sah "
+        "sjd sty tt tyv udm xal"
+    ),
     "sk": "cs",
     "uk": "rue",
     "zh": "cdo cpx gan hak hsn lzh nan wuu yue",

@@ -101,6 +101,7 @@ def _has_model(lang: str, folder: Path) -> bool:
 def _how_to_get(lang: str, folder: Path, error: Exception) -> str:
     return (
         f"segmenter 'stanza': no usable model for {lang!r} in {str(folder)!r} ({one_line(error)}); "
-        f"""where there is a network, run python -c "import stanza; stanza.download({lang!r}, {str(folder)!r}, """
+        f"""where there is a network, run python -c "import stanza; """
+        f"""stanza.download({lang!r}, {str(folder)!r}, """
         """processors='tokenize')" and name the folder with --stanza-dir"""
     )

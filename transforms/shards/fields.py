@@ -31,8 +31,7 @@ LENGTHS = {
     "position_ids": "input_lengths",
     "block_position_ids": "input_lengths",
 }
-"""For each field of a sample, the array that holds the lengths of its rows: a number a sample, but for `alternatives`,
-which has a row for each sentence."""
+"""Array with the row lengths of each field: a number a sample (`alternatives`: a sentence)."""
 
 _SAME_LENGTHS = {
     "lengths": ("label_lengths", "input_lengths"),

@@ -7,7 +7,8 @@ A shard is a plain tar in WebDataset's convention. A *block* of samples is one W
 `KEY.ids.npy`, `KEY.lengths.npy` and so on, in which the rows of all its samples are end to end.
 `webdataset.WebDataset(url).decode()` reads it, and one line divides a block into samples:
 
->>> block = {"ids.npy": np.array([0, 7, 2, 0, 8, 9, 2], np.uint16), "lengths.npy": np.array([3, 4], np.uint16)}
+>>> ids, lengths = np.array([0, 7, 2, 0, 8, 9, 2], np.uint16), np.array([3, 4], np.uint16)
+>>> block = {"ids.npy": ids, "lengths.npy": lengths}
 >>> [row.tolist() for row in np.split(block["ids.npy"], np.cumsum(block["lengths.npy"])[:-1])]
 [[0, 7, 2], [0, 8, 9, 2]]
 
@@ -46,7 +47,7 @@ def field_dtypes(
     smallest dtype that fits; here it is the largest. With `labels_masked`, labels may be -100.
     Noise may lengthen a sample to twice its tokens.
 
-    >>> {name: str(dtype) for name, dtype in field_dtypes(50265, 512, labels_masked=False).items()}["ids"]
+    >>> field_dtypes(50265, 512, labels_masked=False)["ids"].name
     'uint16'
     """
     token, length, twice = (
@@ -145,7 +146,8 @@ _INTEGER = re.compile(r"[<|][iu][1248]")
 # What numpy writes before an array of one dimension or two; to parse it as Python takes ten times
 # as long.
 _NPY = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '([<|][iuU]\d+)', 'fortran_order': False, 'shape': \((\d+(?:,|, \d+))\), \} *\n",
+    rb"\x93NUMPY\x01\x00..\{'descr': '([<|][iuU]\d+)', 'fortran_order': False, "
+    rb"'shape': \((\d+(?:,|, \d+))\), \} *\n",
     re.DOTALL,
 )
 

@@ -310,7 +310,7 @@ class Encoder:
         return self._ids(anchor + text)[len(self._ids(anchor)) :] if anchor else self._ids(text)
 
     # Windows
-    # --------------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------------------------------------
 
     def _movable(self, encoded: EncodedSentences, first: int, last: int) -> IntArray:
         """Return where the units begin that a permutation may move, from `first` on.

@@ -110,8 +110,10 @@ def test_a_trainer_gets_fresh_noise_in_every_epoch_and_the_same_when_it_is_run_a
     for run in range(2):
         collator = DenoisingCollator("bart", BART_LIKE, seed=17)
         arguments = TrainingArguments(
-            str(tmp_path / str(run)), remove_unused_columns=False, per_device_train_batch_size=4, num_train_epochs=3,
-            report_to=[], use_cpu=True, disable_tqdm=True, save_strategy="no", train_sampling_strategy="sequential",
+            str(tmp_path / str(run)), remove_unused_columns=False, num_train_epochs=3,
+            per_device_train_batch_size=4,
+            report_to=[], use_cpu=True, disable_tqdm=True, save_strategy="no",
+            train_sampling_strategy="sequential",
         )  # fmt: skip
         trainer = Recorder(
             model=BartForConditionalGeneration(config),

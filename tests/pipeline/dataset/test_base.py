@@ -114,7 +114,10 @@ def test_the_share_of_padding_is_told(url, caplog):
 @pytest.mark.parametrize("read_ahead", [0, 2])
 def test_too_few_samples_for_a_batch_are_an_error(url, read_ahead):
     data = dataset(url, batch_size=80, rank=1, world_size=2, read_ahead=read_ahead)
-    message = r"one batch of 160 rows \(80 for each of 2 ranks\), got 150 samples; take a smaller batch_size"
+    message = (
+        r"one batch of 160 rows \(80 for each of 2 ranks\), got 150 samples; take a smaller "
+        r"batch_size"
+    )
     with pytest.raises(ValueError, match=message):
         next(iter(data))
     with pytest.raises(ValueError, match=message):

@@ -70,7 +70,10 @@ def test_a_loaded_position_is_not_lost_by_another_epoch(url, epoch):
     data.load_state_dict({**dataset(url).state_dict(), "position": 40})
     with pytest.raises(
         ValueError,
-        match=f"expected epoch 1, in which the loaded state goes on at sample 40, got {epoch}; begin with",
+        match=(
+            f"expected epoch 1, in which the loaded state goes on at sample 40, got {epoch}; "
+            "begin with"
+        ),
     ):
         data.set_epoch(epoch)
 

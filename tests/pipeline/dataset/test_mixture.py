@@ -199,7 +199,8 @@ def test_a_state_of_another_mixture_is_an_error(mix, url):
         ),
         (
             {"weights": [1]},
-            r"expected weights of at least 0, one for each of the 2 sets, and one above 0, got \[1\]",
+            r"expected weights of at least 0, one for each of the 2 sets, and one above "
+            r"0, got \[1\]",
         ),
         ({"epochs": [-1, 2]}, r"expected epochs of at least 0, .* got \[-1, 2\]"),
         ({"temperature": 0}, "expected a temperature above 0, got 0"),

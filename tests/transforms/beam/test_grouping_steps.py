@@ -17,7 +17,9 @@ GROUPS = {
     "ReadDocuments/Spread/ReshufflePerKey": "random keys",
     "ReadDocuments/SpreadDocuments/ReshufflePerKey": "random keys",
     "CleanDocuments/DropDuplicates/GroupTexts": "32 bytes for a few copies of each bundle",
-    "CleanDocuments/DropDuplicates/GroupBands": "160 bytes a document: those that are nearly the same do meet",
+    "CleanDocuments/DropDuplicates/GroupBands": (
+        "160 bytes a document: those that are nearly the same do meet"
+    ),
     "CleanDocuments/DropDuplicates/Join/CoGroupByKeyImpl": "a key for each document",
     "CleanDocuments/PerElement/CombinePerKey(CountCombineFn)": "counted in each bundle first",
     "WriteShards/GroupShards": "hashes of samples, and two copies of each bundle",

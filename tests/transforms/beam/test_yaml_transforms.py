@@ -50,8 +50,10 @@ pipeline:
         unsegmented: SegmentSentences.dead_letters
         unencoded: BuildWindows.dead_letters
       config:
-        {output: "{output}", tokenizer: "{tokenizer}", seed: 7, recipe: bart, max_tokens: 32, num_shards: 3,
-         max_bad_fraction: 0.5, append_eos: true, add_tokens: ["[R]"], held_out: 0.3, samples_per_member: 8}
+        {output: "{output}", tokenizer: "{tokenizer}", seed: 7, recipe: bart, max_tokens: 32,
+         num_shards: 3,
+         max_bad_fraction: 0.5, append_eos: true, add_tokens: ["[R]"], held_out: 0.3,
+         samples_per_member: 8}
     - type: WriteToJson
       input: WriteShards
       config: {path: "{folder}/written"}

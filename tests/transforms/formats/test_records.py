@@ -35,7 +35,10 @@ def dead(content: bytes, ending: str = ".jsonl", options: ReadOptions | None = N
 
 
 def test_lines_of_json_become_documents() -> None:
-    content = b'{"id": "a", "text": "One."}\n\n  \r\n{"text": "\\u4f60\\ud83d\\ude00", "id": 12, "more": [1]}\r\n'
+    content = (
+        b'{"id": "a", "text": "One."}\n\n  \r\n{"text": "\\u4f60\\ud83d\\ude00", "id": 12, '
+        b'"more": [1]}\r\n'
+    )
     assert read(content) == [Document("a", "One."), Document("12", "你😀")]
 
 

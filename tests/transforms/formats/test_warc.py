@@ -15,7 +15,10 @@ from noisebeam.transforms.formats.record import record_of
 from noisebeam.transforms.formats.warc import decode_html
 from noisebeam.transforms.io.input_files import FilePart
 
-PAGE = "<html><head><title>T</title></head><body><nav>menu</nav><p>Grüße, Welt.</p><p>Second.</p></body></html>"
+PAGE = (
+    "<html><head><title>T</title></head><body><nav>menu</nav><p>Grüße, "
+    "Welt.</p><p>Second.</p></body></html>"
+)
 
 
 def archive(*, compressed: bool = False, texts: int = 2) -> bytes:

@@ -95,7 +95,10 @@ def test_your_own_segmenter_is_loaded_and_checked(own_module: str, factory: str)
     assert sentences(segmenter, "It rains.We stay..") == ["It rains.", "We stay.."]
     with pytest.raises(
         SegmenterError,
-        match=rf"^segmenter '{own_module}:{factory}': expected sentences without white space .*, got 'Ab ' at 0$",
+        match=(
+            rf"^segmenter '{own_module}:{factory}': expected sentences without white space .*, "
+            r"got 'Ab ' at 0$"
+        ),
     ):
         segmenter.segment(["Ab cde"], [None])
 

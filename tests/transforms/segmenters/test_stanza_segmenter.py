@@ -185,8 +185,10 @@ def test_a_model_that_cannot_be_had_is_an_error_that_says_how_to_get_it(
     monkeypatch.setattr("stanza.download", download)
     options = SegmenterOptions(name="stanza", lang="fi", stanza_dir=str(tmp_path))
     expected = (
-        rf"^segmenter 'stanza': no usable model for 'fi' in '{tmp_path}' \(no network\); where there is a network, run "
-        rf"""python -c "import stanza; stanza.download\('fi', '{tmp_path}', processors='tokenize'\)" """
+        rf"^segmenter 'stanza': no usable model for 'fi' in '{tmp_path}' \(no network\); "
+        r"where there is a network, run "
+        r"""python -c "import stanza; """
+        rf"""stanza.download\('fi', '{tmp_path}', processors='tokenize'\)" """
         r"and name the folder with --stanza-dir$"
     )
     with pytest.raises(SegmenterError, match=expected):

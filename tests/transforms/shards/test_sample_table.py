@@ -133,7 +133,10 @@ def test_copies_take_eight_bytes_where_there_are_any():
 def test_samples_with_different_fields_do_not_go_together():
     one = Sample(1, "a", 0, {"ids": np.array([5])})
     other = replace(one, document="b", fields={**one.fields, "labels": np.array([5])})
-    message = r"expected the same fields in all samples, got \['ids'\] in document 'a' and \['ids', 'labels'\] in doc.* 'b'"
+    message = (
+        r"expected the same fields in all samples, got \['ids'\] in document 'a' and \['ids', "
+        r"'labels'\] in doc.* 'b'"
+    )
     with pytest.raises(ValueError, match=message):
         SampleTable.of([one, other])
     with pytest.raises(ValueError, match=message):

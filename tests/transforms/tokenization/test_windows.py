@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -33,7 +33,7 @@ from noisebeam.transforms.tokenization.windows import (
 
 
 def encoded(
-    lengths: list[int], gains: list[int] | None = None, opens: list[int] = []
+    lengths: list[int], gains: list[int] | None = None, opens: Sequence[int] = ()
 ) -> EncodedSentences:
     """Sentences of these lengths; as the first of a text, each is longer by its gain; those in
     `opens` open windows.

@@ -16,7 +16,7 @@ never contain special tokens.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -36,7 +36,12 @@ from noisebeam.transforms.noise.corruption import NEW, Change, Trace, numbered
 from noisebeam.transforms.noise.labels import IGNORED, label_dtype
 from noisebeam.transforms.noise.ordinary_tokens import budgets, ordinary_tokens
 from noisebeam.transforms.noise.rng import Stream, counting, draw, stream_keys
-from noisebeam.transforms.noise.span_lengths import SpanLengths, check_lengths, lengths_field
+from noisebeam.transforms.noise.span_lengths import (
+    LENGTHS_METADATA,
+    POISSON_3,
+    SpanLengths,
+    check_lengths,
+)
 from noisebeam.transforms.noise.spans import Spans, draw_spans, replace_spans
 
 
@@ -55,7 +60,9 @@ class BlankInfilling:
     objective: ClassVar[str] = "glm"
 
     share: float = 0.15  # of the ordinary tokens of each sample, rounded to the nearest
-    lengths: SpanLengths = lengths_field()  # lengths of 0 are not drawn
+    lengths: SpanLengths = field(
+        default=POISSON_3, metadata=LENGTHS_METADATA
+    )  # lengths of 0 are not drawn
     mask: str | int = "mask"  # in place of each span in part A
     start: str | int = "bos"  # before each span in part B
     end: str | int = "eos"  # the last label of each span

@@ -7,7 +7,7 @@ is equally likely.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -25,7 +25,12 @@ from noisebeam.transforms.noise.checks import check_share, require_mask
 from noisebeam.transforms.noise.corruption import NEW, Change, Trace, numbered
 from noisebeam.transforms.noise.ordinary_tokens import budgets, ordinary_tokens
 from noisebeam.transforms.noise.rng import Stream
-from noisebeam.transforms.noise.span_lengths import SpanLengths, check_lengths, lengths_field
+from noisebeam.transforms.noise.span_lengths import (
+    LENGTHS_METADATA,
+    POISSON_3,
+    SpanLengths,
+    check_lengths,
+)
 from noisebeam.transforms.noise.spans import Spans, draw_spans, replace_spans
 
 
@@ -36,7 +41,7 @@ class TextInfilling:
     name: ClassVar[str] = "text-infilling"
 
     share: float = 0.3  # of the ordinary tokens of each sample, rounded to the nearest
-    lengths: SpanLengths = lengths_field()
+    lengths: SpanLengths = field(default=POISSON_3, metadata=LENGTHS_METADATA)
     replace_length: int = 1  # masks for a span: 1, 0, or -1 for one a token (no insertions then)
     probability: float = 1.0  # that a sample is noised at all
 
