@@ -9,9 +9,12 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from noisebeam.testing import check_corruption, check_format, check_segmenter
 
 PACKAGE = Path(__file__).parent / "extras_package"
 FORTUNES = (
@@ -112,8 +115,8 @@ def test_beam_yaml_names_the_package_too(
         "import json, sys\n"
         "from noisebeam.transforms.beam.yaml_transforms import WriteShards\n"
         "swap = {'objective': 'denoising', 'corruptions': ['token-swap']}\n"
-        "write = WriteShards('x', sys.argv[1], 7, swap, plugins=['noisebeam.segmenters: "
-        "clauses'])\n"
+        "write = WriteShards(output='x', tokenizer=sys.argv[1], seed=7, recipe=swap, "
+        "plugins=['noisebeam.segmenters: clauses'])\n"
         "print(json.dumps(dict(write._write.header.plugins)))\n"
     )
     env = {
@@ -160,7 +163,7 @@ def test_inspect_shows_the_corruption_or_names_the_package_that_is_missing(
     assert "after token-swap" in noisebeam("inspect", str(output), plugins=installed).stdout
     done = noisebeam("inspect", str(output), plugins=None)
     assert done.returncode == 2
-    assert "corruption 'token-swap': expected one of token-masking, " in done.stderr
+    assert "corruption 'token-swap': expected one of blank-infilling, " in done.stderr
     assert done.stderr.endswith(f"; this build used {ORIGIN}: install what is missing\n")
 
 
@@ -211,3 +214,16 @@ def test_what_does_not_work_is_told_with_its_package(
         "build", *settings[:-4], *flags, "--output", str(tmp_path / "out"), plugins=installed
     )
     assert (done.returncode, done.stderr) == (2, f"noisebeam: {message}\n")
+
+
+def test_the_package_obeys_the_laws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(PACKAGE))
+    extras = import_module("noisebeam_extras")
+    check_segmenter(extras.ClauseSegmenter(), examples=30)
+    check_corruption(extras.TokenSwap(share=0.4))
+    check_format(
+        extras.read_fortunes,
+        FORTUNES.encode(),
+        ending=".fortune",
+        documents=[text for text in FORTUNES.split("%\n") if "DRAFT" not in text],
+    )

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 SAMPLES = {"plain": 1600, "grouped": 1600, "packed": 6000, "mixed": 1200, "packed mixture": 4500}
 
 
-@pytest.mark.parametrize(("seed", "kind"), enumerate(KINDS))
+@pytest.mark.parametrize(("seed", "kind"), list(enumerate(KINDS)))
 def test_a_job_killed_at_random_moments_sees_exactly_the_epoch(
     make_set: Callable[..., str], tmp_path: Path, seed: int, kind: str
 ) -> None:

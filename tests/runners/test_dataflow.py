@@ -196,7 +196,7 @@ def check_pipeline(staged: bytes) -> None:
     assert list(environment.dependencies) == []
     functions = {type(function).__name__: function for function in decode_functions(pipeline)}
     assert set(functions) >= {"_Read", "_Segment", "_Build", "_Encode", "_Noise"}
-    assert functions["_Segment"]._options.name == "hostile_segmenter:segmenter"
+    assert functions["_Segment"]._options.name == "support.hostile_segmenter:segmenter"
     assert (functions["_Noise"]._recipe.name, functions["_Noise"]._seed) == ("bart", 17)
 
 

@@ -14,6 +14,7 @@ from apache_beam.runners.portability.spark_runner import SPARK_JAR_JOB_SERVER_JV
 from support.marked_builds import Mishaps, Runs, checksums, finish, wait_for
 
 from noisebeam.deploy.spark.cluster import Cluster, start_cluster
+from noisebeam.testing.runners import check_runner
 
 pytestmark = pytest.mark.slow
 
@@ -135,3 +136,8 @@ def test_two_builds_that_write_the_same_output(
         status, errors = finish(build)
         assert status == 0, errors[-3000:]
     assert checksums(tmp_path) == expected
+
+
+def test_runners_obey_the_laws(prism: tuple[str, ...], local_spark: tuple[str, ...]) -> None:
+    for flags in (TWO_PROCESSES, prism, local_spark):
+        check_runner(flags)

@@ -46,5 +46,5 @@ class HostileSegmenter:
 
 
 def segmenter() -> HostileSegmenter:
-    """For `--segmenter hostile_segmenter:segmenter`."""
+    """For `--segmenter support.hostile_segmenter:segmenter`."""
     return HostileSegmenter(Path(os.environ["HOSTILE_FOLDER"]))

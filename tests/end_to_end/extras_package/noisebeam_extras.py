@@ -9,7 +9,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from noisebeam.transforms.data.documents import DeadLetter, Document
+from noisebeam.transforms.data.documents import (
+    BadRecordError,
+    DeadLetter,
+    Document,
+    make_document,
+)
 from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.spans import Spans, spans_between
 from noisebeam.transforms.data.vocabulary import Vocabulary
@@ -36,14 +41,18 @@ def fail() -> None:
 
 
 def read_fortunes(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
-    """Texts separated by lines that hold a % alone; one that is a single % is a bad record."""
-    content = b"".join(read_blocks(part.url)).decode()
-    for match in re.finditer(r"(.+?)(?:^%\n|\Z)", content, re.MULTILINE | re.DOTALL):
-        name, text = f"{part.url.rpartition('/')[2]}:{match.start()}", match[1]
-        if "DRAFT" in text:
-            yield DeadLetter(part.url, match.start(), "not written yet", text.encode())
+    """Texts separated by lines that hold a % alone; one with DRAFT in it is a bad record."""
+    content = b"".join(read_blocks(part.url))
+    for match in re.finditer(rb"(.+?)(?:^%\n|\Z)", content, re.MULTILINE | re.DOTALL):
+        name = f"{part.url.rpartition('/')[2]}:{match.start()}"
+        try:
+            if b"DRAFT" in match[1]:
+                raise BadRecordError("not written yet")
+            document = make_document(name, match[1].decode())
+        except (UnicodeDecodeError, BadRecordError) as error:
+            yield DeadLetter(part.url, match.start(), str(error), match[1])
         else:
-            yield Document(name, text, position=match.start())
+            yield replace(document, position=match.start())
 
 
 @dataclass(frozen=True)

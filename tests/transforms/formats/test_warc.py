@@ -9,8 +9,9 @@ import pytest
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
+from noisebeam.testing import check_format
 from noisebeam.transforms.data.documents import DeadLetter, Document
-from noisebeam.transforms.formats import ReadOptions, read_documents
+from noisebeam.transforms.formats import FORMATS, ReadOptions, read_documents
 from noisebeam.transforms.formats.record import record_of
 from noisebeam.transforms.formats.warc import decode_html
 from noisebeam.transforms.io.input_files import FilePart
@@ -297,3 +298,9 @@ def test_a_header_names_the_language(
         (document,) = read(tmp_path / "a.wet.gz", file.getvalue(), ReadOptions(lang_field=field))
         assert isinstance(document, Document)
         assert document.lang == expected
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_archives_obey_the_laws_of_formats(compressed: bool) -> None:
+    ending = ".warc.gz" if compressed else ".warc"
+    check_format(FORMATS["warc"], archive(compressed=compressed), ending=ending, damages=40)

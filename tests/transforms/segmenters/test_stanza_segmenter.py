@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from noisebeam.testing import check_segmenter
 from noisebeam.transforms.segmenters import stanza_segmenter
 from noisebeam.transforms.segmenters.segmenters import (
     Segmenter,
@@ -197,3 +198,7 @@ def test_a_model_that_cannot_be_had_is_an_error_that_says_how_to_get_it(
         SegmenterError, match=r"no usable model for 'fi' in .*Resources file not found"
     ):
         load_segmenter(options)
+
+
+def test_stanza_obeys_the_laws_of_segmenters(segmenter: Segmenter) -> None:
+    check_segmenter(segmenter, examples=5)

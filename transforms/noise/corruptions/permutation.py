@@ -182,7 +182,7 @@ def _origins(batch: FlatBatch, order: IntArray, prefix_length: int) -> IntArray:
     """Return the position before of each token after a permutation of a batch of one sample."""
     tagged = numbered(batch)
     if tagged.alternatives is not None:
-        starts = np.concatenate([[prefix_length], tagged.sentence_ends[:-1]])
+        starts, _ = _sentence_starts(batch, prefix_length)
         counts = np.diff(tagged.alternatives.offsets)
         tagged = replace(
             tagged, alternatives=Ragged(starts.repeat(counts), tagged.alternatives.offsets)

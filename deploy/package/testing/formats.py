@@ -1,0 +1,223 @@
+"""Laws of document formats."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from noisebeam.testing.laws import describe, no_error, require
+from noisebeam.transforms.data.documents import (
+    BadRecordError,
+    DeadLetter,
+    Document,
+    make_document,
+)
+from noisebeam.transforms.formats import Format, ReadOptions
+from noisebeam.transforms.io.compression import DamagedFileError
+from noisebeam.transforms.io.input_files import FilePart
+
+Record = Document | DeadLetter
+ReadPart = Callable[[FilePart, ReadOptions], Iterator[Record]]
+
+_PART_SIZES = (1, 7, 64, 1000, 2**20)  # bytes
+
+
+def check_format(
+    reader: Format | ReadPart,
+    content: bytes,
+    *,
+    ending: str,
+    documents: Sequence[Document | str] | None = None,
+    options: ReadOptions | None = None,
+    damages: int = 100,
+    seed: int = 0,
+) -> None:
+    """Raise BrokenLawError if a format breaks a law on a file with this content.
+
+    `ending` is the end of such a file's name, as ".csv". `documents`, if given, are the documents
+    (or their texts) that a reader has to find, in order. `options` are passed to the reader.
+
+    The laws: every record is a document or a dead letter; ids and texts of documents are valid;
+    positions ascend; the same records in every reading, from a compressed file, and from parts of
+    any size; a damaged file (`damages` random ones) raises DamagedFileError at most, and keeps the
+    documents whose bytes lie before a cut; a dead letter holds its record whole.
+
+    >>> from noisebeam.transforms.formats import FORMATS
+    >>> lines = b'{"id": "a", "text": "One."}\\nbad\\n{"id": "b", "text": "Two."}\\n'
+    >>> check_format(FORMATS["jsonl"], lines, ending=".jsonl", documents=["One.", "Two."])
+    """
+    form = reader if isinstance(reader, Format) else Format(reader)
+    name = getattr(form.read, "__name__", "format")
+    options = options or ReadOptions()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"file{ending}")
+        path.write_bytes(content)
+        whole = _read_all(form, name, path, options)
+        _check_records(name, whole, content)
+        _check_expected(name, whole, documents, content)
+        _check_again(form, name, path, options, whole)
+        _check_parts(form, name, path, options, whole)
+        _check_compressed(form, name, path, options, whole)
+        _check_damage(form, name, path, options, whole, damages, seed)
+
+
+def _read(form: Format, path: Path, options: ReadOptions, part_bytes: int) -> list[Record]:
+    """Return the records of all parts of a file; the records before the damage of a damaged one."""
+    records: list[Record] = []
+    for part in form.split(str(path), options, part_bytes):
+        try:
+            records.extend(form.read(part, options))
+        except DamagedFileError as error:
+            records.append(DeadLetter(str(path), None, str(error), None))
+    return records
+
+
+def _read_all(form: Format, name: str, path: Path, options: ReadOptions) -> list[Record]:
+    with no_error(name, "read a whole file", path.name):
+        return _read(form, path, options, 2**40)
+
+
+def _check_records(name: str, records: Sequence[Record], content: bytes) -> None:
+    """Raise BrokenLawError for a record that is no valid document and no whole dead letter."""
+    last = -1
+    for record in records:
+        kind = type(record).__name__
+        law = "every record is a Document or a DeadLetter"
+        require(
+            isinstance(record, Document | DeadLetter),
+            name,
+            law,
+            expected="Document or DeadLetter",
+            got=kind,
+            given=content,
+        )
+        if isinstance(record, Document):
+            _check_document(name, record)
+        elif record.record is not None and record.position is not None:
+            law, given = "a dead letter holds its record whole", f"record at {record.position}"
+            at = content[record.position : record.position + len(record.record)]
+            same = at == record.record or record.record not in content
+            require(same, name, law, expected=at, got=record.record, given=given)
+        if record.position is not None:
+            law, given = "positions ascend", repr(record)
+            require(
+                record.position >= last, name, law, expected=last, got=record.position, given=given
+            )
+            last = record.position
+
+
+def _check_document(name: str, document: Document) -> None:
+    try:
+        make_document(document.id, document.text)
+    except BadRecordError as error:
+        law = "ids and texts of documents are valid"
+        require(False, name, law, expected="a valid document", got=str(error), given=document)
+
+
+def _check_expected(
+    name: str,
+    records: Sequence[Record],
+    expected: Sequence[Document | str] | None,
+    content: bytes,
+) -> None:
+    """Raise BrokenLawError if the documents are not the expected ones, or if there is none."""
+    found = [record for record in records if isinstance(record, Document)]
+    law = "the documents of the file are found"
+    if expected is None:
+        require(bool(found), name, law, expected="a document", got="none", given=content)
+        return
+    wanted = list(expected)
+    texts = [
+        document.text if isinstance(want, str) else document
+        for want, document in zip(wanted, found, strict=False)
+    ]
+    same = texts == wanted and len(found) == len(wanted)
+    require(same, name, law, expected=wanted, got=[one.text for one in found], given=content)
+
+
+def _check_again(
+    form: Format, name: str, path: Path, options: ReadOptions, whole: Sequence[Record]
+) -> None:
+    again = _read_all(form, name, path, options)
+    law = "the same records in every reading"
+    require(again == whole, name, law, expected=whole, got=again, given=path.name)
+
+
+def _check_parts(
+    form: Format, name: str, path: Path, options: ReadOptions, whole: Sequence[Record]
+) -> None:
+    """Raise BrokenLawError if parts of some size give other records than the whole file."""
+    law = "the same records from parts of any size"
+    for size in _PART_SIZES:
+        given = f"parts of {size} bytes"
+        with no_error(name, law, given):
+            parts = _read(form, path, options, size)
+        require(parts == list(whole), name, law, expected=whole, got=parts, given=given)
+
+
+def _check_compressed(
+    form: Format, name: str, path: Path, options: ReadOptions, whole: Sequence[Record]
+) -> None:
+    """Raise BrokenLawError if a gzip file has other texts, unless the format refuses the file."""
+    law, packed = "the same texts from a compressed file, or a refusal", Path(f"{path}.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+    records = _read_all(form, name, packed, options)
+    refused = all(isinstance(record, DeadLetter) and record.record is None for record in records)
+    texts, wanted = _texts(records), _texts(whole)
+    require(refused or texts == wanted, name, law, expected=wanted, got=texts, given=packed.name)
+
+
+def _texts(records: Sequence[Record]) -> list[str]:
+    return [record.text for record in records if isinstance(record, Document)]
+
+
+def _check_damage(
+    form: Format,
+    name: str,
+    path: Path,
+    options: ReadOptions,
+    whole: Sequence[Record],
+    damages: int,
+    seed: int,
+) -> None:
+    """Raise BrokenLawError for a damaged file that breaks the reader or loses records before it."""
+    content, source = path.read_bytes(), random.Random(seed)
+    for i in range(damages):
+        cut = source.randrange(len(content) + 1)
+        flipped = bytearray(content)
+        flipped[min(cut, len(content) - 1)] ^= 1 << source.randrange(8)
+        damaged = content[:cut] if i % 2 else bytes(flipped)
+        path.write_bytes(damaged)
+        given = f"cut at byte {cut}" if i % 2 else f"bit flipped in byte {cut}"
+        law = "a damaged file raises nothing but DamagedFileError"
+        try:
+            records = _read(form, path, options, 2**40)
+        except Exception as error:  # the code of a plugin may raise anything
+            require(False, name, law, expected="records", got=describe(error), given=given)
+        _check_valid(name, records, given)
+        before = [
+            record
+            for record in whole
+            if isinstance(record, Document)
+            and record.position is not None
+            and record.size is not None
+            and record.position + record.size < cut
+        ]
+        found = [record for record in records if isinstance(record, Document)]
+        law = "documents before a cut are kept"
+        lost = i % 2 and found[: len(before)] != before
+        require(not lost, name, law, expected=before, got=found, given=given)
+    path.write_bytes(content)
+
+
+def _check_valid(name: str, records: Sequence[Record], given: str) -> None:
+    for record in records:
+        law = "every record of a damaged file is a Document or a DeadLetter"
+        kind = type(record).__name__
+        valid = isinstance(record, Document | DeadLetter)
+        require(valid, name, law, expected="Document or DeadLetter", got=kind, given=given)
+        if isinstance(record, Document):
+            _check_document(name, record)
