@@ -23,9 +23,7 @@ Records = Iterator[Document | DeadLetter]
 
 
 def parquet() -> bytes:
-    table = pa.table(
-        {"text": [f"T {i}." for i in range(40)], "id": [f"d{i}" for i in range(40)]}
-    )
+    table = pa.table({"text": [f"T {i}." for i in range(40)], "id": [f"d{i}" for i in range(40)]})
     file = io.BytesIO()
     pq.write_table(table, file, row_group_size=7)
     return file.getvalue()

@@ -88,9 +88,8 @@ class DeadLetter:
 
         A record that is not UTF-8, or mostly NUL, is written in base64 as `record_base64`.
 
-        >>> DeadLetter("a.jsonl", 7, "expected a JSON object, got a number", b"1").to_json()
-        '{"source": "a.jsonl", "position": 7, "reason": "expected a JSON object, got a number", '
-        '"record": "1"}'
+        >>> DeadLetter("a.jsonl", 7, "no object", b"1").to_json()
+        '{"source": "a.jsonl", "position": 7, "reason": "no object", "record": "1"}'
         """
         fields: dict[str, str | int | None] = {
             "source": self.source,
