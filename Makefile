@@ -1,10 +1,11 @@
-# make setup creates .venv from pinned versions; make demo runs the main job; make test passes the tests.
+# make setup creates .venv from pinned versions; make demo runs the main job; make test passes the tests; make check is for
+# every save: lint, types, and the tests of the folders that differ from the last commit.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := $(shell find transforms pipeline deploy -type d -not -path "*/__pycache__*" -not -path "*/presets*")
 
-.PHONY: setup demo test lint audit clean
+.PHONY: setup demo test lint check audit clean
 
 setup: $(VENV)/.ready
 
@@ -31,6 +32,12 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Folders with changed files, and the folders of tests that mirror them.
+TOUCHED = $(sort $(dir $(filter %.py,$(shell git diff --name-only --diff-filter=d HEAD; git ls-files --others --exclude-standard))))
+check: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m 'not slow' tests/test_structure.py \
+		$(wildcard $(filter-out tests/,$(TOUCHED)) $(addprefix tests/,$(TOUCHED)))
 
 # Known vulnerabilities of the pinned versions. It fails too where they cannot be looked up.
 audit: setup
