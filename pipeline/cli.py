@@ -35,9 +35,8 @@ _BEAM_STEP = re.compile(r" \[while running '[^']*'\]")  # what Beam adds to the 
 _BROKEN_CALL = re.compile(
     r"RPC that terminated with:\s+status = StatusCode\.(\w+)\s+details = (.*?)\s+debug_error", re.S
 )
-_KIND = re.compile(
-    r"(?:\w+\.)*(\w+Error): "
-)  # before the text of an error that has come from another process
+# before the text of an error that has come from another process
+_KIND = re.compile(r"(?:\w+\.)*(\w+Error): ")
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):

@@ -90,9 +90,8 @@ def spark_ready(options: PipelineOptions) -> Iterator[None]:
                         local_worker_pool(quiet=quiet)
                     )
                     portable.sdk_worker_parallelism = local_threads(spark.spark_master_url)
-        options.view_as(DebugOptions).add_experiment(
-            "disable_logging_submission_environment"
-        )  # it needs pip
+        # it needs pip
+        options.view_as(DebugOptions).add_experiment("disable_logging_submission_environment")
         portable.environment_cache_millis = (
             portable.environment_cache_millis or _KEEP_WORKERS_MILLIS
         )

@@ -85,9 +85,8 @@ class _Layer(nn.Module):
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         heads = self.projections(self.norms[0](states)).unflatten(-1, (3, self.heads, -1))
-        queries, keys, values = heads.permute(
-            2, 0, 3, 1, 4
-        )  # each (rows, heads, tokens, width / heads)
+        # each (rows, heads, tokens, width / heads)
+        queries, keys, values = heads.permute(2, 0, 3, 1, 4)
         mixed = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
         mixed = states + self.output(mixed.transpose(1, 2).flatten(2))
         result: Tensor = mixed + self.feed_forward(self.norms[1](mixed))

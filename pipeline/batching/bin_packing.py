@@ -28,9 +28,8 @@ def pack_best_fit(lengths: Array, capacity: int) -> Ragged:
             "take longer rows, or leave out samples with min_tokens and max_tokens"
         )
     rows: list[list[int]] = []
-    with_room: list[list[int]] = [
-        [] for _ in range(capacity + 1)
-    ]  # rows, by the room they have left
+    # rows, by the room they have left
+    with_room: list[list[int]] = [[] for _ in range(capacity + 1)]
     rooms = 0  # bit r is set where some row has room r
     longest_first = np.argsort(-lengths.astype(np.int64), kind="stable")
     for sample, length in zip(longest_first.tolist(), lengths[longest_first].tolist(), strict=True):

@@ -21,11 +21,12 @@ from noisebeam.transforms.io.storage import local_path
 from noisebeam.transforms.output.folder import OutputFolder
 from noisebeam.transforms.segmenters.segmenters import language_note, prepare_segmenter
 
+# looked into: parts, documents of each, characters of each
 _PARTS, _DOCUMENTS, _CHARACTERS = (
     4,
     16,
     20_000,
-)  # looked into: parts, documents of each, characters of each
+)
 
 
 def dry_run(options: BuildOptions) -> list[str]:

@@ -24,9 +24,8 @@ from noisebeam.pipeline.dataset.prefetch import prefetch
 from noisebeam.pipeline.dataset.settings import BatchSettings, check_number
 from noisebeam.transforms.data.ragged import IntArray, Ragged
 
-_PLANNED = (
-    2**17
-)  # samples of all ranks and workers that are planned together, of which each takes its share
+# samples of all ranks and workers that are planned together, of which each takes its share
+_PLANNED = 2**17
 
 _log = logging.getLogger(__name__)
 
@@ -241,9 +240,8 @@ class BatchedDataset(IterableDataset[Batch]):
         self._last = None
         self._skipped.begin(position.worker, position.workers)
         ahead = self.settings.read_ahead
-        made_here = (
-            self.layout.flat and self.settings.batching.sample_rows
-        )  # quicker than to hand them over
+        # quicker than to hand them over
+        made_here = self.layout.flat and self.settings.batching.sample_rows
         batches = self._collate(prefetch(self._read(position), min(1, ahead)))
         for made in prefetch(batches, 0 if made_here else ahead):
             self._position = position = position.after(made.end)

@@ -20,7 +20,7 @@ from noisebeam.pipeline.dataset.checkpoint import SkippedCount
 from noisebeam.pipeline.dataset.map_style import SampleView
 from noisebeam.pipeline.dataset.settings import BatchSettings
 from noisebeam.pipeline.epoch.length_filter import FilteredOrder, LengthFilter
-from noisebeam.pipeline.epoch.length_warmup import LengthWarmup, cut
+from noisebeam.pipeline.epoch.length_warmup import LengthWarmup, truncate
 from noisebeam.pipeline.epoch.model_inputs import InputMaker
 from noisebeam.pipeline.epoch.order import EpochOrder
 from noisebeam.pipeline.epoch.row_reader import RowReader, Skip
@@ -268,7 +268,7 @@ class ShardEpoch:
         columns: Mapping[str, Ragged] = self._reader.columns(positions)
         if most is not None:
             vocabulary = self._inputs.vocabulary
-            columns = cut(columns, most, len(vocabulary.prefix), len(vocabulary.suffix))
+            columns = truncate(columns, most, len(vocabulary.prefix), len(vocabulary.suffix))
         return self._inputs.make(columns, self._epoch)
 
     def rows(self, positions: IntArray) -> Iterator[dict[str, Array]]:

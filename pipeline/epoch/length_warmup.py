@@ -10,11 +10,12 @@ import numpy as np
 
 from noisebeam.transforms.data.ragged import Array, IntArray, Ragged, offsets_of
 
+# a number for each sentence
 _SENTENCE_FIELDS = (
     "sentence_lengths",
     "head_lengths",
     "alternative_lengths",
-)  # a number for each sentence
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class LengthWarmup:
         return max(self.start, grown // self.multiple * self.multiple)
 
 
-def cut(
+def truncate(
     columns: Mapping[str, Ragged], most: IntArray, prefix: int, suffix: int
 ) -> dict[str, Ragged]:
     """Return clean samples (the fields of `Sample`), each truncated to `most` tokens.
@@ -62,7 +63,8 @@ def cut(
     The special tokens, `prefix` at the start and `suffix` at the end, stay.
 
     >>> ids, sentences = Ragged.of([np.array([0, 5, 6, 7, 2])]), Ragged.of([np.array([1, 2])])
-    >>> short = cut({"ids": ids, "sentence_lengths": sentences}, np.array([3]), prefix=1, suffix=1)
+    >>> columns = {"ids": ids, "sentence_lengths": sentences}
+    >>> short = truncate(columns, np.array([3]), prefix=1, suffix=1)
     >>> short["ids"].values.tolist(), short["sentence_lengths"].values.tolist()
     ([0, 5, 2], [1])
     """
@@ -76,9 +78,8 @@ def cut(
         return out
     sentences = columns["sentence_lengths"]
     ends = np.cumsum(sentences.values, dtype=np.int64)
-    body_ends = (
-        np.append(0, ends)[sentences.offsets[1:]] - removed
-    )  # where text ends now, of all text end to end
+    # where text ends now, of all text end to end
+    body_ends = np.append(0, ends)[sentences.offsets[1:]] - removed
     lengths = np.minimum(
         sentences.values, np.repeat(body_ends, sentences.lengths) - (ends - sentences.values)
     )

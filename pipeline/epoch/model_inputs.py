@@ -12,12 +12,13 @@ from noisebeam.transforms.noise.apply import apply_recipe
 from noisebeam.transforms.noise.recipes import Recipe
 from noisebeam.transforms.shards.format import KEYS
 
+# what an objective adds to a sample
 _MADE = (
     "input_ids",
     "labels",
     "position_ids",
     "block_position_ids",
-)  # what an objective adds to a sample
+)
 
 
 @dataclass(frozen=True)

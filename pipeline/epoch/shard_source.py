@@ -219,9 +219,8 @@ def open_shard(url: str, info: ShardInfo, cache: ShardCache, index: ShardIndex) 
     except ShardError:
         if here or os.path.exists(path):
             raise
-        return open_shard(
-            url, info, cache, index
-        )  # another reader had made room in the cache meanwhile
+        # another reader had made room in the cache meanwhile
+        return open_shard(url, info, cache, index)
 
 
 def read_index(url: str, info: ShardInfo, cache: ShardCache) -> ShardIndex:

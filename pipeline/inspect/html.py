@@ -20,9 +20,8 @@ _HUE = 137  # degrees between the colours of neighbouring sentences
 _TAGS = {
     **dict.fromkeys((Change.MOVED, Change.ROTATED), "span"),
     **dict.fromkeys((Change.COVERED, Change.DELETED), "s"),
-    **dict.fromkeys(
-        (Change.SPECIAL, Change.MASKED, Change.SENTINEL, Change.IGNORED), "bdi"
-    ),  # Latin, in any script
+    # Latin, in any script
+    **dict.fromkeys((Change.SPECIAL, Change.MASKED, Change.SENTINEL, Change.IGNORED), "bdi"),
 }
 
 _STYLE = """

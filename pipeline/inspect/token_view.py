@@ -133,10 +133,11 @@ class Speller:
             return f"−100 × {len(ids)}"
         context = [id_ for id_ in before[-_CONTEXT:] if id_ >= 0]
         start, text = self._decode(context), self._decode([*context, *ids])
+        # which is a character of which there is only the beginning
         for known in (
             start,
             start.rstrip("\ufffd"),
-        ):  # which is a character of which there is only the beginning
+        ):
             if text.startswith(known):
                 return text[len(known) :]
         return self._decode(ids)

@@ -54,9 +54,8 @@ def main() -> None:
                 seconds, cores, peak = build(runner, Path(folder), arguments.tokenizer)
                 start, start_cores = startup.setdefault(runner, (seconds, cores))
                 if megabytes:
-                    rate = (
-                        megabytes / (seconds - start) if seconds > start else math.nan
-                    )  # a machine with other work
+                    # a machine with other work
+                    rate = megabytes / (seconds - start) if seconds > start else math.nan
                     cost = (cores - start_cores) / megabytes
                     values = (seconds, start, rate, cost, peak / 1e6)
                     print(

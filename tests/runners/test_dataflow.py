@@ -59,10 +59,11 @@ def storage(fake_gcs_server: Path, environment: dict[str, str], runs: Runs) -> I
     """
     with cloud_storage(fake_gcs_server) as address, pytest.MonkeyPatch.context() as patch:
         settings = {"STORAGE_EMULATOR_HOST": address, "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
+        # workers of jobs are started by this process
         for name, value in {
             **environment,
             **settings,
-        }.items():  # workers of jobs are started by this process
+        }.items():
             patch.setenv(name, value)
         import gcsfs
 

@@ -149,9 +149,8 @@ def test_a_worker_pool_listens_on_loopback_alone() -> None:
     assert host == "127.0.0.1"
     own = [address for address in listening if address.endswith(f":{int(port):04X}")]
     assert own
-    assert all(address.partition(":")[0].endswith("0100007F") for address in own), (
-        own
-    )  # 127.0.0.1, as IPv4 or in IPv6
+    # 127.0.0.1, as IPv4 or in IPv6
+    assert all(address.partition(":")[0].endswith("0100007F") for address in own), own
 
 
 @pytest.mark.parametrize(

@@ -59,9 +59,8 @@ def run(arguments: Sequence[str], change: int) -> tuple[int, str]:
 
 def deaths(arguments: Sequence[str]) -> None:
     """Kill one build after the other, until one lives."""
-    main(
-        ["build", "--quiet", "--dry-run", "--output", *arguments]
-    )  # imports once what every child needs
+    # imports once what every child needs
+    main(["build", "--quiet", "--dry-run", "--output", *arguments])
     lives, change = False, 0
     while not lives:
         recorded = [path.with_suffix(".tar") for path in Path(arguments[0]).glob("shard-*.json")]

@@ -17,9 +17,8 @@ from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, Thread
 
 FAULTS = ("500", "503", "slow", "cut", "reset", "short")
 
-Schedule = Callable[
-    [str, str, int], str
-]  # of method, file name and how-manieth request for it: a fault, or "none"
+# of method, file name and how-manieth request for it: a fault, or "none"
+Schedule = Callable[[str, str, int], str]
 
 
 def seeded(seed: int, faults: tuple[str, ...] = FAULTS) -> Schedule:

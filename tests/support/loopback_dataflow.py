@@ -65,9 +65,8 @@ class LoopbackDataflow:
     """
 
     run: Callable[[str], None]  # gets the URL of the staged pipeline
-    requests: list[tuple[str, dict[str, Any]]] = field(
-        default_factory=list
-    )  # path and job of each creation
+    # path and job of each creation
+    requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     state: str = "JOB_STATE_PENDING"
     error: str = ""
 

@@ -18,12 +18,13 @@ import pytest
 
 MARK = "NOISEBEAM_TEST_RUN"
 BUILD_SECONDS = 300
+# as nohup and a script's `&` do
 IGNORING_SIGNALS = (
     "/bin/sh",
     "-c",
     'trap "" HUP INT; exec "$@"',
     "-",
-)  # as nohup and a script's `&` do
+)
 
 
 @dataclass(frozen=True)

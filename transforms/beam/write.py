@@ -32,7 +32,7 @@ from noisebeam.transforms.shards.writer import write_shard
 TOKENS_PER_SHARD = 2**26
 _DEAD_BYTES_PER_PART = 2**26
 _TOKENS = "tokens"
-_TOLD_BYTES = 64  # the names of what is told of a dead letter, and its position
+_OTHER_BYTES = 64  # of a line: the names of the fields, and the position
 
 
 class WriteShards(beam.PTransform):  # type: ignore[misc]
@@ -186,7 +186,7 @@ def _line_bytes(letter: DeadLetter) -> int:
     """Return the approximate size of a dead letter in its file, in bytes, source and reason
     included.
     """
-    return _TOLD_BYTES + len(letter.source) + len(letter.reason) + len(letter.record or b"")
+    return _OTHER_BYTES + len(letter.source) + len(letter.reason) + len(letter.record or b"")
 
 
 def _assign_part(letter: DeadLetter, parts: int) -> tuple[int, DeadLetter]:

@@ -16,10 +16,11 @@ from noisebeam.transforms.data.languages import UNDETERMINED, language_code
 
 _CHARACTERS = 2000
 _LEAST_CONFIDENCE = 0.2
+# no language; Wu, which is seldom written, but often found in Chinese
 _READ_AS = {
     "zxx": UNDETERMINED,
     "wuu": "zh",
-}  # no language; Wu, which is seldom written, but often found in Chinese
+}
 
 
 def detect_language(text: str) -> str:

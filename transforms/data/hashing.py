@@ -52,9 +52,8 @@ def hash64(rng_key: tuple[int, ...], values: npt.ArrayLike) -> UInts:
 def _state(rng_key: tuple[int, ...]) -> UInts:
     if not rng_key:
         return np.zeros(1, dtype=np.uint64)
-    return mix64(
-        (_state(rng_key[:-1]) ^ np.uint64(rng_key[-1])) + np.uint64(GAMMA)
-    )  # all but the last are often known
+    # all but the last are often known
+    return mix64((_state(rng_key[:-1]) ^ np.uint64(rng_key[-1])) + np.uint64(GAMMA))
 
 
 def permutation(rng_key: tuple[int, ...], size: int) -> npt.NDArray[np.int64]:
@@ -63,6 +62,5 @@ def permutation(rng_key: tuple[int, ...], size: int) -> npt.NDArray[np.int64]:
     >>> permutation((17, 0), 6).tolist()
     [0, 5, 2, 3, 4, 1]
     """
-    return np.argsort(
-        hash64(rng_key, np.arange(size, dtype=np.uint64))
-    )  # of distinct values: any kind of sort
+    # of distinct values: any kind of sort
+    return np.argsort(hash64(rng_key, np.arange(size, dtype=np.uint64)))

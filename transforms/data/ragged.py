@@ -130,9 +130,8 @@ class Ragged:
 class LazyRagged(Ragged):
     """Rows of known lengths whose `values` are concatenated when they are first used."""
 
-    __setattr__ = (
-        object.__setattr__
-    )  # for `__init__`: that of a frozen class takes three times as long
+    # for `__init__`: that of a frozen class takes three times as long
+    __setattr__ = object.__setattr__
 
     def __init__(self, lengths: IntArray) -> None:
         self._lengths = lengths

@@ -135,9 +135,8 @@ def piecewise_ends(text: str, find_ends: Callable[[str], list[int]], limit: int)
             and _last_word_end(text, middle, found[-1]) > middle
             and not text[found[-1] : stop].strip()
         ):
-            doubtful = (
-                found.pop()
-            )  # only white space follows it so far: what comes next may make it no end
+            # only white space follows it so far: what comes next may make it no end
+            doubtful = found.pop()
         ends += found
         if found and found[-1] >= middle:
             start = found[-1]

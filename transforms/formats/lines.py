@@ -152,10 +152,11 @@ def _lines_of_paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Recor
     end = math.inf if part.end is None else part.end
     if start and _next_line(part, start, options)[0] >= end:
         return  # the line before goes on behind the part
+    # in a paragraph of the part before; after a blank line
     is_others, is_fresh = (
         start > 0,
         start == 0,
-    )  # in a paragraph of the part before; after a blank line
+    )
     for line in map(
         _without_mark, _split(_blocks(part.url, start, options), start, options.max_record_bytes)
     ):

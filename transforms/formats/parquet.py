@@ -143,10 +143,11 @@ def _open(url: str) -> Iterator[Any]:
         try:
             with ParquetFile(source, page_checksum_verification=True) as file:
                 yield file
+        # the latter: a name that is no UTF-8
         except (
             pyarrow.ArrowException,
             UnicodeDecodeError,
-        ) as error:  # the latter: a name that is no UTF-8
+        ) as error:
             raise DamagedFileError(f"the parquet file is corrupt: {one_line(error)}") from error
         except OSError as error:  # pyarrow's own have no errno
             if type(error) is not OSError or error.errno is not None:

@@ -122,9 +122,8 @@ def _codec(charset: str) -> str | None:
 
 
 def _is_utf8(content: bytes) -> bool:
-    if (
-        b"\0" in content or b"\x1b" in content
-    ):  # of UTF-16, and of ISO-2022-JP, whose bytes are all ASCII
+    # of UTF-16, and of ISO-2022-JP, whose bytes are all ASCII
+    if b"\0" in content or b"\x1b" in content:
         return False
     try:
         content.decode()

@@ -162,9 +162,10 @@ def _cut(name: str, size: int) -> DamagedFileError:
     return DamagedFileError(f"the {name} stream ends too early, after {size} bytes of content")
 
 
+# by the ending of a file's name
 DECOMPRESSORS: dict[str, Callable[[Blocks], Iterator[bytes]]] = {
     ".gz": gunzip,
     ".zst": unzstd,
     ".bz2": bunzip2,
     ".xz": unxz,
-}  # by the ending of a file's name
+}

@@ -23,9 +23,8 @@ from noisebeam.transforms.io.timeouts import call_store, deadline, is_local, run
 
 T = TypeVar("T")
 
-_BLOCK_BYTES = (
-    2**20
-)  # of one read; few enough to bound memory, many enough that a read's overhead is nothing
+# of one read; few enough to bound memory, many enough that a read's overhead is nothing
+_BLOCK_BYTES = 2**20
 _FILES_AT_A_TIME = 32
 _READ_AHEAD_BYTES = 8 * 2**20  # of one request to a remote store
 
@@ -69,9 +68,8 @@ def _expand(pattern: str) -> list[str]:
             else "matches no file"
         )
         raise InputError(f"input: {pattern!r} {hint}")
-    archive = pattern.partition("::")[
-        2
-    ]  # of a chained URL, such as zip://*.jsonl::s3://bucket/all.zip
+    # of a chained URL, such as zip://*.jsonl::s3://bucket/all.zip
+    archive = pattern.partition("::")[2]
     return [_url(file_system, name) + ("::" + archive if archive else "") for name in names]
 
 
@@ -173,9 +171,8 @@ def _request_settings(url: str) -> dict[str, Any]:
         return {}
     from aiohttp import ClientTimeout
 
-    return {
-        "timeout": ClientTimeout(total=None)
-    }  # the default is five minutes for a file, from its opening to its end
+    # the default is five minutes for a file, from its opening to its end
+    return {"timeout": ClientTimeout(total=None)}
 
 
 class _Answering(io.RawIOBase):

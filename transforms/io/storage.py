@@ -31,9 +31,8 @@ Buffer = bytes | memoryview
 # They have no folders; to make the folders of a URL there would be to make a bucket of a mistyped
 # name.
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss"}
-_WHOLE = {
-    "chunksize": 5 * 2**29
-}  # s3fs puts twice as much in one request; an upload in parts may leave some
+# s3fs puts twice as much in one request; an upload in parts may leave some
+_WHOLE = {"chunksize": 5 * 2**29}
 _AGAIN = "; mend that, and run the same command again"
 
 

@@ -43,13 +43,11 @@ class Manifest:
     samples_per_member: int = SAMPLES_PER_MEMBER
     baked: bool = False  # noise was applied when the shards were written
     recipe: str | None = None  # its text, in YAML
-    plugins: Mapping[str, str] = field(
-        default_factory=dict
-    )  # entry points of other packages: who they are
+    # entry points of other packages: who they are
+    plugins: Mapping[str, str] = field(default_factory=dict)
     shards: tuple[ShardInfo, ...] = ()
-    counts: Mapping[str, int] = field(
-        default_factory=dict
-    )  # documents, samples, tokens, dead letters, ...
+    # documents, samples, tokens, dead letters, ...
+    counts: Mapping[str, int] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
     @property

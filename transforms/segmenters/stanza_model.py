@@ -26,9 +26,8 @@ from stanza.models.tokenization.data import (
 )
 
 Codes = npt.NDArray[np.uint32]  # code points
-Encoded = npt.NDArray[
-    np.int32
-]  # (characters, 1 + features): unit ids and features, or for padding zeros
+# (characters, 1 + features): unit ids and features, or for padding zeros
+Encoded = npt.NDArray[np.int32]
 Ends = npt.NDArray[np.bool_]  # (2, characters): whether a token, a sentence ends with a character
 
 _NEAR_TIE = 1e-3  # in logits; rounding in single precision changes them by about 1e-6
@@ -112,9 +111,8 @@ class _TableEncoder:
         self._functions = [
             PER_CHAR_FEAT_FUNCS[name] for name in names if name in PER_CHAR_FEAT_FUNCS
         ]
-        self._places = [
-            name for name in ("end_of_para", "start_of_para") if name in names
-        ]  # in Stanza's order
+        # in Stanza's order
+        self._places = [name for name in ("end_of_para", "start_of_para") if name in names]
         self._vocabulary = trainer.vocab
         self._table = np.full((0x110000, 1 + len(self._functions)), -1, dtype=np.int32)
 

@@ -25,9 +25,8 @@ _ROW = 1000  # characters that Stanza predicts in one go
 _GROUP = 200_000  # characters of paragraphs at a time: one takes about 50 bytes
 _WORD = re.compile("[^ ]{3,5000}(?![^ ])")  # Stanza's patterns take quadratic time for longer ones
 _SPACES = np.array([code for code in range(0x3001) if chr(code).isspace() or 0x80 <= code < 0xA0])
-_IS_SPACE = np.isin(
-    np.arange(0x3002), _SPACES
-)  # as Stanza sees it; the last stands for all other code points
+# as Stanza sees it; the last stands for all other code points
+_IS_SPACE = np.isin(np.arange(0x3002), _SPACES)
 
 
 class StanzaSegmenter:

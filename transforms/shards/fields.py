@@ -43,14 +43,16 @@ _SAME_LENGTHS = {
 Column = Array | Ragged  # an item a sample, or a row a sample
 
 
-def left_out(columns: Mapping[str, Column], dtypes: Mapping[str, np.dtype[np.generic]]) -> set[str]:
+def redundant_fields(
+    columns: Mapping[str, Column], dtypes: Mapping[str, np.dtype[np.generic]]
+) -> set[str]:
     """Return the arrays that a shard omits, given all columns of its samples and their dtypes.
 
     >>> n = np.array([2, 1])
     >>> ids, noised = np.array([5, 6, 7]), np.array([5, 9, 7])
     >>> columns = {"sentence_lengths": np.array([2, 1]), "ids": ids, "lengths": n,
     ...            "input_ids": noised, "input_lengths": n, "labels": ids, "label_lengths": n}
-    >>> sorted(left_out(columns, dict.fromkeys(columns, np.dtype("u2"))))
+    >>> sorted(redundant_fields(columns, dict.fromkeys(columns, np.dtype("u2"))))
     ['ids', 'label_lengths', 'lengths']
     """
 

@@ -159,9 +159,8 @@ class ShardIndex:
     Member m of block b is `counts[b, m]` items of dtype `dtypes[m]` at byte `positions[b, m]`.
     """
 
-    names: tuple[
-        str, ...
-    ]  # (members,): keys, ..., lengths, ids, ..., and last documents.json, which is bytes
+    # (members,): keys, ..., lengths, ids, ..., and last documents.json, which is bytes
+    names: tuple[str, ...]
     dtypes: tuple[str, ...]  # (members,): '<u2', '|u1', ...
     positions: IntArray  # (blocks, members)
     counts: IntArray  # (blocks, members)

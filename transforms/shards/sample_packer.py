@@ -63,9 +63,8 @@ class SamplePacker:
                 continue
             self._repeated.append(samples)
             self._repeated_tokens += len(samples.fields["ids"].values)
-            if (
-                self._repeated_tokens > 2 * self._merged_tokens + _TOKENS
-            ):  # so each is merged a few times at most
+            # so each is merged a few times at most
+            if self._repeated_tokens > 2 * self._merged_tokens + _TOKENS:
                 yield from self._merge(_REPEATED_TOKENS)
 
     def _merge(self, enough: int) -> Iterator[SampleTable]:

@@ -45,9 +45,8 @@ class RowList(LazyRagged):
         dtypes = [row.dtype for row in rows]
         if rows and dtypes.count(dtypes[0]) == len(rows):
             with suppress(TypeError):  # a row does not lie in one piece
-                return np.frombuffer(
-                    b"".join(rows), dtypes[0]
-                )  # in two thirds of the time of numpy.concatenate
+                # in two thirds of the time of numpy.concatenate
+                return np.frombuffer(b"".join(rows), dtypes[0])
         return Ragged.of(rows).values
 
 
@@ -160,7 +159,7 @@ class SampleTable:
         """Return the table as bytes, the same for equal samples; reading them runs no code."""
         columns = {"keys": self.keys, "windows": self.windows}
         for name, rows in self.fields.items():
-            columns |= {name: rows.values, f"{name} lengths": _narrow(rows.lengths)}
+            columns |= {name: rows.values, f"{name} lengths": _smallest_dtype(rows.lengths)}
         if self.copies.sum() > len(self):
             columns["copies"] = self.copies
         arrays = [(name, array.dtype.str, len(array)) for name, array in columns.items()]
@@ -195,7 +194,7 @@ def _in_order(fields: Iterable[str]) -> list[str]:
     return sorted(fields, key=[*LENGTHS, *fields].index)
 
 
-def _narrow(lengths: IntArray) -> Array:
+def _smallest_dtype(lengths: IntArray) -> Array:
     return lengths.astype(np.min_scalar_type(int(lengths.max(initial=0))))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from isal.isal_zlib import crc32
 
 from noisebeam.transforms.data.ragged import Array, IntArray, Ragged, offsets_of
-from noisebeam.transforms.shards.fields import LENGTHS, Column, left_out
+from noisebeam.transforms.shards.fields import LENGTHS, Column, redundant_fields
 from noisebeam.transforms.shards.format import (
     DOCUMENTS,
     KEYS,
@@ -85,7 +85,7 @@ def _stored(
     columns: Mapping[str, Column], dtypes: DTypes, samples_per_member: int
 ) -> tuple[str, ...]:
     """Return the columns that the shard stores."""
-    unneeded = left_out(columns, dtypes)
+    unneeded = redundant_fields(columns, dtypes)
     if samples_per_member == 1:
         unneeded |= set(LENGTHS.values()) - set(LENGTHS)
     return tuple(name for name in columns if name not in unneeded)

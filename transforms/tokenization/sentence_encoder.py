@@ -51,12 +51,10 @@ class EncodedSentences:
     heads: Ragged  # int32
     # (sentences,): True where a sentence was cut inside a word, so that its rest must open a window
     opens: BoolArray
-    edges: tuple[
-        tuple[str, str], ...
-    ]  # of each sentence the first character of its continuing form, and the last
-    cut: tuple[
-        int, ...
-    ] = ()  # where those sentences start that were longer than a window, and so were cut
+    # of each sentence the first character of its continuing form, and the last
+    edges: tuple[tuple[str, str], ...]
+    # where those sentences start that were longer than a window, and so were cut
+    cut: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.head_lengths)
@@ -147,7 +145,7 @@ class Encoder:
         )
         fields: dict[str, Array] = {
             "ids": tokens,
-            "sentence_lengths": _narrow(np.add.reduceat(lengths, units)),
+            "sentence_lengths": _smallest_dtype(np.add.reduceat(lengths, units)),
         }
         if self.has_alternatives:
             rows = [ids.values[begin : begin + kept]]
@@ -157,8 +155,8 @@ class Encoder:
             ]
             head_lengths = encoded.head_lengths[first + units]
             head_lengths[0] = len(first_head)
-            fields["head_lengths"] = _narrow(head_lengths)
-            fields["alternative_lengths"] = _narrow(np.array([len(row) for row in rows]))
+            fields["head_lengths"] = _smallest_dtype(head_lengths)
+            fields["alternative_lengths"] = _smallest_dtype(np.array([len(row) for row in rows]))
             fields["alternatives"] = np.concatenate(rows, dtype=self._dtype, casting="unsafe")
         return fields
 
@@ -391,7 +389,7 @@ def load_encoder(name: str, fingerprint: str, add_tokens: tuple[str, ...] = ()) 
     return Encoder(load_once(name, fingerprint).with_tokens(add_tokens))
 
 
-def _narrow(lengths: Array) -> Array:
+def _smallest_dtype(lengths: Array) -> Array:
     """Return the numbers in the smallest dtype that holds them: samples are sent between
     workers.
     """

@@ -28,9 +28,8 @@ from noisebeam.transforms.tokenization.sentence_encoder import (
 
 Range = tuple[int, int]  # sentences, half-open
 
-_SECTION = (
-    2**18
-)  # characters of a document that are encoded together, beside those of 16 windows or so
+# characters of a document that are encoded together, beside those of 16 windows or so
+_SECTION = 2**18
 _CONTEXT = 64  # characters that tell how the text after them is encoded
 
 
@@ -117,9 +116,8 @@ def build_windows(
     )
     budget = options.max_tokens - len(vocabulary.prefix) - len(final)
     key, index = document_key(document.id, document.text), 0
-    sentences = np.asfortranarray(
-        sentences
-    )  # its columns are searched for each section, and would be copied
+    # its columns are searched for each section, and would be copied
+    sentences = np.asfortranarray(sentences)
     for section in _sections(document.text, sentences, encoder, options, budget):
         encoded = section.encoded
         joined = [

@@ -69,9 +69,8 @@ class WordCache:
         self._numbers: defaultdict[str, int] = defaultdict()
         self._numbers.default_factory = self._numbers.__len__
         self._ids, self._ends = array("i"), array("q", [0])  # of all words by number, end to end
-        self._joining = (
-            bytearray()
-        )  # by number: 1 for words that what follows may join, white space by `lstrip`
+        # by number: 1 for words that what follows may join, white space by `lstrip`
+        self._joining = bytearray()
         self._characters = 0
 
     def _look_up(self, words: Iterable[str]) -> IntArray:

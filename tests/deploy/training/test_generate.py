@@ -67,9 +67,8 @@ def test_each_prompt_of_a_batch_goes_on_as_it_does_alone(
     script: ModuleType, model: Any, prompts: list[list[int]], alone: list[list[int]]
 ):
     assert script.generate(model, prompts, pad_id=0, max_new_tokens=NEW) == alone
-    assert len({tuple(new) for new in alone}) == len(
-        prompts
-    )  # the model does listen to its prompts
+    # the model does listen to its prompts
+    assert len({tuple(new) for new in alone}) == len(prompts)
     assert all(len(set(new)) > 2 for new in alone)
 
 

@@ -296,9 +296,8 @@ def test_a_line_that_runs_through_many_parts_is_read_by_its_own(
     documents = [document for part in parts for document in read_documents(part, options)]
     assert [document.text.split()[0] for document in documents] == ["first", "long", "last"]
     assert len(parts) > 100
-    assert (
-        sum(read) < 3.5 * path.stat().st_size
-    )  # its own, one part before it, and every part a look at itself
+    # its own, one part before it, and every part a look at itself
+    assert sum(read) < 3.5 * path.stat().st_size
 
 
 @given(st.lists(raw_lines, max_size=8))

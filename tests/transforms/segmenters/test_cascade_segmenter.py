@@ -120,9 +120,8 @@ def test_as_good_as_stanza_on_the_treebank_and_like_it_on_books(
     segmenter: Segmenter, shared: Path
 ) -> None:
     stanza = load(shared, "stanza")
-    documents = treebank(shared)[
-        1::2
-    ]  # chosen on the other half, though the rules began from counts over both
+    # chosen on the other half, though the rules began from counts over both
+    documents = treebank(shared)[1::2]
     texts, gold = (
         [document["text"] for document in documents],
         [document["sentences"] for document in documents],

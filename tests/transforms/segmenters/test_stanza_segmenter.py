@@ -69,9 +69,8 @@ def test_sentences_of_plain_and_odd_texts(segmenter: Segmenter) -> None:
 def test_spans_do_not_depend_on_the_batch(
     segmenter: Segmenter, treebank: list[dict[str, Any]]
 ) -> None:
-    texts = [document["text"] for document in treebank] + odd_texts(
-        60
-    )  # lawful too: load_segmenter checks
+    # lawful too: load_segmenter checks
+    texts = [document["text"] for document in treebank] + odd_texts(60)
     texts.append(" ".join(texts[:8]))  # a paragraph of more than 1000 characters
     random.Random(1).shuffle(texts)
     alone = spans_of(segmenter, texts, 1)

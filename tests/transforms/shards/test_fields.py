@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from noisebeam.transforms.data.samples import Sample
-from noisebeam.transforms.shards.fields import left_out, stored_lengths
+from noisebeam.transforms.shards.fields import redundant_fields, stored_lengths
 from noisebeam.transforms.shards.format import ShardIndex, field_dtypes
 from noisebeam.transforms.shards.info import samples_per_block
 from noisebeam.transforms.shards.reader import ShardReader
@@ -82,15 +82,15 @@ def test_the_clean_ids_are_counted_though_the_labels_hold_them():
 
 def test_clean_shards_have_all_of_their_arrays():
     columns = dict.fromkeys(("ids", "lengths", "sentence_lengths"), np.array([1]))
-    assert left_out(columns, DTYPES) == set()
+    assert redundant_fields(columns, DTYPES) == set()
 
 
 def test_other_dtypes_are_other_arrays():
     columns = dict.fromkeys(
         ("ids", "labels", "lengths", "label_lengths", "sentence_lengths"), np.array([1])
     )
-    assert left_out(columns, DTYPES) == {"ids", "lengths"}
-    assert left_out(columns, {**DTYPES, "labels": np.dtype(np.int16)}) == set()
+    assert redundant_fields(columns, DTYPES) == {"ids", "lengths"}
+    assert redundant_fields(columns, {**DTYPES, "labels": np.dtype(np.int16)}) == set()
 
 
 def test_lengths_are_found_where_they_are_stored():

@@ -10,9 +10,8 @@ from noisebeam.transforms.data.ragged import Ragged
 from noisebeam.transforms.data.samples import Sample
 from noisebeam.transforms.shards.sample_table import SampleTable
 
-rows = st.lists(
-    st.integers(0, 60000), max_size=200
-)  # short ones and long ones are taken in two ways
+# short ones and long ones are taken in two ways
+rows = st.lists(st.integers(0, 60000), max_size=200)
 
 
 @st.composite

@@ -82,12 +82,13 @@ def test_a_piece_cut_off_inside_a_word_opens_a_window() -> None:
 @pytest.mark.parametrize(
     ("sentences", "size", "stride", "expected"),
     [
+        # k - N + 1 windows: the oldest leaves, the next comes in
         (
             5,
             3,
             1,
             [(0, 3), (1, 4), (2, 5)],
-        ),  # k - N + 1 windows: the oldest leaves, the next comes in
+        ),
         (3, 3, 1, [(0, 3)]),
         (2, 3, 1, [(0, 2)]),  # a shorter document gives one
         (1, 1, 1, [(0, 1)]),

@@ -60,9 +60,8 @@ class BlankInfilling:
     objective: ClassVar[str] = "glm"
 
     share: float = 0.15  # of the ordinary tokens of each sample, rounded to the nearest
-    lengths: SpanLengths = field(
-        default=POISSON_3, metadata=LENGTHS_METADATA
-    )  # lengths of 0 are not drawn
+    # lengths of 0 are not drawn
+    lengths: SpanLengths = field(default=POISSON_3, metadata=LENGTHS_METADATA)
     mask: str | int = "mask"  # in place of each span in part A
     start: str | int = "bos"  # before each span in part B
     end: str | int = "eos"  # the last label of each span

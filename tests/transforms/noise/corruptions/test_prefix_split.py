@@ -55,11 +55,12 @@ def test_all_lengths_are_equally_likely(make_batch) -> None:
 
 def test_equal_bounds_fix_the_share(make_batch) -> None:
     batch = make_batch([[[5] * size] for size in (1, 3, 8)])
+    # of 3, 5 and 10, halves upwards
     assert choose_prefixes(batch, PrefixSplit(0.5, 0.5), 1, 0).tolist() == [
         2,
         3,
         5,
-    ]  # of 3, 5 and 10, halves upwards
+    ]
 
 
 def test_one_token_is_all_rest_and_none_is_no_error() -> None:
