@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, WorkerOptions
 
 from noisebeam.deploy.dataflow.runner import DataflowRunner
 from noisebeam.deploy.spark.runner import SparkRunner
 from noisebeam.pipeline.builder.direct_runner import DirectRunner
-from noisebeam.pipeline.builder.runners import BeamRunner, find_runner
+from noisebeam.pipeline.builder.runners import BeamRunner, find_runner, limit_logs
 from noisebeam.pipeline.cli import main
 from noisebeam.transforms import plugins
 from noisebeam.transforms.output.manifest import read_manifest
@@ -88,3 +89,22 @@ def test_an_entry_point_that_is_no_runner_is_refused(package: None) -> None:
         PluginError, match=r"runner 'Nothing' of loud-runner 1\.0: expected a method prepare"
     ):
         find_runner(PipelineOptions(["--runner=Nothing"]))
+
+
+@pytest.mark.parametrize(
+    ("level", "name"),
+    [
+        (logging.DEBUG, "DEBUG"),
+        (logging.INFO, "INFO"),
+        (logging.WARNING, "WARN"),
+        (logging.ERROR, "ERROR"),
+        (logging.CRITICAL, "ERROR"),
+    ],
+)
+def test_log_levels_have_names_that_runners_in_java_know(
+    level: int, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "level", level)
+    options = PipelineOptions([])
+    limit_logs(options, local=False)
+    assert options.view_as(WorkerOptions).default_sdk_harness_log_level == name
