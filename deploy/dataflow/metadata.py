@@ -32,7 +32,7 @@ _TEXT = ("TEXT", r"^\S(.*\S)?$")
 
 
 def template_metadata() -> dict[str, Any]:
-    """Return the metadata in the JSON form of Dataflow's TemplateMetadata."""
+    """Return the parameters of the Flex Template as Dataflow's TemplateMetadata, in JSON form."""
     return {
         "name": "Noisebeam",
         "description": "Turns a text corpus into denoising pre-training data: "

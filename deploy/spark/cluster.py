@@ -51,7 +51,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running cluster; its `flags` make `noisebeam build` run on it."""
+    """A running Spark cluster; with its `flags`, `noisebeam build` runs there."""
 
     master_url: str
     jar: Path
@@ -123,7 +123,7 @@ def start_cluster(
 
 
 class _Start:
-    """Processes of the cluster, each with its own process group and log."""
+    """Starter of the cluster's processes, each with its own process group and log."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder, self._environment = folder, environment
@@ -184,7 +184,10 @@ def free_port(host: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command on a cluster, or keep the cluster up until SIGINT or SIGTERM."""
+    """Start a Spark cluster on this machine; run a command on it, or wait for SIGINT or SIGTERM.
+
+    The cluster's flags are appended to the command.
+    """
     parser = argparse.ArgumentParser(
         description="A Spark cluster on the loopback address, for trials."
     )

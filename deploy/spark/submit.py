@@ -68,7 +68,7 @@ def submit(options: BuildOptions, jar: Path, spark_submit: Sequence[str]) -> Man
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Submit one build; the exit status is that of `noisebeam build`."""
+    """Submit one build to a Spark cluster by `spark-submit`, and return its exit status."""
     parser = argparse.ArgumentParser(
         description="Submit a build to a Spark cluster.", allow_abbrev=False
     )

@@ -76,7 +76,7 @@ def heading(console: Console, text: str) -> None:
 
 
 def write_corpus(path: Path) -> list[str]:
-    """Write the topics as JSON Lines, and return their texts."""
+    """Write the topics of Python's help as JSON Lines, and return their texts."""
     topics = sorted(pydoc_data.topics.topics.items())
     lines = (json.dumps({"id": name, "text": text}) + "\n" for name, text in topics)
     path.write_text("".join(lines), encoding="utf-8")

@@ -142,7 +142,7 @@ class GlobalBatches(NamedTuple):
     repeated: int = 0  # rows at the end of the last that are those of the beginning of the epoch
 
     def share(self, rank: int, world_size: int, chosen: slice = slice(None)) -> Ragged:
-        """Return the rows of one rank, in all batches or in the chosen ones."""
+        """Return the rows of one rank, those of all batches or of some, in one sequence."""
         numbers = np.arange(len(self.rows.lengths)).reshape(len(self.ends), -1)[
             chosen, rank::world_size
         ]

@@ -168,7 +168,7 @@ def _header(
     recipe: Recipe | None,
     plugins: Mapping[str, str],
 ) -> Manifest:
-    """Return the manifest of a build without shards and counts."""
+    """Return the manifest of a planned build; its shards and counts are still empty."""
     settings = {
         name: value for name, value in options.flat().items() if name not in _NOT_IN_MANIFEST
     }

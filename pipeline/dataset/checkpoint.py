@@ -125,5 +125,5 @@ class SkippedCount:
 
     @property
     def total(self) -> int:
-        """Count of all workers."""
+        """Number of skipped samples of all loader workers."""
         return int(self._counts.sum())

@@ -162,9 +162,9 @@ class EpochOrder:
         )
 
     def _within(self, shard: IntArray, at: IntArray) -> tuple[IntArray, IntArray]:
-        """Return block and row of index `at` among the visits of a shard.
+        """Return the block, in the order of reading, and the row of sample `at` of each shard.
 
-        The last block of a shard, which may be short, can be visited at any time.
+        The last block of a shard, which may be short, can be anywhere in the order of reading.
         """
         for one in np.flatnonzero(np.bincount(shard.ravel())).tolist():
             if self._short_ends[one] < 0:

@@ -1,6 +1,9 @@
 """Reading the samples at given positions of an epoch, from the blocks that they are stored in.
 
 positions -> (shard, block, row) -> blocks read into slots of a RowTable -> a row for each position
+
+A visit is the number of a block in the order in which the epoch reads blocks. A slot is the room of
+one block in the memory of a RowTable.
 """
 
 from __future__ import annotations
@@ -200,7 +203,10 @@ class RowReader:
         self._lost[visit] = str(error)
 
     def _others(self, lost: Mask, visits: list[int]) -> IntArray:
-        """Return the index of each sample, or that of a readable one in place of a lost one."""
+        """Return the index of each sample of a request; a lost one has that of a readable sample.
+
+        `skip` gets the number of lost samples. Raises ShardError if all are lost.
+        """
         if np.all(lost):
             raise ShardError(self._lost[visits[0]])
         others = np.arange(len(lost))

@@ -95,9 +95,7 @@ def _recipes(manifest: Manifest, names: Sequence[str]) -> list[Recipe]:
 
 
 def _lengths_from(source: ShardSource, number: int) -> list[int]:
-    """Return the lengths of the next samples of the shard that fit into one window with this
-    one.
-    """
+    """Return the lengths of the samples after sample `number` that fit into one window with it."""
     shard, at = source.locate(number)
     lengths = (
         source.reader(shard).index.lengths[at : at + source.manifest.max_tokens].astype(np.int64)

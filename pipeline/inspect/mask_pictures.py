@@ -24,7 +24,7 @@ Picture = npt.NDArray[np.uint8]
 
 
 class MaskPicture(NamedTuple):
-    """Title and picture of a mask."""
+    """A drawing of an attention mask, (queries, keys) shades as uint8, with its title."""
 
     title: str
     picture: Picture

@@ -42,7 +42,7 @@ _NAMED_SHARDS = 16
 
 @dataclass(frozen=True)
 class Stats:
-    """A build in numbers."""
+    """Totals, distributions of lengths, and shares of padding of a finished build."""
 
     url: str
     totals: dict[str, str]
@@ -169,7 +169,7 @@ def _sums(flags: Array, offsets: IntArray) -> IntArray:
 
 
 class _Look:
-    """Measurements of the shards read so far."""
+    """Lengths and shares of noise of the samples in the shards read so far."""
 
     def __init__(self, url: str, manifest: Manifest, recipe: Recipe | None) -> None:
         self._url, self._manifest, self._recipe = url, manifest, recipe

@@ -128,7 +128,9 @@ class Speller:
         return known
 
     def _spell(self, change: Change, before: Sequence[int], ids: Sequence[int]) -> str:
-        """Return the text of some tokens, as it is after the tokens before them."""
+        """Return some tokens as the text that they are after other tokens; -100 and their number if
+        ignored.
+        """
         if change is Change.IGNORED:
             return f"−100 × {len(ids)}"
         context = [id_ for id_ in before[-_CONTEXT:] if id_ >= 0]

@@ -123,9 +123,9 @@ def near_duplicates(bucket: Iterable[Entry], threshold: float) -> Iterator[bytes
 
 
 def equal_values(threshold: float) -> int:
-    """Return the least number of equal 8-bit values, of 128, in texts of this similarity.
+    """Return how many of the 128 bytes of two texts' signatures are equal at this similarity.
 
-    By chance 1 in 256 values is equal.
+    It is the expected number: by chance 1 byte in 256 is equal.
 
     >>> equal_values(0.8), equal_values(1)
     (102, 128)

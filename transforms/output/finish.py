@@ -44,7 +44,7 @@ def count_all(
 def reason_to_fail(
     counts: dict[str, int], dead_letters: Sequence[DeadLetterPart], max_bad_fraction: float
 ) -> str | None:
-    """Return why a build with these counts must not count as finished; None if it may."""
+    """Return why a build fails: damaged files, no document left, or bad records; else None."""
     if bad_files := sorted(bad for part in dead_letters for bad in part.bad_files):
         more = (
             f"; and {len(bad_files) - _NAMED_FILES} more" if len(bad_files) > _NAMED_FILES else ""

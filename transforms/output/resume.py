@@ -38,7 +38,7 @@ class InterruptedBuild:
         return next((count for _, count in self._numbered()), None)
 
     def _numbered(self) -> Iterator[tuple[int, int]]:
-        """Yield number and count of each finished shard."""
+        """Yield the number of each finished shard, and the number of all shards, from its name."""
         return filter(None, (shard_number(shard.name) for shard in self.shards))
 
 

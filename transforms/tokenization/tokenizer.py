@@ -248,7 +248,7 @@ def _as_text(token: str, byte_level: bool) -> str:
 
 
 def _byte_alphabet() -> dict[str, int]:
-    """Return the character for each byte in a byte-level vocabulary (GPT-2's table)."""
+    """Return the byte of each character of GPT-2's byte-level alphabet."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {

@@ -64,7 +64,10 @@ def check_runner(
 def _build(
     work: str, output: str, flags: Sequence[str], max_bad_fraction: float
 ) -> Manifest | Failure | None:
-    """Run a build of `documents.jsonl` in the folder `work`, and return its outcome."""
+    """Build `documents.jsonl` of the folder `work` into a folder there, and return the outcome.
+
+    None if the runner did not wait for the end.
+    """
     options = BuildOptions.of(
         input=(f"{work}/documents.jsonl",),
         output=f"{work}/{output}",
@@ -91,7 +94,7 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 def _documents(seed: int, count: int) -> bytes:
-    """Return lines of JSON: documents, then bad records."""
+    """Return JSON Lines: hard texts and `count` random ones, if not blank; then bad records."""
     texts = [text for text in (*HARD_TEXTS, *random_texts(seed, count)) if text.strip()]
     lines = [json.dumps({"id": f"d{i}", "text": text}).encode() for i, text in enumerate(texts)]
     return b"\n".join([*lines, *_BAD_RECORDS, b""])

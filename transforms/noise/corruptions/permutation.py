@@ -179,7 +179,7 @@ def _assemble(
 
 
 def _origins(batch: FlatBatch, order: IntArray, prefix_length: int) -> IntArray:
-    """Return the position before of each token after a permutation of a batch of one sample."""
+    """Return where each token of the permuted sample was before (tokens after,), for one sample."""
     tagged = numbered(batch)
     if tagged.alternatives is not None:
         starts, _ = _sentence_starts(batch, prefix_length)
