@@ -142,7 +142,7 @@ class RowTable:
         return [self._memory[slot, :size] for slot, size in zip(slots, sizes, strict=True)]
 
     def put(self, slot: int, columns: Mapping[str, Ragged], order: IntArray) -> None:
-        """Add the rows of a block whose bytes were read into a slot: row i is `order[i]` as stored."""
+        """Add the rows of a block that was read into a slot: row i is row `order[i]` as stored."""
         for name, rows in columns.items():
             empty = np.empty((self._slots, 0), np.int64)
             starts, lengths = (

@@ -92,7 +92,7 @@ def test_a_build_that_lost_its_output_goes_on_where_it_was(
         )
 
     with monkeypatch.context() as patch:
-        patch.setattr("noisebeam.transforms.beam.write.finish_build", fail)
+        patch.setattr("noisebeam.transforms.beam.write._finish", fail)
         assert main(["build", "--output", str(tmp_path / "out"), *flags]) != 0
     told = (
         f"noisebeam: cannot write {tmp_path}/out: No space left on device; mend that, and run "
@@ -114,7 +114,7 @@ def test_an_unfinished_build_with_other_settings_is_not_mixed_in(
 ) -> None:
     flags = settings(few, tokenizer, "--max-bad-fraction", "0.5")
     with monkeypatch.context() as patch:
-        patch.setattr("noisebeam.transforms.beam.write.finish_build", None)
+        patch.setattr("noisebeam.transforms.beam.write._finish", None)
         assert main(["build", "--output", str(tmp_path / "out"), *flags]) != 0
     for output in ("out", "undisturbed"):
         assert main(["build", "--output", str(tmp_path / output), *flags, "--seed", "3"]) == 0
