@@ -41,4 +41,5 @@ def packed(documents: IntArray) -> Mask:
     """
     # (rows, size, 1) queries == (rows, 1, size) keys -> (rows, size, size)
     same: Mask = documents[:, :, None] == documents[:, None, :]
-    return same & (documents >= 0)[:, None]
+    same &= (documents >= 0)[:, None]  # in place: a second array of this size takes as long
+    return same
