@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from noisebeam.transforms.data.ragged import Ragged
+from noisebeam.transforms.noise.labels import IGNORED
 
-IGNORED = -100  # the label at which a loss does not look
 Batch = dict[str, torch.Tensor]
 
 
@@ -44,7 +44,7 @@ def prepare(fields: Mapping[str, Ragged], *, pad_id: int) -> None:
 
 
 def _fill(name: str, pad_id: int) -> int:
-    """Put the items into the queue, then None; or the error that making them raised."""
+    """Return the padding of a field: `pad_id` in `input_ids`, -100 in `labels`, 0 in others."""
     return {"input_ids": pad_id, "labels": IGNORED}.get(name, 0)
 
 
