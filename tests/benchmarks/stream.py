@@ -258,8 +258,6 @@ def measure(task: str, name: str, root: Path, count: int) -> None:
     for module in IMPORTED.get(name, ()):
         import_module(module)  # not in the time
     folder, rows = root / name, make_rows(count) if task == "write" else []
-    # As in any training process, a large array was freed: glibc keeps such memory from then on.
-    np.empty(2**25 - 2**14, np.uint8).fill(0)
     before = _peak()
     print("ready", file=answers, flush=True)
     for _ in sys.stdin:
