@@ -91,7 +91,7 @@ def _check_batch(
         law, sample = "the same bits in any batch", f"sample {i} of {given}"
         require(found == row, name, law, expected=row, got=found, given=sample)
         _check_trace(corruption, name, alone, found, vocabulary, seed, epoch)
-        _check_model_inputs(corruption, name, batch, i, vocabulary, seed, epoch)
+    _check_model_inputs(corruption, name, batch, vocabulary, seed, epoch)
 
 
 def _check_trace(
@@ -127,19 +127,21 @@ def _check_model_inputs(
     corruption: Corruption,
     name: str,
     batch: FlatBatch,
-    i: int,
     vocabulary: Vocabulary,
     seed: int,
     epoch: int,
 ) -> None:
-    """Raise BrokenLawError if the model inputs of sample i lack a field or depend on the rest."""
+    """Raise BrokenLawError if model inputs lack a field, or those of a sample depend on others."""
     inputs_of = getattr(corruption, "model_inputs", None)
     if inputs_of is None:
         return
-    given = f"sample {i} of {rows_of(batch)} with seed {seed}, epoch {epoch}"
+    given = f"{rows_of(batch)} with seed {seed}, epoch {epoch}"
     with no_error(name, "model inputs of any batch", given):
         together = inputs_of(batch, vocabulary, seed=seed, epoch=epoch)
-        alone = inputs_of(samples_between(batch, i, i + 1), vocabulary, seed=seed, epoch=epoch)
+        alone = [
+            inputs_of(samples_between(batch, i, i + 1), vocabulary, seed=seed, epoch=epoch)
+            for i in range(len(batch))
+        ]
     law, fields = "input_ids and labels among the model inputs", sorted(together)
     require(
         {"input_ids", "labels"} <= together.keys(), name, law, expected=law, got=fields, given=given
@@ -147,9 +149,10 @@ def _check_model_inputs(
     for field, rows in together.items():
         law, size = f"a row of {field} for each sample", len(rows.offsets) - 1
         require(size == len(batch), name, law, expected=len(batch), got=size, given=given)
-        law, one = f"the same {field} in any batch", alone[field].values.tolist()
-        row = rows.values[rows.offsets[i] : rows.offsets[i + 1]].tolist()
-        require(row == one, name, law, expected=one, got=row, given=given)
+        law = f"the same {field} in any batch"
+        for i, inputs in enumerate(alone):
+            row, one = rows.between(i, i + 1).values.tolist(), inputs[field].values.tolist()
+            require(row == one, name, law, expected=one, got=row, given=f"sample {i} of {given}")
 
 
 def rows_of(batch: FlatBatch) -> list[list[int]]:
