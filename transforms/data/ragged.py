@@ -167,6 +167,15 @@ def offsets_of(lengths: Array) -> IntArray:
     return offsets
 
 
+def in_smallest_dtype(lengths: IntArray) -> Array:
+    """Return lengths, none of them negative, in the smallest unsigned dtype that holds them all.
+
+    >>> in_smallest_dtype(np.array([3, 255])).dtype, in_smallest_dtype(np.array([256])).dtype
+    (dtype('uint8'), dtype('uint16'))
+    """
+    return lengths.astype(np.min_scalar_type(int(lengths.max(initial=0))))
+
+
 def within(lengths: IntArray, width: int) -> Mask:
     """Return a mask (rows, width) that is True at the first `lengths[i]` columns of row i.
 

@@ -17,7 +17,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from noisebeam.transforms.data.hashing import UInts
-from noisebeam.transforms.data.ragged import Array, IntArray, LazyRagged, Ragged, offsets_of
+from noisebeam.transforms.data.ragged import (
+    Array,
+    IntArray,
+    LazyRagged,
+    Ragged,
+    in_smallest_dtype,
+    offsets_of,
+)
 from noisebeam.transforms.data.samples import Sample
 from noisebeam.transforms.shards.fields import LENGTHS
 
@@ -159,7 +166,7 @@ class SampleTable:
         """Return the table as bytes, the same for equal samples; reading them runs no code."""
         columns = {"keys": self.keys, "windows": self.windows}
         for name, rows in self.fields.items():
-            columns |= {name: rows.values, f"{name} lengths": _smallest_dtype(rows.lengths)}
+            columns |= {name: rows.values, f"{name} lengths": in_smallest_dtype(rows.lengths)}
         if self.copies.sum() > len(self):
             columns["copies"] = self.copies
         arrays = [(name, array.dtype.str, len(array)) for name, array in columns.items()]
@@ -192,10 +199,6 @@ class SampleTable:
 def _in_order(fields: Iterable[str]) -> list[str]:
     """Return fields in the order in which shards store them, unknown ones last."""
     return sorted(fields, key=[*LENGTHS, *fields].index)
-
-
-def _smallest_dtype(lengths: IntArray) -> Array:
-    return lengths.astype(np.min_scalar_type(int(lengths.max(initial=0))))
 
 
 def _different(fields: Iterable[str], document: str, others: Iterable[str], other: str) -> str:

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from noisebeam.transforms.data.ragged import Array, IntArray, Ragged, offsets_of
+from noisebeam.transforms.data.ragged import Array, IntArray, Ragged, in_smallest_dtype, offsets_of
 from noisebeam.transforms.data.spans import Spans
 from noisebeam.transforms.tokenization.safe_splits import SafeSplits
 from noisebeam.transforms.tokenization.tokenizer import LoadedTokenizer, load_once
@@ -145,7 +145,7 @@ class Encoder:
         )
         fields: dict[str, Array] = {
             "ids": tokens,
-            "sentence_lengths": _smallest_dtype(np.add.reduceat(lengths, units)),
+            "sentence_lengths": in_smallest_dtype(np.add.reduceat(lengths, units)),
         }
         if self.has_alternatives:
             rows = [ids.values[begin : begin + kept]]
@@ -155,8 +155,8 @@ class Encoder:
             ]
             head_lengths = encoded.head_lengths[first + units]
             head_lengths[0] = len(first_head)
-            fields["head_lengths"] = _smallest_dtype(head_lengths)
-            fields["alternative_lengths"] = _smallest_dtype(np.array([len(row) for row in rows]))
+            fields["head_lengths"] = in_smallest_dtype(head_lengths)
+            fields["alternative_lengths"] = in_smallest_dtype(np.array([len(row) for row in rows]))
             fields["alternatives"] = np.concatenate(rows, dtype=self._dtype, casting="unsafe")
         return fields
 
@@ -387,13 +387,6 @@ class Encoder:
 def load_encoder(name: str, fingerprint: str, add_tokens: tuple[str, ...] = ()) -> Encoder:
     """Return the encoder of a tokenizer with added special tokens, made once per process."""
     return Encoder(load_once(name, fingerprint).with_tokens(add_tokens))
-
-
-def _smallest_dtype(lengths: Array) -> Array:
-    """Return the numbers in the smallest dtype that holds them: samples are sent between
-    workers.
-    """
-    return lengths.astype(np.min_scalar_type(lengths.max()))
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int] | None:
