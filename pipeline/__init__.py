@@ -13,22 +13,24 @@ from typing import TYPE_CHECKING, Any
 import noisebeam
 
 if TYPE_CHECKING:
-    from noisebeam.pipeline.batching.collators import (
+    from noisebeam import (
         CausalCollator,
         DenoisingCollator,
         GlmCollator,
+        GroupByLength,
+        LengthWarmup,
+        Manifest,
+        Mixture,
         MlmCollator,
+        OneByOne,
+        Pack,
         PrefixCollator,
+        SampleView,
+        ShardCache,
+        ShardDataset,
         SpanCollator,
+        read_manifest,
     )
-    from noisebeam.pipeline.batching.packing import Pack
-    from noisebeam.pipeline.batching.plan import GroupByLength, OneByOne
-    from noisebeam.pipeline.dataset.map_style import SampleView
-    from noisebeam.pipeline.dataset.mixture import Mixture
-    from noisebeam.pipeline.dataset.shard_dataset import ShardDataset
-    from noisebeam.pipeline.epoch.length_warmup import LengthWarmup
-    from noisebeam.pipeline.epoch.shard_cache import ShardCache
-    from noisebeam.transforms.output.manifest import Manifest, read_manifest
 
 __all__ = [
     "CausalCollator",
