@@ -99,8 +99,11 @@ def new_pipeline(
 def limit_logs(beam_options: PipelineOptions, *, local: bool) -> None:
     """Set the log level of worker processes to that of this process, unless the flags set it."""
     worker, level = beam_options.view_as(WorkerOptions), logging.getLogger().getEffectiveLevel()
-    # Beam's SDKs for Java and Python have these names in common: WARNING and CRITICAL are Python's.
-    at_most = {logging.DEBUG: "DEBUG", logging.INFO: "INFO", logging.WARNING: "WARN"}
-    names = [name for limit, name in at_most.items() if level <= limit]
-    name = logging.getLevelName(level) if local else next(iter(names), "ERROR")
+    name = logging.getLevelName(level) if local else _java_level(level)
     worker.default_sdk_harness_log_level = worker.default_sdk_harness_log_level or name
+
+
+def _java_level(level: int) -> str:
+    """Return a log level by its name in Beam's SDK for Java: no WARNING, no CRITICAL."""
+    limits = {logging.DEBUG: "DEBUG", logging.INFO: "INFO", logging.WARNING: "WARN"}
+    return next((name for limit, name in limits.items() if level <= limit), "ERROR")

@@ -53,6 +53,7 @@ def prefetch(items: Iterable[T], depth: int) -> Iterator[T]:
 
 
 def _fill(items: Iterable[T], queue: Queue[_Item[T] | BaseException | None], stop: Event) -> None:
+    """Put the items into the queue, then None; or the error that came in place of an item."""
     try:
         for item in items:
             _put(queue, _Item(item), stop)

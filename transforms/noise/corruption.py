@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import ClassVar, Protocol
 
@@ -103,12 +103,4 @@ def numbered(batch: FlatBatch) -> FlatBatch:
 
     A corruption applied to it shows where each token of its result comes from.
     """
-    return FlatBatch(
-        np.arange(len(batch.ids)),
-        batch.offsets,
-        batch.keys,
-        batch.sentence_ends,
-        batch.sentence_offsets,
-        batch.head_lengths,
-        batch.alternatives,
-    )
+    return replace(batch, ids=np.arange(len(batch.ids)))
