@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.bart_example import FIRST, SECOND, THIRD
 
 from noisebeam.transforms.data.ragged import Ragged
 from noisebeam.transforms.data.samples import FlatBatch, flat_batch
@@ -21,78 +22,6 @@ from noisebeam.transforms.noise.corruptions.span_corruption import sentinels, sp
 from noisebeam.transforms.noise.ordinary_tokens import ordinary_tokens
 from noisebeam.transforms.noise.spans import Spans, replace_spans
 
-FIRST = [
-    *(
-        38831,
-        2577,
-        1054,
-        18,
-        2199,
-        16,
-        10,
-        14913,
-        28904,
-        5777,
-        3693,
-        32226,
-        38868,
-        2199,
-        775,
-        528,
-        7,
-        2919,
-        9,
-        48052,
-    ),
-    *(636, 230, 3450, 35315, 11, 5, 8217, 24276, 10596, 4),
-]
-SECOND = [
-    *(
-        4129,
-        33839,
-        4405,
-        35019,
-        9,
-        5,
-        19850,
-        34939,
-        3724,
-        204,
-        717,
-        12,
-        21792,
-        775,
-        11,
-        5,
-        39752,
-        9,
-        5,
-        19850,
-        797,
-        981,
-    ),
-    *(7, 15067, 8276, 37423, 8, 46282, 5043, 4),
-]
-THIRD = [
-    2585,
-    33430,
-    8457,
-    9,
-    41419,
-    8217,
-    1054,
-    36,
-    119,
-    49491,
-    43,
-    10596,
-    37118,
-    32,
-    45,
-    157,
-    684,
-    4,
-]
 BART = Vocabulary(
     size=50265,
     prefix=(0,),

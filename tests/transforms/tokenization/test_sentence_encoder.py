@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.bart_example import FIRST, SECOND, THIRD
 
 from noisebeam.transforms.data.ragged import offsets_of
 from noisebeam.transforms.data.spans import Spans
@@ -28,77 +29,6 @@ ABSTRACT = [
     "translation control "
     "leading to unwanted protein synthesis and neuronal function.",
     "Consequences of mutant huntington (mhtt) gene transcription are not well known.",
-]
-FIRST = [
-    *(
-        0,
-        38831,
-        2577,
-        1054,
-        18,
-        2199,
-        16,
-        10,
-        14913,
-        28904,
-        5777,
-        3693,
-        32226,
-        38868,
-        2199,
-        775,
-        528,
-        7,
-        2919,
-        9,
-    ),
-    *(48052, 636, 230, 3450, 35315, 11, 5, 8217, 24276, 10596, 4),
-]
-SECOND = [
-    *(
-        4129,
-        33839,
-        4405,
-        35019,
-        9,
-        5,
-        19850,
-        34939,
-        3724,
-        204,
-        717,
-        12,
-        21792,
-        775,
-        11,
-        5,
-        39752,
-        9,
-        5,
-        19850,
-        797,
-    ),
-    *(981, 7, 15067, 8276, 37423, 8, 46282, 5043, 4),
-]
-THIRD = [
-    2585,
-    33430,
-    8457,
-    9,
-    41419,
-    8217,
-    1054,
-    36,
-    119,
-    49491,
-    43,
-    10596,
-    37118,
-    32,
-    45,
-    157,
-    684,
-    4,
 ]
 
 
@@ -182,15 +112,15 @@ def documents(shared: Path) -> Iterator[tuple[str, Spans]]:
 
 def test_published_ids_of_the_first_sentence(bart: Encoder) -> None:
     text, spans = spans_of(ABSTRACT[:1])
-    assert bart.join(bart.encode(text, spans), 0, 1)["ids"].tolist() == [*FIRST, 2]
+    assert bart.join(bart.encode(text, spans), 0, 1)["ids"].tolist() == [0, *FIRST, 2]
 
 
 def test_published_ids_of_the_window_and_of_its_permutation(bart: Encoder) -> None:
     text, spans = spans_of(ABSTRACT)
     fields = bart.join(bart.encode(text, spans), 0, 3)
-    assert fields["ids"].tolist() == [*FIRST, *SECOND, *THIRD, 2]
-    assert fields["sentence_lengths"].tolist() == [len(FIRST) - 1, len(SECOND), len(THIRD)]
-    assert permuted(fields, [0, 2, 1], prefix=1) == [*FIRST[1:], *THIRD, *SECOND]
+    assert fields["ids"].tolist() == [0, *FIRST, *SECOND, *THIRD, 2]
+    assert fields["sentence_lengths"].tolist() == [len(FIRST), len(SECOND), len(THIRD)]
+    assert permuted(fields, [0, 2, 1], prefix=1) == [*FIRST, *THIRD, *SECOND]
 
 
 def test_a_sentence_that_comes_first_is_encoded_as_a_text_begins(bart: Encoder) -> None:
