@@ -226,4 +226,5 @@ def test_the_package_obeys_the_laws(monkeypatch: pytest.MonkeyPatch) -> None:
         FORTUNES.encode(),
         ending=".fortune",
         documents=[text for text in FORTUNES.split("%\n") if "DRAFT" not in text],
+        bad_records=[b"DRAFT\n"],
     )

@@ -44,6 +44,27 @@ def test_built_in_formats_obey_the_laws(
     check_format(FORMATS[name], content, ending=ending, documents=texts)
 
 
+def test_dead_letters_of_json_lines_hold_their_records_whole() -> None:
+    bad = [b'{"id": "b"}', b"bad"]
+    check_format(FORMATS["jsonl"], LINES, ending=".jsonl", bad_records=bad)
+
+
+def truncating(part: FilePart, options: ReadOptions) -> Records:
+    for i, line in enumerate(lines_of(part)):
+        if line.startswith(b"bad"):
+            yield DeadLetter(part.url, i, "a bad line", line[:4])
+        else:
+            yield Document(f"d{i}", line.decode(errors="replace") or "an empty line")
+
+
+def test_a_truncated_record_of_a_dead_letter_is_told() -> None:
+    text = (
+        r"truncating: dead letters hold their records whole: expected \[b'bad one'\], got \[b'bad "
+    )
+    with pytest.raises(BrokenLawError, match=text):
+        check_format(truncating, b"One.\nbad one\n", ending=".txt", bad_records=[b"bad one"])
+
+
 def lines_of(part: FilePart) -> list[bytes]:
     data = Path(part.url).read_bytes()
     return (gzip.decompress(data) if part.url.endswith(".gz") else data).splitlines()
@@ -82,7 +103,7 @@ def empty_text(part: FilePart, options: ReadOptions) -> Records:
     [
         (
             strict,
-            "a damaged file raises nothing but DamagedFileError: expected records, got Un",
+            "a damaged file raises nothing but DamagedFileError: expected no error, got Un",
         ),
         (dropping, "the documents of the file are found: expected ['One.', 'Two.']"),
         (counting(), "the documents of the file are found: expected ['One.', 'Two.']"),
