@@ -40,7 +40,7 @@ _KIND = re.compile(r"(?:\w+\.)*(\w+Error): ")
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Help texts of at most 100 columns."""
+    """Formatter of help texts, at most 100 columns wide."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(
@@ -49,7 +49,11 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status."""
+    """Run one command of the command line and return its exit status.
+
+    `arguments` are those after the program name; None takes them from `sys.argv`. Errors of users,
+    files and networks are printed in one line.
+    """
     parser = _parser()
     known, rest = parser.parse_known_args(arguments)
     if rest and known.command != "build":
@@ -67,7 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _error_of_worker(error: Exception) -> tuple[int, str]:
-    """Return exit status and text of an error; the text of a worker's error is its last line.
+    """Return the exit status (1 or 2) and a text of one line for an error that a runner raised.
+
+    The text is the last line of the error, which holds the error of the worker process.
 
     >>> _error_of_worker(RuntimeError("Traceback ...\\nOSError: cannot write: No space left"))
     (2, 'cannot write: No space left')
@@ -97,7 +103,11 @@ def _error_of_worker(error: Exception) -> tuple[int, str]:
 
 
 def _tell(known: argparse.Namespace, status: int, message: str) -> int:
-    """Print the current error in one line, or raise it if `--verbose` is set."""
+    """Print an error message in one line and return `status`; with `--verbose`, raise the current
+    error again.
+
+    `known` has the parsed flags.
+    """
     if known.verbose:
         raise
     print(f"noisebeam: {_BEAM_STEP.sub('', message)}", file=sys.stderr)

@@ -32,15 +32,18 @@ STATE_NAME = "dataset.json"  # in each checkpoint folder
 
 
 class KeepPlace(TrainerCallback):  # type: ignore[misc]
-    """Callback that saves the position of a data set with each checkpoint, and restores it on a
-    resume.
+    """Trainer callback that saves the position of a data set with each checkpoint, and restores it
+    on a resume.
     """
 
     def __init__(self, dataset: BatchedDataset) -> None:
         self.dataset = dataset
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Restore the position of the checkpoint from which the trainer resumes."""
+        """Load the position of the data set from the checkpoint from which the trainer resumes.
+
+        Raises FileNotFoundError if the checkpoint has none.
+        """
         if state.global_step:
             path = _folder(args, state) / STATE_NAME
             try:
@@ -52,14 +55,16 @@ class KeepPlace(TrainerCallback):  # type: ignore[misc]
                 ) from error
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Start the next epoch, with new order and noise, unless a restored position is inside this
-        one.
+        """Set the data set to its next epoch, with new order and new noise, unless a loaded
+        position is inside the current epoch.
         """
         if self.dataset.exhausted or (state.global_step and not self.dataset.resuming):
             self.dataset.set_epoch(self.dataset.epoch + 1)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Write the position, which is the same on each rank."""
+        """Write the position of the data set into the checkpoint folder; only the first process
+        writes, since it is the same on each rank.
+        """
         if state.is_world_process_zero:
             publish(
                 str(_folder(args, state) / STATE_NAME),
@@ -68,9 +73,10 @@ class KeepPlace(TrainerCallback):  # type: ignore[misc]
 
 
 class StreamTrainer(Trainer):  # type: ignore[misc]
-    """A `Trainer` whose `train_dataset` is a `ShardDataset`, which keeps its position.
+    """Hugging Face `Trainer` for a `ShardDataset` or `Mixture` as `train_dataset`; checkpoints keep
+    the position of the data set.
 
-    Raises ValueError without `ignore_data_skip=True`.
+    Raises ValueError unless the training arguments have `ignore_data_skip=True`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -83,9 +89,10 @@ class StreamTrainer(Trainer):  # type: ignore[misc]
         self.add_callback(KeepPlace(self.train_dataset))
 
     def get_train_dataloader(self) -> DataLoader[Batch]:
-        """Return the batches of the data set, unchanged."""
+        """Return a loader that passes on the batches of the data set unchanged."""
         return DataLoader(self.train_dataset, batch_size=None)
 
 
 def _folder(args: Any, state: Any) -> Path:
+    """Return the folder of the checkpoint at the current step."""
     return Path(args.output_dir) / f"checkpoint-{state.global_step}"

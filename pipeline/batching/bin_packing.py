@@ -8,14 +8,15 @@ from noisebeam.transforms.data.ragged import Array, Ragged, offsets_of
 
 
 def pack_best_fit(lengths: Array, capacity: int) -> Ragged:
-    """Return rows of sample numbers whose lengths add up to at most `capacity`; each sample is in
-    one row.
+    """Divide samples among rows of at most `capacity` tokens; return for each row the numbers of
+    its samples.
 
-    Best-fit decreasing (Johnson 1973): the longest sample first, each into the fullest row with
-    room for it; among equal rows into the one that was filled last. It needs at most 11/9 of the
-    fewest possible rows, and one more. Samples of a row ascend. Rows are in the order of their
-    longest samples, so that rows of many short samples are not all at the start. Raises ValueError
-    if a length is below 1 or above `capacity`.
+    `lengths` (samples,) are the tokens of each sample; each sample is in exactly one row. Best-fit
+    decreasing (Johnson 1973): the longest sample first, each into the fullest row with room for it;
+    among equal rows into the one that was filled last. It needs at most 11/9 of the fewest possible
+    rows, and one more. The samples of a row ascend. Rows are in the order of their longest samples,
+    so that rows of many short samples are not all at the start. Raises ValueError if a length is
+    below 1 or above `capacity`.
 
     >>> rows = pack_best_fit(np.array([3, 5, 2, 8, 1]), capacity=8)
     >>> [rows.row(i).tolist() for i in range(3)]

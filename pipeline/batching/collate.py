@@ -1,4 +1,4 @@
-"""Rows of token ids -> the padded int64 tensors that a model takes.
+"""Padding: ragged rows of token ids become the int64 tensors that a model takes.
 
 input_ids  5 6 7 | 8        ->  input_ids      5 6 7     attention_mask  1 1 1
 (a row a sample)                               8 1 1                     1 0 0
@@ -18,10 +18,11 @@ Batch = dict[str, torch.Tensor]
 
 
 def collate(fields: Mapping[str, Ragged], *, pad_id: int, multiple: int = 1) -> Batch:
-    """Return the fields, each padded to its own longest row, and `attention_mask`.
+    """Return each field as a padded int64 tensor (rows, width), and `attention_mask` (rows, width).
 
-    The mask is 0 exactly on the padding of `input_ids`. Widths are multiples of `multiple`. The
-    padding is `pad_id` in `input_ids`, -100 in `labels` and 0 in other fields.
+    `fields` has ragged rows by name, among them `input_ids`. A field is as wide as its own longest
+    row, rounded up to a multiple of `multiple`. The padding is `pad_id` in `input_ids`, -100 in
+    `labels` and 0 in other fields. The mask is 0 on the padding of `input_ids`, else 1.
 
     >>> batch = collate({"input_ids": Ragged.of([np.array([0, 7, 2]), np.array([0, 2])]),
     ...                  "labels": Ragged.of([np.array([7]), np.array([8, 2])])}, pad_id=1)
@@ -38,16 +39,20 @@ def collate(fields: Mapping[str, Ragged], *, pad_id: int, multiple: int = 1) -> 
 
 
 def prepare(fields: Mapping[str, Ragged], *, pad_id: int) -> None:
-    """Prepare the rows of many batches at once for `collate`, by filling their unused tails."""
+    """Write the padding behind the end of the rows of many batches at once, so that `collate` only
+    has to copy. Modifies `fields`.
+    """
     for name, rows in fields.items():
         rows.fill_up(_fill(name, pad_id))
 
 
 def _fill(name: str, pad_id: int) -> int:
-    """Return the padding of a field: `pad_id` in `input_ids`, -100 in `labels`, 0 in others."""
+    """Return the padding value of a field, given its name: `pad_id` for `input_ids`, -100 for
+    `labels`, 0 for others.
+    """
     return {"input_ids": pad_id, "labels": IGNORED}.get(name, 0)
 
 
 def _width(rows: Ragged, multiple: int) -> int:
-    """Return the width of padded rows: the longest one, rounded up to a multiple."""
+    """Return the length of the longest row, rounded up to a multiple of `multiple`."""
     return -(-rows.longest // multiple) * multiple

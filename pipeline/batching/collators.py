@@ -60,27 +60,33 @@ _ROLES = ("mask_token", "pad_token", "bos_token", "eos_token")
 
 
 class SharedEpoch:
-    """The number of an epoch, shared with worker processes."""
+    """Number of the current epoch, in memory shared with loader workers, so that they see a
+    change.
+    """
 
     def __init__(self, epoch: int) -> None:
         self._number = torch.tensor(epoch).share_memory_()  # type: ignore[no-untyped-call]
 
     @property
     def epoch(self) -> int:
-        """Current epoch."""
+        """Number of the current epoch."""
         return int(self._number)
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw the noise of this epoch from now on."""
+        """Set the current epoch: batches made from now on have the noise of this epoch. Call it
+        before each epoch.
+        """
         self._number.fill_(epoch)
 
 
 class Collator(SharedEpoch):
-    """Examples -> batch, by the recipe of an objective; subclasses state the objective.
+    """Base class of collators: makes a batch of a list of examples, with the noise of a recipe.
 
-    `recipe` is a preset's name, a YAML file, a mapping or a `Recipe`, by default that of the
-    subclass. `layout` are settings of `Layout`. Raises ValueError if the recipe has another
-    objective, or if the tokenizer lacks a token that the recipe needs.
+    A subclass sets `objective` and `default_recipe`. `recipe` is a preset's name, a YAML file, a
+    mapping or a `Recipe`; None takes that of the subclass. `tokenizer` is a `Vocabulary`, a fast
+    tokenizer of `transformers` or a name; `seed` seeds the noise. `layout` are settings of
+    `Layout`. Raises ValueError if the recipe has another objective, or if the tokenizer lacks a
+    token that the recipe needs.
     """
 
     objective: ClassVar[str]
@@ -115,23 +121,32 @@ class Collator(SharedEpoch):
         self.check_vocabulary()
 
     def check_vocabulary(self) -> None:
-        """Raise ValueError if the tokenizer lacks a token that the recipe needs."""
+        """Raise ValueError if the tokenizer lacks a token that the recipe needs, such as a mask
+        token.
+        """
         check_recipe(self.recipe, self.vocabulary)
 
     def __call__(self, examples: Sequence[Any]) -> Batch:
-        """Return the batch of some examples: int64 tensors (examples, longest), and masks."""
+        """Return the batch of a list of examples, noised: int64 tensors (examples, width), and
+        masks.
+
+        An example is a mapping with `input_ids`, or bare ids.
+        """
         return self.layout(self.fields(examples))
 
     def fields(self, examples: Sequence[Any]) -> dict[str, Ragged]:
-        """Return the inputs and labels of some examples, a row an example."""
+        """Return the noised inputs and the labels of a list of examples, by name: a row for each
+        example, not yet padded.
+        """
         batch = flat_examples(examples, self.vocabulary, self.recipe.needs_sentences)
         return apply_recipe(self.recipe, batch, self.vocabulary, self.seed, self.epoch)
 
 
 class DenoisingCollator(Collator):
-    """Collator for BART: corrupted `input_ids`, and the whole originals as `labels`.
+    """Collator for BART: `input_ids` are corrupted, and `labels` are the whole original ids.
 
-    Models make `decoder_input_ids` of the labels; with `decoder_start_token_id` the batch has them.
+    Models make `decoder_input_ids` from the labels; with `decoder_start_token_id` the batch has
+    them.
 
     >>> vocabulary = Vocabulary(20, (0,), (2,), (0, 1, 2, 19), pad_id=1, mask_id=19, eos_id=2)
     >>> collator = DenoisingCollator("token-deletion", vocabulary, seed=17)
@@ -149,11 +164,13 @@ class DenoisingCollator(Collator):
 
 
 class MlmCollator(Collator):
-    """Collator for BERT: `labels` are the ids at the chosen positions, and -100 elsewhere.
+    """Collator for BERT: `labels` are the original ids at the positions that were chosen for
+    prediction, and -100 elsewhere.
 
     As `DataCollatorForLanguageModeling`, but the number of chosen tokens in each row is exact, and
-    random tokens are never special ones. The recipe `bert` chooses 15 %: 80 % of them masked, 10 %
-    random, 10 % kept; `bert-whole-words` chooses whole words.
+    random tokens are never special ones. The recipe `bert` chooses 15 % of the tokens: 80 % of
+    these are masked, 10 % replaced by random tokens, 10 % unchanged; `bert-whole-words` chooses
+    whole words.
     """
 
     objective = "mlm"
@@ -161,17 +178,20 @@ class MlmCollator(Collator):
 
 
 class SpanCollator(Collator):
-    """Collator for T5 and UL2: sentinels replace spans; `labels` are sentinels with their spans."""
+    """Collator for T5 and UL2: spans of the inputs are replaced by sentinel tokens; `labels` are
+    the sentinels, each followed by its span.
+    """
 
     objective = "spans"
     default_recipe = "t5"
 
 
 class GlmCollator(Collator):
-    """Collator for GLM: part A and part B, a four-dimensional mask and two rows of positions.
+    """Collator for GLM: each row is part A (text with blanks) and part B (the blanked spans).
 
-    A label is at the position that predicts it: models must not shift labels. The mask is boolean,
-    or additive in `mask_dtype` (see `Layout`).
+    A batch has a four-dimensional mask and two rows of positions for each row of ids. A label is at
+    the position that predicts it: models must not shift labels. The mask is boolean, or additive in
+    `mask_dtype` (see `Layout`).
     """
 
     objective = "glm"
@@ -198,8 +218,8 @@ class CausalCollator(Collator):
     default_recipe = "causal"
 
     def check_vocabulary(self) -> None:
-        """Check nothing: `ending` checks the end of text, which is needed with `append_eos`
-        alone.
+        """Check nothing here: only `append_eos` needs a token, the end of text, and `ending` checks
+        that.
         """
 
     def __init__(
@@ -220,7 +240,9 @@ class CausalCollator(Collator):
         self.ending = ending(self.vocabulary, append_eos)
 
     def fields(self, examples: Sequence[Any]) -> dict[str, Ragged]:
-        """Return the ids of some examples as inputs and labels."""
+        """Return the ids of each example, with the end of text appended, as both `input_ids` and
+        `labels`.
+        """
         ids = Ragged.of([ended(ids, self.ending) for ids in ids_of(examples, self.vocabulary)])
         return {"input_ids": ids, "labels": ids}
 
@@ -228,12 +250,12 @@ class CausalCollator(Collator):
 class PrefixCollator(Collator):
     """Collator for prefix language models: `labels` are -100 on the prefix and on padding.
 
-    The prefix is seen in both directions, the rest is causal: `attention_mask` is (examples, 1,
-    longest, longest) in `mask_dtype`, 0 and minus infinity. GPT-2, GPT-NeoX and Llama take it;
-    BLOOM and OPT, which count positions in a two-dimensional mask, do not.
+    A prefix is seen in both directions, the rest is causal: `attention_mask` is (examples, 1,
+    width, width) in `mask_dtype`, 0 where a position is seen, else minus infinity. GPT-2, GPT-NeoX
+    and Llama take it; BLOOM and OPT, which count positions in a two-dimensional mask, do not.
 
-    The length of the prefix is the example's `prefix_length`; without one, it is drawn in every
-    epoch, all lengths that leave at least one token being equally likely. The end of text is
+    The length of the prefix is the example's `prefix_length`. Without one, it is drawn anew in
+    every epoch: all lengths that leave at least one token are equally likely. The end of text is
     appended as in `CausalCollator`.
 
     >>> collator = PrefixCollator(Vocabulary(20, eos_id=9), seed=17)
@@ -246,8 +268,8 @@ class PrefixCollator(Collator):
     default_recipe = "prefix-lm"
 
     def check_vocabulary(self) -> None:
-        """Check nothing: `ending` checks the end of text, which is needed with `append_eos`
-        alone.
+        """Check nothing here: only `append_eos` needs a token, the end of text, and `ending` checks
+        that.
         """
 
     def __init__(
@@ -270,7 +292,9 @@ class PrefixCollator(Collator):
         self.ending = ending(self.vocabulary, append_eos)
 
     def fields(self, examples: Sequence[Any]) -> dict[str, Ragged]:
-        """Return the ids of some examples, and labels that are -100 on their prefixes."""
+        """Return the ids of each example as `input_ids`, and as `labels` with -100 on the
+        prefix.
+        """
         originals = ids_of(examples, self.vocabulary)
         keys = [key_of(example, ids) for example, ids in zip(examples, originals, strict=True)]
         batch = flat_rows([ended(ids, self.ending) for ids in originals], keys)
@@ -284,7 +308,11 @@ class PrefixCollator(Collator):
 
 
 def vocabulary_of(tokenizer: Any) -> Vocabulary:
-    """Return the vocabulary of a fast tokenizer of `transformers`, of a name, or itself."""
+    """Return the `Vocabulary` of a tokenizer: a fast tokenizer of `transformers`, a name or path,
+    or a `Vocabulary`, which is returned as it is.
+
+    Raises TypeError for other values.
+    """
     if isinstance(tokenizer, Vocabulary):
         return tokenizer
     if isinstance(tokenizer, str):
@@ -302,9 +330,10 @@ def vocabulary_of(tokenizer: Any) -> Vocabulary:
 
 
 def ending(vocabulary: Vocabulary, append_eos: bool) -> int | None:
-    """Return the id to append to each document; None without `append_eos`.
+    """Return the id of the end-of-text token to append to each document; None if `append_eos` is
+    False.
 
-    Raises ValueError if the tokenizer has no end of text.
+    Raises ValueError if `append_eos` is True and the tokenizer has no such token.
     """
     if append_eos and vocabulary.eos_id is None:
         raise ValueError(
@@ -315,14 +344,16 @@ def ending(vocabulary: Vocabulary, append_eos: bool) -> int | None:
 
 
 def ended(ids: IntArray, eos_id: int | None) -> IntArray:
-    """Return the ids with `eos_id` at their end, appended if it is not there; None appends
-    nothing.
+    """Return the ids with `eos_id` at their end, appended unless the ids end with it; unchanged if
+    `eos_id` is None.
     """
     return ids if eos_id is None or (len(ids) and ids[-1] == eos_id) else np.append(ids, eos_id)
 
 
 def checked_prefix(length: Any, i: int, most: int) -> int:
-    """Return the prefix length of example i; raise ValueError unless it is 0 to `most`."""
+    """Return the `prefix_length` of example number `i` as an integer; raise ValueError unless it is
+    0 to `most`, the number of its tokens.
+    """
     if not 0 <= int(length) <= most:
         raise ValueError(f"example {i}: expected prefix_length from 0 to {most}, got {int(length)}")
     return int(length)

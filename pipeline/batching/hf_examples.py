@@ -20,15 +20,21 @@ _HEADS = ("head_lengths", "alternative_lengths", "alternatives")
 
 
 def field(example: Any, name: str) -> Any:
-    """Return a field of an example, which is a mapping or bare ids; None if it does not have it."""
+    """Return a field of an example by name; None if the example does not have it.
+
+    An example is a mapping, or bare token ids, which have the field `input_ids` alone.
+    """
     if isinstance(example, Mapping):
         return example.get(name)
     return example if name == "input_ids" else None
 
 
 def ids_of(examples: Sequence[Any], vocabulary: Vocabulary) -> list[IntArray]:
-    """Return the ids of each example without padding; raise ValueError, with its number, for bad
-    ids.
+    """Return the token ids of each example, int64, without the padding that its `attention_mask`
+    marks.
+
+    Raises ValueError, with the number of the example, if ids are missing, of a wrong type or shape,
+    or not in the vocabulary.
     """
     if not len(examples):
         raise ValueError("expected one example or more, got none")
@@ -36,6 +42,9 @@ def ids_of(examples: Sequence[Any], vocabulary: Vocabulary) -> list[IntArray]:
 
 
 def _ids(example: Any, i: int, size: int) -> IntArray:
+    """Return the checked ids of example number `i`: (tokens,) int64, from 0 to `size` - 1, without
+    padding.
+    """
     found = field(example, "input_ids")
     if found is None:
         raise ValueError(
@@ -62,7 +71,8 @@ def _ids(example: Any, i: int, size: int) -> IntArray:
 
 
 def key_of(example: Any, ids: IntArray) -> int:
-    """Return the `key` of an example (modulo 2**64), or else a hash of its ids.
+    """Return the number that seeds the noise of an example: its field `key` modulo 2**64, else a
+    hash of its ids.
 
     >>> key_of({"key": 7}, np.array([5, 6])), key_of({}, np.array([5, 6]))
     (7, 15160603429994886397)
@@ -76,7 +86,11 @@ def key_of(example: Any, ids: IntArray) -> int:
 def flat_examples(
     examples: Sequence[Any], vocabulary: Vocabulary, with_sentences: bool
 ) -> FlatBatch:
-    """Return examples as a flat batch; `with_sentences` needs sentence lengths in every example."""
+    """Return a list of examples as a flat batch, whose samples are one after another in 1-D arrays.
+
+    If `with_sentences` is True, every example must have sentence lengths; ValueError is raised if
+    not.
+    """
     rows = ids_of(examples, vocabulary)
     keys = [key_of(example, ids) for example, ids in zip(examples, rows, strict=True)]
     if with_sentences:
@@ -93,7 +107,9 @@ def flat_examples(
 
 
 def flat_rows(rows: Sequence[IntArray], keys: Sequence[int]) -> FlatBatch:
-    """Return rows of ids as a flat batch without sentences."""
+    """Return rows of ids, and the key that seeds the noise of each row, as a flat batch without
+    sentence ends.
+    """
     return FlatBatch(
         ids=np.concatenate(rows),
         offsets=offsets_of(np.array([len(row) for row in rows])),
@@ -106,6 +122,12 @@ def flat_rows(rows: Sequence[IntArray], keys: Sequence[int]) -> FlatBatch:
 def _sentences(
     example: Any, i: int, names: Sequence[str], tokens: int, vocabulary: Vocabulary
 ) -> dict[str, Array]:
+    """Return the fields named `names`, which describe the sentences of example number `i`, as int64
+    arrays.
+
+    Raises ValueError if one is missing, or if the sentence lengths do not add up to the `tokens` of
+    the example without special tokens.
+    """
     found = {name: field(example, name) for name in names}
     missing = [name for name, values in found.items() if values is None]
     if missing:

@@ -21,7 +21,10 @@ Side = Literal["left", "right"]
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How the rows of an objective (`clean` without noise) become a batch.
+    """How ragged rows of an objective become a batch: padding side, masks, positions, decoder
+    inputs.
+
+    An objective is the training task of a recipe; `clean` is text without noise.
 
     | objective | batch |
     |---|---|
@@ -31,9 +34,10 @@ class Layout:
     | prefix | `attention_mask` (rows, 1, width, width) |
     | glm | `attention_mask` as for prefix, and `position_ids` (rows, 2, width) |
 
-    The two rows of GLM's positions are the position in part A and the position in the span.
-    Four-dimensional masks are boolean, True where a query sees a key, or additive in another
-    `mask_dtype`. Raises ValueError for settings that the objective does not allow.
+    The two rows of GLM's positions are the position in part A and the position in the span. Widths
+    are multiples of `multiple`. Four-dimensional masks are boolean, True where a query sees a key,
+    or additive in another `mask_dtype`. Raises ValueError for settings that the objective does not
+    allow.
     """
 
     pad_id: int
@@ -62,12 +66,14 @@ class Layout:
 
     @property
     def _has_prefix(self) -> bool:
-        """Whether a first part of a row (prefix, or part A) is seen from everywhere."""
+        """Whether the first part of a row (the prefix, or part A of GLM) is seen by all positions
+        of the row.
+        """
         return BATCH_OBJECTIVES[self.objective].attention is Attention.PREFIX
 
     @property
     def extended(self) -> bool:
-        """Whether settings were given beyond the defaults of the objective."""
+        """Whether padding is on the left, or batches have `position_ids` or `decoder_input_ids`."""
         return (
             self.padding_side == "left"
             or self.position_ids
@@ -76,18 +82,25 @@ class Layout:
 
     @property
     def flat(self) -> bool:
-        """Whether masks have two dimensions; such a batch takes tens of microseconds to make."""
+        """Whether the attention mask has two dimensions and not four; such batches are quick to
+        make.
+        """
         return not self._has_prefix
 
     @property
     def form(self) -> Layout:
-        """Layout to compare: batches of layouts with equal forms can follow each other in
-        training.
+        """Copy of this layout in which objectives with the same tensors in a batch are equal.
+
+        Data sets can be mixed if these copies are equal.
         """
         return replace(self, objective=self.objective if self._has_prefix else "clean")
 
     def __call__(self, fields: Mapping[str, Ragged], multiple: int | None = None) -> Batch:
-        """Return the batch of some rows: int64 tensors, except for masks."""
+        """Return the batch of ragged rows, by name: int64 tensors, except for masks of
+        `mask_dtype`.
+
+        `multiple`, if given, replaces the layout's own multiple of widths.
+        """
         batch = collate(fields, pad_id=self.pad_id, multiple=multiple or self.multiple)
         if self.padding_side == "left":
             batch = padded_left(batch)
@@ -106,7 +119,11 @@ class Layout:
         return batch
 
     def _given_mask(self, batch: Batch) -> Tensor:
-        """Return the four-dimensional mask of a prefix objective."""
+        """Return the mask (rows, 1, width, width) in which all positions see the first part of
+        their row, and the rest is causal.
+
+        The first part is the prefix, or part A of GLM. Padding is not seen.
+        """
         shown = batch["attention_mask"]
         mask = prefix_mask(given_lengths(batch["labels"], shown), shown.shape[1]) & padding_mask(
             shown
@@ -117,8 +134,10 @@ class Layout:
 
 
 def given_lengths(labels: Tensor, attention_mask: Tensor) -> Tensor:
-    """Return the number of tokens before the first label of each row, its prefix or part A:
-    (rows,).
+    """Return the number of tokens before the first label of each row: (rows,) int64.
+
+    That is the length of the prefix, or of part A of GLM. In a row without labels it is the number
+    of tokens that are not padding.
 
     >>> labels = torch.tensor([[-100, -100, 7], [-100, -100, -100]])
     >>> given_lengths(labels, torch.tensor([[1, 1, 1], [1, 1, 0]])).tolist()
@@ -129,9 +148,10 @@ def given_lengths(labels: Tensor, attention_mask: Tensor) -> Tensor:
 
 
 def padded_left(batch: Batch) -> Batch:
-    """Return a batch padded on the right as one padded on the left, with labels of a causal model.
+    """Return a batch of a causal model with the padding moved from the right side to the left.
 
-    The first token after padding has the label -100: a model would predict it from padding.
+    All tensors are (rows, width). The label of the first token after padding becomes -100, since a
+    model would predict this token from padding.
 
     >>> ids = torch.tensor([[5, 6], [7, 0]])
     >>> batch = {"input_ids": ids, "labels": ids, "attention_mask": torch.tensor([[1, 1], [1, 0]])}
@@ -141,9 +161,9 @@ def padded_left(batch: Batch) -> Batch:
     """
     lengths = batch["attention_mask"].sum(1, keepdim=True)
     width = batch["attention_mask"].shape[1]
-    places = torch.arange(width)
-    batch = {name: values.gather(1, (places + lengths) % width) for name, values in batch.items()}
-    first = (places == width - lengths) & (lengths < width)
+    columns = torch.arange(width)
+    batch = {name: values.gather(1, (columns + lengths) % width) for name, values in batch.items()}
+    first = (columns == width - lengths) & (lengths < width)
     return {**batch, "labels": batch["labels"].masked_fill(first, IGNORED)}
 
 

@@ -8,9 +8,10 @@ from noisebeam.transforms.data.ragged import IntArray, Mask
 
 
 def causal(size: int, *, strict: bool = False) -> Mask:
-    """Return a mask (size, size) in which each position sees itself and those before it.
+    """Return a bool mask (size, size) in which each position sees itself and those before it.
 
-    With `strict` it sees only those before it.
+    If `strict` is True, a position sees only those before it. Entry [i, j] is True if position i
+    sees position j.
 
     >>> causal(3).astype(int).tolist()
     [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
@@ -19,9 +20,11 @@ def causal(size: int, *, strict: bool = False) -> Mask:
 
 
 def prefix(lengths: IntArray, size: int) -> Mask:
-    """Return a mask (rows, size, size) in which all positions see the prefix of their row.
+    """Return a bool mask (rows, size, size) in which all positions of a row see the prefix of the
+    row.
 
-    The positions behind the prefix are causal. `lengths` (rows,) are the lengths of the prefixes.
+    `lengths` (rows,) are the lengths of the prefixes. Positions behind the prefix also see
+    themselves and the positions before them.
 
     >>> prefix(np.array([2]), 3).astype(int).tolist()
     [[[1, 1, 0], [1, 1, 0], [1, 1, 1]]]
@@ -31,10 +34,11 @@ def prefix(lengths: IntArray, size: int) -> Mask:
 
 
 def packed(documents: IntArray) -> Mask:
-    """Return a mask (rows, size, size) in which each position sees those of its own document.
+    """Return a bool mask (rows, size, size) in which each position sees the positions of its own
+    document.
 
-    `documents` (rows, size) numbers the documents of a row; a negative number is padding, which
-    sees nothing and is not seen.
+    `documents` (rows, size) has the number of the document at each position of a row; a negative
+    number is padding, which sees nothing and is not seen.
 
     >>> packed(np.array([[0, 1, 1, -1]])).astype(int).tolist()
     [[[1, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]]

@@ -43,9 +43,10 @@ def padding_mask(attention_mask: Tensor) -> Tensor:
 
 
 def causal_mask(size: int, *, strict: bool = False) -> Tensor:
-    """Return a mask (size, size) in which each position sees itself and those before it.
+    """Return a bool mask (size, size) in which each position sees itself and those before it.
 
-    With `strict` it sees only those before it.
+    If `strict` is True, a position sees only those before it. Entry [i, j] is True if query i sees
+    key j.
 
     >>> print(picture(causal_mask(4)))
     #---
@@ -62,7 +63,8 @@ def causal_mask(size: int, *, strict: bool = False) -> Tensor:
 
 
 def prefix_mask(prefix_lengths: Tensor | Sequence[int], size: int) -> Tensor:
-    """Return a mask (rows, size, size) in which all positions see the prefix; the rest is causal.
+    """Return a bool mask (rows, size, size) in which all positions see the prefix of their row, and
+    the rest is causal.
 
     `prefix_lengths` (rows,) are 0 to `size`. Raises ValueError if one is outside.
 
@@ -84,11 +86,12 @@ def prefix_mask(prefix_lengths: Tensor | Sequence[int], size: int) -> Tensor:
 
 
 def glm_mask(part_a_lengths: Tensor | Sequence[int], size: int) -> Tensor:
-    """Return the mask (rows, size, size) of GLM: all see part A, and part B is causal.
+    """Return the bool mask (rows, size, size) of GLM: all positions see part A, and part B is
+    causal.
 
     Part A is the corrupted text, part B the spans that were cut out of it, in random order (Du et
-    al. 2022, figure 2). It is `prefix_mask` with part A as the prefix; the two objectives differ in
-    their positions.
+    al. 2022, figure 2). `part_a_lengths` (rows,) are the lengths of part A. It is `prefix_mask`
+    with part A as the prefix; the two objectives differ in their positions.
 
     >>> print(picture(glm_mask([3], 7)[0]))  # A: x1 [M] x4; B: [S] x5, then [S] x2
     ###----
@@ -103,7 +106,7 @@ def glm_mask(part_a_lengths: Tensor | Sequence[int], size: int) -> Tensor:
 
 
 def packed_mask(documents: Tensor) -> Tensor:
-    """Return a block-diagonal mask (rows, size, size): each position sees its own document.
+    """Return a block-diagonal bool mask (rows, size, size): each position sees its own document.
 
     `documents` (rows, size) are integers that number the documents packed into a row; a negative
     one is padding, which sees nothing and is not seen. A causal model takes `packed_mask(documents)
@@ -121,12 +124,13 @@ def packed_mask(documents: Tensor) -> Tensor:
 
 
 def to_additive(mask: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return a mask as numbers to add to the scores before the softmax: 0 where it is True, else
-    -inf.
+    """Return a bool mask as numbers that are added to the scores before the softmax: 0 where it is
+    True, else -inf.
 
-    The shape (..., queries, keys) is unchanged. The softmax of a query that sees nothing (mostly
-    padding) would be NaN, which the next layer spreads to the whole row. So such a query sees one
-    key, its own position, with queries aligned to the last keys; its output must not be in a loss.
+    The shape (..., queries, keys) stays. The softmax of a query that sees nothing (mostly padding)
+    would be NaN, which the next layer spreads to the whole row. So such a query sees one key, its
+    own position, where the last query and the last key have the same position; its output must not
+    be in a loss.
 
     >>> to_additive(torch.tensor([[True, False], [True, True]])).tolist()
     [[0.0, -inf], [0.0, 0.0]]
@@ -146,11 +150,10 @@ def to_additive(mask: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def positions_of(attention_mask: Tensor) -> Tensor:
-    """Return the position of each token in its row without padding: (rows, keys) int64.
+    """Return the index of each token in its row, not counting padding: (rows, keys) int64.
 
-    Padding before the first token has position 0.
-
-    `attention_mask` (rows, keys) is 0 on padding, else 1.
+    Padding before the first token has position 0. `attention_mask` (rows, keys) is 0 on padding,
+    else 1.
 
     >>> positions_of(torch.tensor([[0, 0, 1, 1], [1, 1, 1, 0]])).tolist()
     [[0, 0, 0, 1], [0, 1, 2, 2]]
@@ -159,8 +162,10 @@ def positions_of(attention_mask: Tensor) -> Tensor:
 
 
 def picture(mask: Tensor) -> str:
-    """Return a mask (queries, keys) as text: a line for each query, `#` where it sees a key, else
-    `-`.
+    """Return a mask (queries, keys) as a drawing of characters: a line for each query, `#` where it
+    sees a key, else `-`.
+
+    `mask` is boolean, or additive (0 where a key is seen).
     """
     sees = mask if mask.dtype == torch.bool else mask == 0
     return "\n".join("".join("#" if seen else "-" for seen in row) for row in sees.tolist())

@@ -27,13 +27,14 @@ PackedAttention = Literal["mask", "positions", "varlen"]
 
 @dataclass(frozen=True)
 class Pack:
-    """Packing of whole samples into rows of `length` tokens, planned `window` samples at a time.
+    """Batching that packs whole samples into rows of `length` tokens, planned for `window` samples
+    of the epoch at a time.
 
-    The plan needs the indexes alone. Samples must be as long as their inputs: clean ids, `causal`
-    and `mlm`; other noise changes lengths, and an encoder-decoder would need two packed sides.
-    `position_ids` begin again with each sample. The first label of each sample is -100, so that a
-    causal model, which shifts labels, never predicts a sample from another one. `attention` is one
-    of:
+    The plan reads only the shard indexes. Samples must be as long as their inputs: clean ids,
+    `causal` and `mlm`; other noise changes lengths, and an encoder-decoder would need two packed
+    sides. `position_ids` begin again with each sample. The first label of each sample is -100, so
+    that a causal model, which shifts labels, never predicts a sample from another one. `attention`
+    is one of:
 
     - `mask`: `attention_mask` (rows, 1, length, length), 0 and minus infinity: block-diagonal,
       causal except for `mlm`.
@@ -47,8 +48,8 @@ class Pack:
     Transformers looks at positions only if a model keeps no cache, which GPT-2 and others do even
     in training: so for causal models the last two have `use_cache`, False.
 
-    To start at any position reads the indexes of the shards of its window; `len` reads all of them.
-    The data set sets `causal` by the objective.
+    Starting at any position of the epoch reads the indexes of the shards of those `window` samples;
+    `len` reads all indexes. The data set sets `causal` by the objective.
     """
 
     length: int
@@ -67,7 +68,11 @@ class Pack:
             )
 
     def checked(self, objective: str, max_tokens: int) -> Pack:
-        """Return the packing for an objective; raise ValueError if its samples cannot be packed."""
+        """Return this packing set up for an objective; raise ValueError if its samples cannot be
+        packed.
+
+        `max_tokens` is the length of the longest sample, which must fit in a row.
+        """
         row = BATCH_OBJECTIVES[objective]
         if not row.packable:
             known = " or ".join(sorted(one.name for one in OBJECTIVES.values() if one.packable))
@@ -91,11 +96,20 @@ class Pack:
         return replace(self, causal=causal)
 
     def rows(self, count: int, lengths: Lengths, rng_key: tuple[int, ...]) -> Ragged:
-        """Return the samples in as few rows as best fit finds."""
+        """Return the rows of `count` samples, in as few rows as best-fit packing finds: each row
+        has the numbers, 0 to count - 1, of its samples.
+
+        `lengths` returns the token counts of the samples; `rng_key` is not used.
+        """
         return pack_best_fit(lengths(), self.length)
 
     def collate(self, fields: Mapping[str, Ragged], bounds: IntArray, collate: Collate) -> Batch:
-        """Return `input_ids`, `labels`, `position_ids` and what separates the samples."""
+        """Return a batch with `input_ids`, `labels`, `position_ids` and the mask or offsets that
+        separate the samples of a row.
+
+        `fields` has the samples one after another; row i of the batch has samples `bounds[i]` to
+        `bounds[i + 1]` - 1. `collate` pads ragged rows to tensors.
+        """
         samples, labels = fields["input_ids"], fields["labels"].values
         positions = np.arange(samples.offsets[-1]) - np.repeat(
             samples.offsets[:-1], samples.lengths
@@ -124,11 +138,16 @@ class Pack:
 
     @property
     def _no_cache(self) -> dict[str, Any]:
+        """The model argument `use_cache=False` for causal objectives, as a dict; empty for
+        others.
+        """
         return {"use_cache": False} if self.causal else {}
 
 
 def _flat(values: Mapping[str, Array], samples: Ragged) -> dict[str, Any]:
-    """Return the tensors of `varlen` attention."""
+    """Return the tensors and numbers that `varlen` attention takes, all rows in one without
+    padding.
+    """
     bounds = torch.from_numpy(samples.offsets.astype(np.int32))
     longest = int(samples.lengths.max())
     return {

@@ -1,8 +1,12 @@
-"""Batches of an epoch: divided among ranks and workers, made ahead in threads, resumable at any
-batch.
+"""Batches of an epoch: divided among ranks and loader workers, made in background threads,
+resumable at any batch.
 
-plan -> positions of a chunk -> fields (read, noised) -> _Chunk -> _Rows -> Batch
-|------------- reading thread ----------------------|   |--- main thread ---|
+    plan -> positions of a chunk -> fields (read, noised) -> _Chunk -> _Rows -> Batch
+    |------------- reading thread ----------------------|   |--- main thread ---|
+
+A position is the index of a sample in the order of the epoch. A chunk is a number of consecutive
+batches whose samples are read and noised together. A loader worker is a worker process of a
+`DataLoader`.
 """
 
 from __future__ import annotations
@@ -31,20 +35,29 @@ _log = logging.getLogger(__name__)
 
 
 class EpochSamples(Protocol):
-    """Samples of an epoch, by position."""
+    """Samples of one epoch, read by their positions in the order of the epoch."""
 
     def lengths(self, positions: IntArray) -> IntArray:
-        """Return the token count of the sample at each position, read from the shard indexes."""
+        """Return the token count of the sample at each position of the epoch, read from the shard
+        indexes: int64, of the same shape.
+        """
 
     def fields(self, positions: IntArray, most: IntArray | None) -> Mapping[str, Ragged]:
-        """Return inputs and labels of the samples at some positions, a row a sample.
+        """Return the inputs, labels and other fields of the samples at these positions of the
+        epoch, by name: a row for each sample.
 
-        With `most` (positions,), each sample is truncated to so many tokens before noise is drawn.
+        `most` (positions,) is the number of tokens to which each sample is truncated before noise
+        is drawn; None truncates nothing.
         """
 
 
 class _Chunk(NamedTuple):
-    """Batches of `size` rows each that were read together."""
+    """Consecutive batches of one rank whose samples were read together, with `size` rows in each
+    batch.
+
+    `ends` is the position of the epoch after each batch. Row i has the samples `bounds[i]` to
+    `bounds[i + 1]` - 1 of the chunk. `fields` has inputs and labels by name, a row for each sample.
+    """
 
     size: int
     ends: list[int]  # of each, the position after it
@@ -52,7 +65,7 @@ class _Chunk(NamedTuple):
     fields: Mapping[str, Ragged]  # of all their samples, one after the other
 
     def batches(self) -> Iterator[_Rows]:
-        """Yield the rows of each batch."""
+        """Yield the rows of each batch of this chunk, not yet collated."""
         starts = self.bounds[:: self.size]
         tokens = np.add.reduceat(self.fields["input_ids"].lengths, starts[:-1]).tolist()
         parts = zip(*(values.split(starts) for values in self.fields.values()), strict=True)
@@ -62,7 +75,12 @@ class _Chunk(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """Rows of one batch."""
+    """Rows of one batch before collating.
+
+    `end` is the position of the epoch after the batch, `tokens` the number of input tokens. Row i
+    has the samples `bounds[i]` to `bounds[i + 1]` - 1. `fields` has inputs and labels by name, a
+    row for each sample.
+    """
 
     end: int  # the position after it
     tokens: int
@@ -71,12 +89,20 @@ class _Rows(NamedTuple):
 
 
 class _Made(NamedTuple):
+    """Batch of tensors, and `end`, the position of the epoch after it."""
+
     batch: Batch
     end: int  # the position after it
 
 
 class BatchedDataset(IterableDataset[Batch]):
-    """Base class of `ShardDataset` and `Mixture`: batches of the samples of `open_epoch(epoch)`."""
+    """Base class of `ShardDataset` and `Mixture`: makes batches of the samples that
+    `open_epoch(epoch)` returns.
+
+    A subclass also sets `layout` (how rows become a batch), `max_tokens` (of the longest sample)
+    and `chunk` (number of samples that are read and noised together, which does not change the
+    result).
+    """
 
     layout: Layout  # how rows become a batch
     max_tokens: int  # the most a sample has
@@ -98,49 +124,53 @@ class BatchedDataset(IterableDataset[Batch]):
     @property
     @abstractmethod
     def samples(self) -> int:
-        """Number of samples of an epoch, over all ranks."""
+        """Number of samples of an epoch of this data set, over all ranks."""
 
     @abstractmethod
     def open_epoch(self, epoch: int, skipped: SkippedCount | None = None) -> EpochSamples:
-        """Return the samples of an epoch; unreadable ones are counted by `skipped`, by default
-        here.
+        """Return the samples of an epoch, readable by position.
+
+        Unreadable samples are counted in `skipped`; None counts them in this data set.
         """
 
     @property
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """Values on which the meaning of a position depends, as plain values."""
+        """Settings and data on which the meaning of a saved position depends, as values for JSON.
+
+        A state can be loaded only if these values are equal to those with which it was saved.
+        """
 
     @property
     def epoch(self) -> int:
-        """Current epoch."""
+        """Number of the current epoch, from 0."""
         return int(self._epoch)
 
     @property
     def batch_size(self) -> int:
-        """Rows of a batch of this rank."""
+        """Number of rows of a batch of one rank."""
         return self.settings.batch_size
 
     @property
     def rank(self) -> int:
-        """Number of this rank, from 0."""
+        """Number of this rank, from 0, as given or as of `torch.distributed`."""
         return self.settings.here()[0]
 
     @property
     def world_size(self) -> int:
-        """Number of ranks."""
+        """Number of ranks, as given or as of `torch.distributed`."""
         return self.settings.here()[1]
 
     @property
     def padding_share(self) -> float:
-        """Share of padding in the inputs of this rank since iteration began; 0 before the first
-        batch.
+        """Share of padding, 0 to 1, in the `input_ids` of this rank's batches since iteration
+        began; 0 before the first batch.
         """
         return 1 - self._tokens / self._places if self._places else 0.0
 
     @property
     def skipped(self) -> int:
-        """Number of unreadable samples of this rank since iteration began, in all loader
+        """Number of unreadable samples of this rank since iteration began, over all its loader
         workers.
         """
         return self._skipped.total
@@ -148,8 +178,8 @@ class BatchedDataset(IterableDataset[Batch]):
     def __len__(self) -> int:
         """Return the number of batches of the whole current epoch, the same for each rank.
 
-        With `Pack` it differs a little between epochs, and reads every index: a second for some
-        hundred thousand samples.
+        Raises ValueError if there is none. With `Pack` the number differs a little between epochs,
+        and computing it reads the index of every shard: a second for some hundred thousand samples.
         """
         count = self._plan(self.epoch).count(0)
         return count if count else self._no_batch()
@@ -161,22 +191,25 @@ class BatchedDataset(IterableDataset[Batch]):
 
     @property
     def resuming(self) -> bool:
-        """Whether the next iteration starts at a loaded position."""
+        """Whether a state was loaded from which the next iteration continues."""
         return self._resume
 
     @property
     def exhausted(self) -> bool:
-        """Whether a position was loaded that has no batch after it in its epoch."""
+        """Whether a state was loaded whose position is at the end of its epoch, with no batch after
+        it.
+        """
         return (
             self._resume
             and next(self._plan(self.epoch).batches(self._position.position), None) is None
         )
 
     def set_epoch(self, epoch: int) -> None:
-        """Start an epoch; a loaded position of this very epoch is kept.
+        """Set the current epoch; the next iteration then starts at its beginning.
 
-        Raises ValueError if a position of another epoch was loaded that is not at its end: it would
-        be lost.
+        Call it before each epoch. If a state of this very epoch was loaded, its position is kept.
+        Raises ValueError if a state of another epoch was loaded that is not at its end, since its
+        position would be lost.
         """
         check_epoch(epoch)
         if epoch == self.epoch:
@@ -191,11 +224,12 @@ class BatchedDataset(IterableDataset[Batch]):
         self._position, self._resume = Position(0, 0), False
 
     def state_dict(self, batches: int | None = None) -> dict[str, Any]:
-        """Return the position of this data set as plain values, the same on each rank.
+        """Return the position of this data set, as values for JSON, the same on each rank.
 
-        It counts the batches that were returned. A `DataLoader` with worker processes fetches ahead
-        and does not report its position: then pass the number of `batches` that the loader returned
-        since iteration began. (torchdata's `StatefulDataLoader` needs no number.)
+        The position counts the batches that were returned so far. A `DataLoader` with worker
+        processes fetches batches in advance and does not report its position: then pass as
+        `batches` the number of batches that the loader returned since iteration began. (torchdata's
+        `StatefulDataLoader` needs no number.)
         """
         position, plan = self._position, self._plan(self.epoch)
         if batches is not None:
@@ -203,9 +237,10 @@ class BatchedDataset(IterableDataset[Batch]):
         return {"epoch": self.epoch, **position.to_state(plan.size), **self.identity}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where a state was taken, on any number of ranks and with any batch size.
+        """Continue the next iteration from the position of a state that `state_dict` returned.
 
-        Raises ValueError for a state of other data, or of settings with another order.
+        The number of ranks and the batch size may differ from those of the saved run. Raises
+        ValueError if the state is of other data, or of settings with another order of samples.
         """
         check_state(state, self.identity)
         position = Position.from_state(state, self.samples, self._plan(0).size)
@@ -216,7 +251,10 @@ class BatchedDataset(IterableDataset[Batch]):
         return {**self.__dict__, "settings": self.settings.fixed()}
 
     def _plan(self, epoch: int, samples: EpochSamples | None = None) -> Plan:
-        """Return the plan of the global batches of an epoch."""
+        """Return the plan of the global batches of an epoch.
+
+        `samples` are the samples of that epoch; None opens them.
+        """
         opened = samples or self.open_epoch(epoch)
         size = self.settings.batch_size * self.world_size
         return Plan(
@@ -229,8 +267,8 @@ class BatchedDataset(IterableDataset[Batch]):
         )
 
     def _iterate(self, position: Position) -> Iterator[Batch]:
-        """Yield the batches from a position on, and log the tail and the skipped samples at the
-        end.
+        """Yield the batches of this rank and loader worker after a position; at the end of the
+        epoch, log its tail and the number of unreadable samples.
         """
         worker = get_worker_info()
         self._position = position = position.for_worker(
@@ -258,7 +296,9 @@ class BatchedDataset(IterableDataset[Batch]):
             )
 
     def _read(self, position: Position) -> Iterator[_Chunk]:
-        """Yield chunks of batches of this rank and worker, read and noised."""
+        """Yield chunks (several batches each) of this rank and loader worker after a position: read
+        and noised, not yet collated.
+        """
         epoch = self.epoch
         samples = self.open_epoch(epoch)
         plan = self._plan(epoch, samples)
@@ -271,8 +311,11 @@ class BatchedDataset(IterableDataset[Batch]):
     def _shares(
         self, plan: Plan, position: Position
     ) -> Iterator[tuple[list[int], list[int], Ragged]]:
-        """Yield the batches of this worker a chunk at a time: starts, ends, and the rows of this
-        rank.
+        """Yield the batches of this rank and loader worker as positions, a chunk of several batches
+        at a time.
+
+        Yields three values: for each batch, the position of the epoch before the global batch and
+        the position after it, and the rows of all batches as positions of their samples.
         """
         rank, world_size = self.settings.here()
         skip, workers = position.skip, position.workers
@@ -299,7 +342,7 @@ class BatchedDataset(IterableDataset[Batch]):
             self._no_batch()
 
     def _collate(self, chunks: Iterable[_Chunk]) -> Iterator[_Made]:
-        """Yield the batches of chunks as tensors."""
+        """Yield the batches of chunks as tensors, and count their tokens and padding."""
         for chunk in chunks:
             for end, tokens, bounds, fields in chunk.batches():
                 batch = self.settings.batching.collate(fields, bounds, self.layout)
@@ -308,8 +351,11 @@ class BatchedDataset(IterableDataset[Batch]):
                 yield _Made(batch, end)
 
     def _most(self, epoch: int, starts: list[int], sizes: IntArray) -> IntArray | None:
-        """Return the length to which each sample is truncated at these steps; None for no
-        truncation.
+        """Return the number of tokens to which each sample is truncated by the length warm-up:
+        (samples,); None if nothing is truncated.
+
+        `starts` is the position of the epoch before each batch, `sizes` the number of samples of
+        each batch.
         """
         if self.settings.length_warmup is None:
             return None
@@ -322,7 +368,7 @@ class BatchedDataset(IterableDataset[Batch]):
         )
 
     def _no_batch(self) -> int:
-        """Raise ValueError: the epoch has too few samples for a batch."""
+        """Raise ValueError, since the epoch has too few samples for one batch."""
         size = self.settings.batch_size * self.world_size
         raise ValueError(
             f"expected enough samples for one batch of {size} rows ({self.settings.batch_size} for "
@@ -332,7 +378,9 @@ class BatchedDataset(IterableDataset[Batch]):
         )
 
     def _report(self) -> None:
-        """Log the tail of the epoch and its share of padding."""
+        """Log what was done with the last samples of the epoch, which fill no batch, and the share
+        of padding.
+        """
         if self._last is not None:
             end, again = self._last
             out = self.samples - end
@@ -349,5 +397,7 @@ class BatchedDataset(IterableDataset[Batch]):
 
 
 def check_epoch(epoch: Any) -> int:
-    """Return an epoch number; raise ValueError if it is not one."""
+    """Return `epoch` as an integer; raise ValueError unless it is a whole number from 0 to 2**63 -
+    1.
+    """
     return check_number("epoch", epoch, 0, 2**63 - 1)

@@ -1,7 +1,9 @@
-"""Position of a data set in its epoch, and the state that a checkpoint keeps of it.
+"""The position of a data set in its epoch, and the state dict that a checkpoint keeps.
 
-state_dict: {"epoch": 1, "position": 4096, "seed": 17, "build": ..., "batching": ...}
-in a loader worker also: {"worker": {"id": 0, "of": 2, "skip": 1, "global_batch_size": 64}}
+    state_dict: {"epoch": 1, "position": 4096, "seed": 17, "build": ..., "batching": ...}
+    in a loader worker also: {"worker": {"id": 0, "of": 2, "skip": 1, "global_batch_size": 64}}
+
+A position counts the samples of the epoch in the batches that were returned, over all ranks.
 """
 
 from __future__ import annotations
@@ -15,9 +17,12 @@ _WORKERS = 1024  # loader workers with counts of their own
 
 
 class Position(NamedTuple):
-    """Position of an iteration, in samples of its epoch: where it began, and where it is.
+    """Position of an iteration over an epoch, in samples of the epoch.
 
-    A loader worker skips `skip` batches, those of the other workers, before its next batch.
+    `start` is where the iteration began, `position` where it is now. In a `DataLoader` with
+    workers, this is worker number `worker` of `workers`, which leaves out `skip` global batches,
+    those of the other workers, before its next one. `loaded` is True if the position was read from
+    the state of a worker process.
     """
 
     start: int
@@ -28,13 +33,14 @@ class Position(NamedTuple):
     loaded: bool = False  # whether it is from the state of a worker process
 
     def after(self, position: int) -> Position:
-        """Return the position after a batch that ends at `position`."""
+        """Return this position moved on to `position`, where the batch that was returned ends."""
         return self._replace(position=position, skip=self.workers - 1)
 
     def for_worker(self, worker: int, workers: int) -> Position:
-        """Return the position for a loader worker that begins here; 0 of 1 means no worker.
+        """Return the position for a loader worker that begins to iterate here; worker 0 of 1 means
+        that there are no workers.
 
-        Raises ValueError if this is the state of another worker.
+        Raises ValueError if the position was loaded from the state of another worker.
         """
         if not self.loaded:
             return self._replace(worker=worker, workers=workers, skip=worker)
@@ -47,7 +53,9 @@ class Position(NamedTuple):
         return self
 
     def to_state(self, global_batch_size: int) -> dict[str, Any]:
-        """Return the position as plain values; a worker adds its number and batches to skip."""
+        """Return the position as values for JSON; in a loader worker with its number and the
+        batches to skip.
+        """
         if self.workers == 1:
             return {"position": self.position}
         worker = {
@@ -60,7 +68,11 @@ class Position(NamedTuple):
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], samples: int, global_batch_size: int) -> Position:
-        """Return the position of a state dict; ValueError if it is not one of `samples` samples."""
+        """Return the position that a state dict contains.
+
+        Raises ValueError unless it is from 0 to `samples`, the number of samples of the epoch. The
+        state of a loader worker must also have the same `global_batch_size` in samples.
+        """
         position, worker = state.get("position"), state.get("worker")
         if type(position) is not int or not 0 <= position <= samples:
             raise ValueError(
@@ -79,7 +91,9 @@ class Position(NamedTuple):
 
 
 def check_state(state: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
-    """Raise ValueError unless a state has the expected values, of which its position depends.
+    """Raise ValueError unless a state dict has all the expected values, by name.
+
+    They are the values on which the meaning of its position depends.
 
     >>> check_state({"seed": 1, "samples": 10}, {"seed": 2, "samples": 10})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -94,7 +108,8 @@ def check_state(state: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
 
 
 class SkippedCount:
-    """Number of unreadable samples of each loader worker, in memory that all processes share.
+    """Number of unreadable samples in each loader worker, in memory shared by all processes of a
+    rank.
 
     >>> count = SkippedCount()
     >>> count.begin(worker=0, workers=1)
@@ -108,22 +123,24 @@ class SkippedCount:
         self._worker = 0
 
     def begin(self, worker: int, workers: int) -> None:
-        """Reset the count of a worker; 0 of 1 means no worker."""
+        """Set the count of a loader worker to 0 at the start of its iteration; worker 0 of 1 means
+        that there are no workers.
+        """
         self._worker = worker % _WORKERS
         self._counts[self._worker] = 0
         if worker == 0:
             self._counts[workers:] = 0  # of workers of an earlier iteration
 
     def add(self, samples: int) -> None:
-        """Add to the count of this process."""
+        """Add a number of unreadable samples to the count of this process."""
         self._counts[self._worker] += samples
 
     @property
     def own(self) -> int:
-        """Count of this process."""
+        """Number of unreadable samples in this process."""
         return int(self._counts[self._worker])
 
     @property
     def total(self) -> int:
-        """Number of skipped samples of all loader workers."""
+        """Number of unreadable samples in all loader workers together."""
         return int(self._counts.sum())

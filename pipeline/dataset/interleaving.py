@@ -1,6 +1,10 @@
-"""Interleaving: weighted round robin over several sources, each with its share at every prefix.
+"""Weighted round robin: merges several sources so that each has its share among the first n items,
+for every n.
 
-position -> (source, number of the item in that source)
+    position in the merged sequence -> (source, number of the item in that source)
+
+A period is the shortest part of the sequence that repeats. Positions of a period are computed in
+rounds of about 65,536.
 """
 
 from __future__ import annotations
@@ -20,19 +24,24 @@ _TURNS = 63_000  # thousandths, thirds, sevenths, eighths and ninths are whole n
 
 
 class Drawn(NamedTuple):
-    """For each position, the source it is drawn from and the number of the item in that source."""
+    """Result of interleaving: for each position in the merged sequence, the source and the number
+    of the item in that source.
+
+    Two int64 arrays of the shape of the positions.
+    """
 
     source: IntArray
     item: IntArray
 
 
 class Interleaving:
-    """An endless sequence of sources, in which source i is drawn `counts[i]` times in each period.
+    """An endless sequence of sources in which source i occurs `counts[i]` times in each period.
 
     A period has `len(interleaving)` positions. Among the first n positions, n up to 65,536, the
-    draws of source i differ from n times its share by less than one; for periods of at most 65,536
+    count of source i differs from n times its share by less than one; for periods of at most 65,536
     positions this holds for every n. (Further into a longer period the difference is below 1.5 +
-    share * sources / 2.) The cost of a position does not depend on how far it is.
+    share * sources / 2.) The cost of computing a position does not depend on how far it is. Raises
+    ValueError for negative counts, or if all are 0.
 
     >>> interleaving = Interleaving([3, 1])
     >>> source, index = interleaving.at(np.arange(8))
@@ -56,11 +65,17 @@ class Interleaving:
         self._starts = self._drawn.sum(axis=1)
 
     def __len__(self) -> int:
-        """Return the length of a period."""
+        """Return the number of positions of a period, after which the sequence of sources
+        repeats.
+        """
         return int(self.counts.sum())
 
     def at(self, positions: npt.ArrayLike) -> Drawn:
-        """Return the source and the index of each position, in any order and from 0 on."""
+        """Return the source at each position of the merged sequence, and the number of the item in
+        that source.
+
+        Positions are 0 or more, in any order and shape.
+        """
         cycle, at = np.divmod(np.asarray(positions, dtype=np.int64), len(self))
         # (positions,): number of the round of each position
         rounds = np.searchsorted(self._starts, at, side="right") - 1
@@ -77,10 +92,10 @@ class Interleaving:
 
 
 def shares(weights: Sequence[float]) -> list[int]:
-    """Return small integers in proportion to `weights`.
+    """Return small integers in proportion to `weights`, one for each weight.
 
-    Weights that are multiples of 1/63000 of their sum are exact; of the others those with the
-    largest remainders are rounded up.
+    Weights that are multiples of 1/63000 of their sum are exact. Others are rounded to such
+    multiples; those with the largest remainders are rounded up.
 
     >>> shares([0.7, 0.2, 0.1]), shares([1, 1, 1]), shares([1, 2**0.5])
     ([7, 2, 1], [1, 1, 1], [5219, 7381])
@@ -95,12 +110,13 @@ def shares(weights: Sequence[float]) -> list[int]:
 
 @lru_cache(maxsize=8)
 def _round(counts: tuple[int, ...]) -> tuple[Array, IntArray]:
-    """Return the source and the index of each position of a round: (sum of counts,) each.
+    """Return one round of the interleaving, in which source i occurs `counts[i]` times: two arrays
+    (sum of counts,), the source and the number of its item in the round.
 
-    A solution of R. Tijdeman, "The chairman assignment problem" (1980): draw j of a source with c
+    A solution of R. Tijdeman, "The chairman assignment problem" (1980): item j of a source with c
     of n positions may be at position (j + e) n / c or later, and must be at position (j + 1 - e) n
-    / c or earlier, where e = 1 / (2 sources - 2). Of the draws that may be next, the one with the
-    earliest deadline is taken. The difference from the share is then at most 1 - e.
+    / c or earlier, where e = 1 / (2 sources - 2). Of the items that may be next, the one with the
+    earliest deadline is taken. The count of a source then differs from its share by at most 1 - e.
     """
     total, twice = sum(counts), max(2, 2 * len(counts) - 2)
     turns = []

@@ -1,4 +1,5 @@
-"""A map-style data set: samples by number, for other samplers, Grain, or a look at single samples.
+"""A map-style data set: samples by number, for other samplers, for Grain, or for looking at single
+samples.
 
 `ShardDataset` is faster for training, and resumes by itself.
 """
@@ -22,11 +23,11 @@ Example = dict[str, IntArray]
 
 
 class SampleView:
-    """Sequence of all samples in the order of storage: `input_ids` and `labels`, int64, not padded.
+    """Map-style data set of all samples in the order of storage: dicts of `input_ids` and `labels`,
+    int64, not padded.
 
-    Samples have the noise of `epoch`. `view[i]` is one sample; a DataLoader with an ordinary
-    sampler uses `__getitems__`, which noises a batch at once. Threads can share it, and it can be
-    pickled.
+    Samples have the noise of `epoch`. `view[i]` is one sample; a `DataLoader` with a sampler calls
+    `__getitems__`, which noises a batch at once. Threads can share a view, and it can be pickled.
     """
 
     def __init__(self, source: ShardSource, inputs: InputMaker, epoch: int) -> None:
@@ -42,7 +43,9 @@ class SampleView:
         return self.__getitems__([i])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Example]:
-        """Return several samples at once; raise IndexError if there is no such sample."""
+        """Return the samples with these numbers, in order; raise IndexError if one does not
+        exist.
+        """
         found = [self._row(int(i)) for i in indices]
         if not found:
             return []
@@ -71,7 +74,9 @@ class SampleView:
         self._lock = Lock()
 
     def _row(self, i: int) -> tuple[Block, int]:
-        """Return the block of sample i, and its row in the block."""
+        """Return the block that has sample `i`, read if it is not in memory, and the row of the
+        sample in it.
+        """
         shard, at = self._source.locate(i)
         number, row = divmod(at, self._source.manifest.samples_per_member)
         with self._lock:

@@ -1,4 +1,6 @@
-"""A mixture of several data sets, each with its share of the samples at every prefix."""
+"""A mixture of several data sets, in which each has its share among the first n samples, for every
+n.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from noisebeam.transforms.data.ragged import IntArray, Ragged
 
 
 class Mixture(BatchedDataset):
-    """Samples of several `ShardDataset`s by weighted round robin, in batches. Pass one of:
+    """Iterable data set that mixes the samples of several `ShardDataset`s by weighted round robin.
+    Pass one of:
 
     - `weights`: share of each set, in any unit; a share that is no multiple of 1/63000 is rounded.
     - `temperature`: shares in proportion to samples ** (1 / temperature): 1 keeps the proportions
@@ -27,14 +30,16 @@ class Mixture(BatchedDataset):
     - `epochs`: exact number of times each set is seen in an epoch of the mixture, such as 0.5 or 3.
 
     Among the first n samples, n up to 65,536, the count of a set differs from n times its share by
-    less than one; with weights or a temperature this holds for every n. An epoch has `samples`
-    samples: by default as many as all sets together, or as `epochs` requires.
+    less than one; with weights or a temperature this holds for every n. An epoch of the mixture has
+    `samples` samples: by default as many as all sets together, or as `epochs` requires.
 
-    A set continues where it was in the epoch before. When all of its samples have been seen it
-    starts again, in new order and with new noise. So the position in a mixture is one number too.
+    A set continues in each epoch of the mixture where it was at the end of the epoch before. When
+    all of its samples have been seen it starts again, in new order and with new noise. So the
+    position in a mixture is one number too.
 
-    Sets must agree in batches, ranks, warm-up and vocabulary; each has its own recipe, seed and
-    filter. The epochs and positions of the sets themselves are ignored.
+    Sets must agree in batch settings, ranks, length warm-up and vocabulary, else ValueError is
+    raised; each has its own recipe, seed and length filter. The current epochs and positions of the
+    sets themselves are ignored.
     """
 
     def __init__(
@@ -60,17 +65,20 @@ class Mixture(BatchedDataset):
 
     @property
     def samples(self) -> int:
-        """Number of samples of an epoch, over all ranks."""
+        """Number of samples of an epoch of this mixture, over all ranks."""
         return self._samples
 
     @property
     def weights(self) -> list[float]:
-        """Share of each set, after rounding."""
+        """Share of each set in the mixture, 0 to 1, as it is used: shares that are no multiple of
+        1/63000 have been rounded.
+        """
         return [int(count) / len(self.interleaving) for count in self.interleaving.counts]
 
     def open_epoch(self, epoch: int, skipped: SkippedCount | None = None) -> EpochSamples:
-        """Return the samples of an epoch; unreadable ones are counted by `skipped`, by default
-        here.
+        """Return the samples of an epoch of the mixture, readable by position.
+
+        Unreadable samples are counted in `skipped`; None counts them in this data set.
         """
         return MixedEpoch(
             self.sets, self.interleaving, epoch * self.samples, skipped or self._skipped
@@ -78,7 +86,9 @@ class Mixture(BatchedDataset):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Values on which the meaning of a position depends, as plain values."""
+        """Settings and data of all sets on which the meaning of a saved position depends, as values
+        for JSON.
+        """
         parts = {
             f"{name} of set {i}": value
             for i, each in enumerate(self.sets)
@@ -88,7 +98,10 @@ class Mixture(BatchedDataset):
 
 
 class MixedEpoch:
-    """Samples of an epoch of a `Mixture`, which begins after `first` samples of all epochs."""
+    """Samples of one epoch of a `Mixture`, read by their positions in the order of the epoch.
+
+    `first` is the number of samples in all epochs of the mixture before this one.
+    """
 
     def __init__(
         self,
@@ -104,15 +117,20 @@ class MixedEpoch:
         self._opened: RecentlyUsed[tuple[int, int], EpochSamples] = RecentlyUsed(2 * len(sets))
 
     def lengths(self, positions: IntArray) -> IntArray:
-        """Return the token count of the sample at each position, read from the shard indexes."""
+        """Return the token count of the sample at each position of the epoch, read from the shard
+        indexes: int64.
+        """
         lengths = np.empty_like(positions)
         for samples, here, inner in self._parts(positions):
             lengths[here] = samples.lengths(inner)
         return lengths
 
     def fields(self, positions: IntArray, most: IntArray | None) -> Mapping[str, Ragged]:
-        """Return inputs and labels of the samples at some positions, a row a sample, truncated to
-        `most`.
+        """Return the inputs, labels and other fields of the samples at these positions of the
+        epoch, by name: a row for each sample.
+
+        `most` (positions,) is the number of tokens to which each sample is truncated before noise
+        is drawn; None truncates nothing.
         """
         parts = [
             (here, samples.fields(inner, None if most is None else most[here]))
@@ -129,8 +147,10 @@ class MixedEpoch:
         return fields
 
     def _parts(self, positions: IntArray) -> Iterator[tuple[EpochSamples, IntArray, IntArray]]:
-        """Yield an epoch of a set, the indices in `positions` that belong to it, and positions in
-        it.
+        """Yield, for each epoch of a set that has some of these samples: that epoch, the indices in
+        `positions` of its samples, and the positions of its samples in that epoch.
+
+        `positions` count in the epoch of the mixture.
         """
         source, index = self._interleaving.at(self._first + positions)
         epoch, at = np.divmod(index, np.array([each.samples for each in self._sets])[source])
@@ -139,7 +159,7 @@ class MixedEpoch:
             yield self._epoch(number, one), here, at[here]
 
     def _epoch(self, number: int, epoch: int) -> EpochSamples:
-        """Return the samples of an epoch of a set, opened once."""
+        """Return the samples of an epoch of set `number`; it is opened at the first call."""
         opened = self._opened.get((number, epoch))
         if opened is None:
             opened = self._sets[number].open_epoch(epoch, self._skipped)
@@ -148,7 +168,9 @@ class MixedEpoch:
 
 
 def _merged(parts: Sequence[tuple[IntArray, Ragged]], count: int) -> RowMatrix:
-    """Return `count` rows, of which each part has those at its indices."""
+    """Return a matrix of `count` rows that is put together from parts: pairs of the indices of rows
+    and those rows.
+    """
     matrices = [matrix_of(rows) for _, rows in parts]
     width = max(matrix.shape[1] for matrix in matrices)
     merged = np.empty((count, width), np.result_type(*matrices))
@@ -165,7 +187,12 @@ def _counts(
     temperature: float | None,
     epochs: Sequence[float] | None,
 ) -> list[int]:
-    """Return how often each set is drawn in a period of the interleaving."""
+    """Return how often each set occurs in a period of the interleaving, after which the sequence of
+    sets repeats.
+
+    `sizes` is the number of samples of each set. Raises ValueError unless exactly one of the other
+    arguments is given and valid.
+    """
     given = {"weights": weights, "temperature": temperature, "epochs": epochs}
     named = [name for name, value in given.items() if value is not None]
     if len(named) != 1:
@@ -192,7 +219,9 @@ def _counts(
 
 
 def _check_sets(sets: Sequence[ShardDataset]) -> None:
-    """Raise ValueError unless the sets have samples and make batches of the same form."""
+    """Raise ValueError unless all sets have samples, equal batch settings, batches with the same
+    tensors, and one vocabulary.
+    """
     if not sets or min(each.samples for each in sets) == 0:
         raise ValueError(
             f"Mixture: expected sets with samples, got {[each.samples for each in sets]}"

@@ -1,4 +1,4 @@
-"""Prefetching: make items ahead in a thread, so that the consumer finds them ready.
+"""Prefetching: items are made in a background thread before the consumer asks for them.
 
 thread:    item -> queue of `depth` items
 consumer:  queue -> item;  close -> stop event -> the thread ends
@@ -21,14 +21,17 @@ _LEAVE = 2.0  # seconds in which the thread may end, which may be waiting for a 
 
 @dataclass(frozen=True)
 class _Item(Generic[T]):
+    """Item in the queue, which tells items from the end (None) and from errors."""
+
     value: T
 
 
 def prefetch(items: Iterable[T], depth: int) -> Iterator[T]:
-    """Yield the items, up to `depth` of them made ahead in a thread; with 0 there is no thread.
+    """Yield the items of an iterable, made in a background thread, up to `depth` items before they
+    are asked for.
 
-    An error is raised in place of its item. When the iterator is closed, the thread ends at once,
-    or when its current item is made.
+    With a depth of 0 there is no thread. An error of `items` is raised after the items before it.
+    When this generator is closed, the thread ends as soon as its current item is made.
 
     >>> list(prefetch(range(5), depth=2))
     [0, 1, 2, 3, 4]
@@ -53,7 +56,9 @@ def prefetch(items: Iterable[T], depth: int) -> Iterator[T]:
 
 
 def _fill(items: Iterable[T], queue: Queue[_Item[T] | BaseException | None], stop: Event) -> None:
-    """Put the items into the queue, then None; or the error that came in place of an item."""
+    """Put the items into the queue and then None; an error of `items` is put in place of the item.
+    Ends when `stop` is set.
+    """
     try:
         for item in items:
             _put(queue, _Item(item), stop)
@@ -65,7 +70,7 @@ def _fill(items: Iterable[T], queue: Queue[_Item[T] | BaseException | None], sto
 
 
 def _put(queue: Queue[T], entry: T, stop: Event) -> None:
-    """Put an entry into the queue, unless the consumer has stopped."""
+    """Put an entry into the queue, waiting while it is full; do nothing once `stop` is set."""
     while not stop.is_set():
         try:
             return queue.put(entry, timeout=_WAIT)
@@ -74,7 +79,7 @@ def _put(queue: Queue[T], entry: T, stop: Event) -> None:
 
 
 def _take(queue: Queue[T]) -> None:
-    """Remove an entry from the queue, if there is one soon."""
+    """Remove an entry from the queue, waiting at most 0.1 seconds for one."""
     try:
         queue.get(timeout=_WAIT)
     except Empty:

@@ -14,7 +14,11 @@ from noisebeam.pipeline.epoch.length_warmup import LengthWarmup
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSettings:
-    """Settings of batches, checked when they are made; `ShardDataset` documents them."""
+    """Settings of batches that `ShardDataset` and `Mixture` have in common; `ShardDataset`
+    documents each.
+
+    Raises ValueError for values out of range, or that cannot be combined.
+    """
 
     batch_size: int
     batching: Batching = ONE_BY_ONE
@@ -52,7 +56,9 @@ class BatchSettings:
             )
 
     def here(self) -> tuple[int, int]:
-        """Return the number of this rank, and the number of ranks."""
+        """Return the rank of this process and the number of ranks: as given, else as of
+        `torch.distributed`, else 0 and 1.
+        """
         if self.rank is not None and self.world_size is not None:
             return self.rank, self.world_size
         if torch.distributed.is_available() and torch.distributed.is_initialized():
@@ -60,13 +66,16 @@ class BatchSettings:
         return 0, 1
 
     def fixed(self) -> BatchSettings:
-        """Return the settings with the current rank and number of ranks."""
+        """Return a copy of the settings with the current rank and number of ranks filled in."""
         rank, world_size = self.here()
         return replace(self, rank=rank, world_size=world_size)
 
 
 def check_number(name: str, value: Any, least: int, most: int | None = None) -> int:
-    """Return an integer; raise ValueError unless it is one from `least` to `most`.
+    """Return `value` as an integer; raise ValueError unless it is a whole number from `least` to
+    `most`.
+
+    `name` names the setting in the error. `most` of None is no limit.
 
     >>> check_number("batch_size", 4.0, 1)
     Traceback (most recent call last):

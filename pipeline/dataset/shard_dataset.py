@@ -1,4 +1,4 @@
-"""The shards of a build -> ready batches for training.
+"""Batches for training from the shards of a finished build.
 
 Batches are shuffled, divided among ranks, noised, padded, and resumable at any batch.
 """
@@ -37,40 +37,43 @@ _CHUNK = 2**21  # tokens that are read and noised together
 
 
 class ShardDataset(BatchedDataset):
-    """Batches of a finished build: int64 tensors `input_ids`, `attention_mask` and `labels`.
+    """Iterable data set of a finished build: batches of int64 tensors `input_ids`, `attention_mask`
+    and `labels`.
 
     `url` is the folder of the build, a path or an fsspec URL. `recipe` is noise to apply on the
     fly, fresh in every epoch (a preset, a YAML file, a mapping or a `Recipe`). None means the noise
     that is baked into the shards; clean shards then have the token ids as inputs and labels. For
     the same seed and epoch, noise on the fly and baked noise are equal.
 
-    `batch_size` is the number of rows of one rank. `batching` makes rows of samples: `OneByOne`,
-    `GroupByLength` or `Pack`. `rank` and `world_size` are those of `torch.distributed` if it is
-    initialised, else there is one rank. Every rank has the same number of batches; the `tail` of an
-    epoch is dropped, or padded with rows from its beginning. Batches are padded to their longest
-    row, or to a multiple of `pad_to_multiple`.
+    `batch_size` is the number of rows of a batch on one rank. `batching` makes rows of samples:
+    `OneByOne`, `GroupByLength` or `Pack`. `rank` and `world_size` are by default those of
+    `torch.distributed` if it is initialised, else there is one rank. Every rank has the same number
+    of batches. The last samples of an epoch, if they do not fill a batch, are dropped
+    (`tail="drop"`) or completed with rows from its beginning (`"pad"`). Batches are padded to their
+    longest row, or to a multiple of `pad_to_multiple`.
 
-    `held_out` selects the documents that a build with `--held-out` keeps out of training, instead
-    of the others.
+    A build with `--held-out` keeps some documents out of training; `held_out=True` selects those
+    documents, False all others.
 
-    The objective decides what a batch has (see `Layout`): prefix and glm have a four-dimensional
-    mask, glm has two rows of positions. `decoder_start_token_id` adds `decoder_input_ids` for
-    models that do not make them of the labels. `padding_side` and `position_ids` are for causal
-    models; without positions GPT-2 counts padding on the left.
+    The objective of the noise decides which tensors a batch has (see `Layout`): prefix and glm have
+    a four-dimensional mask, glm has two rows of positions. `decoder_start_token_id` adds
+    `decoder_input_ids` for models that do not make them from the labels. `padding_side` and
+    `position_ids` are for causal models; GPT-2 without `position_ids` counts padding on the left as
+    tokens.
 
-    Samples of less than `min_tokens` or more than `max_tokens` are skipped, which reads every index
-    once. `length_warmup` truncates samples at the start of training.
+    Samples of fewer than `min_tokens` or more than `max_tokens` tokens are left out, for which the
+    index of every shard is read once. `length_warmup` truncates samples at the start of training.
 
-    A missing or damaged shard raises an error with its name. With `on_error="skip"` unreadable
+    A missing or damaged shard raises an error with its name. With `on_error="skip"`, unreadable
     samples are replaced by others of the same or a near batch, so that all ranks stay in step:
     `skipped` counts them, in worker processes too, and warnings name each block and the total of an
     epoch. The manifest must be readable, and with filters and `GroupByLength` the indexes too.
 
-    Pass it to a `DataLoader` with `batch_size=None`. Samples are read and noised ahead in a thread
-    of this process; packed batches, and those with four-dimensional masks, are made there too,
-    `read_ahead` of them. So worker processes are not needed; with them the batches are the same, in
-    the same order. Call `set_epoch` before each epoch. Without `shuffle` samples are in the order
-    of storage.
+    Pass it to a `DataLoader` with `batch_size=None`. Samples are read and noised in advance in a
+    thread of this process; packed batches, and those with four-dimensional masks, are made there
+    too, up to `read_ahead` of them. Worker processes are therefore not needed; with them the
+    batches are the same, in the same order. Call `set_epoch` before each epoch. Without `shuffle`,
+    samples are in the order of storage.
     """
 
     def __init__(
@@ -137,22 +140,24 @@ class ShardDataset(BatchedDataset):
 
     @cached_property
     def samples(self) -> int:
-        """Number of samples of an epoch, over all ranks."""
+        """Number of samples of an epoch of this data set, over all ranks."""
         return sum(self._kept)
 
     def sample(self, i: int) -> Sample:
-        """Return sample i as stored, counted through all shards; filters do not apply."""
+        """Return sample `i` as stored, counted through all shards; length filters do not apply."""
         return self._source.sample(i)
 
     def view(self) -> SampleView:
-        """Return the data set as a sequence of all its samples, with the noise of the current
-        epoch.
+        """Return this data set as a sequence of its samples in the order of storage, with the noise
+        of the current epoch.
+
+        Filters, batches and ranks do not apply.
         """
         return SampleView(self._source, self._inputs, self.epoch)
 
     def _check(self) -> None:
-        """Raise ValueError for settings that cannot be combined; resolve the batching for the
-        objective.
+        """Check the settings against each other, and adapt the batching to the objective; raise
+        ValueError for settings that cannot be combined.
         """
         layout = self.layout
         batching = self.settings.batching.checked(layout.objective, self.max_tokens)
@@ -177,7 +182,7 @@ class ShardDataset(BatchedDataset):
 
     @cached_property
     def _kept(self) -> list[int]:
-        """Number of samples of each shard that the filter keeps."""
+        """Number of samples of each shard that are within the length limits."""
         sizes = [shard.samples for shard in self.manifest.shards]
         return (
             self.length_filter.count(self._source.lengths, len(sizes))
@@ -187,7 +192,9 @@ class ShardDataset(BatchedDataset):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Values on which the meaning of a position depends, as plain values."""
+        """Settings and data on which the meaning of a saved position depends, as values for
+        JSON.
+        """
         return {
             "seed": self.seed,
             "shuffle": self.shuffle,
@@ -199,11 +206,13 @@ class ShardDataset(BatchedDataset):
         }
 
     def rows(self, start: int = 0) -> Iterator[dict[str, Array]]:
-        """Yield the samples of this rank one by one, as arrays without padding, from position
-        `start` on.
+        """Yield the samples of this rank one by one, in the order of the epoch, as arrays without
+        padding.
 
-        For those who make batches themselves. Samples are as stored, or with the noise of the
-        recipe. Arrays are read-only views that keep many samples in memory: copy what is to stay.
+        `start` is the position in the epoch of the first sample. This is for users who make batches
+        themselves. Each sample maps field names to arrays: as stored, or with the noise of the
+        recipe. Arrays are read-only views that keep many samples in memory: copy those that you
+        keep.
         """
         epoch = self.open_epoch(self.epoch)
         rank, world_size = self.settings.here()
@@ -213,14 +222,15 @@ class ShardDataset(BatchedDataset):
         return chain.from_iterable(map(epoch.rows, chunks))
 
     def open_epoch(self, epoch: int, skipped: SkippedCount | None = None) -> ShardEpoch:
-        """Return the samples of an epoch; unreadable ones are counted by `skipped`, by default
-        here.
+        """Return the samples of an epoch, readable by position.
+
+        Unreadable samples are counted in `skipped`; None counts them in this data set.
         """
         skip = (skipped or self._skipped).add if self.on_error == "skip" else None
         return ShardEpoch(self._source, self._order(epoch), self._inputs, epoch, skip)
 
     def _order(self, epoch: int) -> EpochOrder:
-        """Return the order of an epoch, of the samples that the filter keeps."""
+        """Return the order of an epoch, over the samples that are within the length limits."""
         sizes = [shard.samples for shard in self.manifest.shards]
         rng_key: dict[str, Any] = {"seed": self.seed, "epoch": epoch, "shuffle": self.shuffle}
         if not self.length_filter:
@@ -236,7 +246,9 @@ class ShardDataset(BatchedDataset):
 
 
 class ShardEpoch:
-    """Samples of an epoch of a `ShardDataset`, by position."""
+    """Samples of one epoch of a `ShardDataset`, read by their positions in the order of the
+    epoch.
+    """
 
     def __init__(
         self,
@@ -253,7 +265,9 @@ class ShardEpoch:
         self._reader = RowReader(source, order, inputs.needs, skip)
 
     def lengths(self, positions: IntArray) -> IntArray:
-        """Return the token count of the sample at each position, read from the shard indexes."""
+        """Return the token count of the sample at each position of the epoch, read from the shard
+        indexes: int64, of the same shape.
+        """
         shards, numbers = self._order.stored(positions)
         lengths = np.empty_like(numbers)
         for shard in np.unique(shards).tolist():
@@ -262,8 +276,11 @@ class ShardEpoch:
         return lengths
 
     def fields(self, positions: IntArray, most: IntArray | None) -> Mapping[str, Ragged]:
-        """Return inputs and labels of the samples at some positions, a row a sample, truncated to
-        `most`.
+        """Return the inputs, labels and other fields of the samples at these positions of the
+        epoch, by name: a row for each sample.
+
+        `most` (positions,) is the number of tokens to which each sample is truncated before noise
+        is drawn; None truncates nothing.
         """
         columns: Mapping[str, Ragged] = self._reader.columns(positions)
         if most is not None:
@@ -272,7 +289,9 @@ class ShardEpoch:
         return self._inputs.make(columns, self._epoch)
 
     def rows(self, positions: IntArray) -> Iterator[dict[str, Array]]:
-        """Yield the inputs and labels of each sample, as read-only arrays without padding."""
+        """Yield the fields of the sample at each position of the epoch, by name, as read-only
+        arrays without padding.
+        """
         fields = self.fields(positions, None)
         rows = {id(values): values.rows() for values in fields.values()}  # labels may be the inputs
         columns = zip(*(rows[id(values)] for values in fields.values()), strict=True)
@@ -280,8 +299,8 @@ class ShardEpoch:
 
 
 def _check_ends(recipe: Recipe, manifest: Manifest, url: str) -> None:
-    """Raise ValueError if a recipe needs documents that end in an end of text, and the build has
-    none.
+    """Raise ValueError if a recipe needs documents that end with an end-of-text token, and the
+    documents of the build at `url` do not.
     """
     if recipe.closes_documents and not manifest.settings.get("append_eos"):
         raise ValueError(
@@ -292,7 +311,10 @@ def _check_ends(recipe: Recipe, manifest: Manifest, url: str) -> None:
 
 
 def _part(manifest: Manifest, url: str, held_out: bool) -> Manifest:
-    """Return the manifest with the held-out shards alone, or without them."""
+    """Return the manifest with only the held-out shards (`held_out` is True) or only the others.
+
+    Raises ValueError if held-out shards are asked for and the build at `url` has none.
+    """
     shards = tuple(shard for shard in manifest.shards if shard.held_out == held_out)
     if held_out and not shards:
         raise ValueError(
@@ -303,7 +325,9 @@ def _part(manifest: Manifest, url: str, held_out: bool) -> Manifest:
 
 
 def _objective(recipe: Recipe | None, manifest: Manifest) -> str:
-    """Return the name of the objective of the data set; `clean` without noise."""
+    """Return the name of the objective: of the recipe, else of the noise baked into the build, else
+    `clean`.
+    """
     if recipe is not None:
         return recipe.objective
     if manifest.baked and manifest.recipe is not None:

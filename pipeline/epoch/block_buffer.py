@@ -24,9 +24,12 @@ from noisebeam.transforms.shards.reader import ShardError
 
 
 class RowMatrix(LazyRagged):
-    """Rows in a matrix that is as wide as the longest row: row i is `matrix[i, : lengths[i]]`.
+    """Rows of different lengths in one matrix: row i is `matrix[i, : lengths[i]]`; what is behind
+    the end of a row has no meaning.
 
-    `values` are made from the matrix when they are first used.
+    `mask` (rows, longest) is True at the values of rows; None computes it. `fill` is the value
+    behind the ends of all rows, None if they differ. The flat array `values` is made from the
+    matrix at its first use.
 
     >>> rows = RowMatrix(np.array([[5, 6], [7, 8]]), np.array([2, 1]))
     >>> rows.values.tolist(), rows.offsets.tolist()
@@ -61,17 +64,21 @@ class RowMatrix(LazyRagged):
 
     @property
     def longest(self) -> int:
-        """Length of the longest row."""
+        """Length of the longest row of this matrix."""
         return int(self.matrix.shape[1])
 
     def rows(self) -> list[Array]:
-        """Return all rows, as read-only views."""
+        """Return a list of all rows, as read-only views of the matrix."""
         matrix = self.matrix.view()
         matrix.flags.writeable = False
         return [row[:length] for row, length in zip(matrix, self._lengths.tolist(), strict=True)]
 
     def split(self, bounds: IntArray) -> Iterator[RowMatrix]:
-        """Yield the rows between each two neighbouring bounds (at least one row), as views."""
+        """Yield the rows between each two neighbouring `bounds` (indexes of rows) as a RowMatrix, a
+        view of this one.
+
+        Each part has at least one row, and is as wide as its longest row.
+        """
         # (bounds - 1,): length of the longest row of each part
         widths = np.maximum.reduceat(self._lengths, bounds[:-1]).tolist()
         for (first, last), width in zip(pairwise(bounds.tolist()), widths, strict=True):
@@ -81,11 +88,17 @@ class RowMatrix(LazyRagged):
             )
 
     def mask(self, width: int) -> Mask:
-        """Return a mask (rows, width) that is True at the values of each row."""
+        """Return a mask (rows, width) bool that is True at the values of each row and False behind
+        its end.
+        """
         return self._mask if width == self.longest else super().mask(width)
 
     def padded(self, mask: Mask, fill: int) -> IntArray:
-        """Return the rows as int64 (rows, width), with `fill` where `mask` is False."""
+        """Return the rows as an int64 matrix of the shape of `mask`, with `fill` behind the end of
+        each row.
+
+        `mask` is the result of `mask(width)`.
+        """
         if fill == self._fill and mask.shape == self.matrix.shape:
             return self.matrix.astype(np.int64)
         padded = np.empty(mask.shape, np.int64)
@@ -94,12 +107,13 @@ class RowMatrix(LazyRagged):
         return padded
 
     def _joined(self) -> Array:
-        """Return the values of all rows, end to end."""
+        """Return the values of all rows, one row after another: (values,)."""
         return self.matrix[self._mask]
 
 
 def matrix_of(rows: Ragged) -> Array:
-    """Return rows as a matrix (rows, longest); values behind the end of a row have no meaning.
+    """Return ragged rows as a matrix (rows, longest row); values behind the end of a row have no
+    meaning.
 
     >>> matrix_of(Ragged.of([np.array([5, 6]), np.array([7])])).tolist()
     [[5, 6], [7, 0]]
@@ -113,15 +127,15 @@ def matrix_of(rows: Ragged) -> Array:
 
 
 def _stretches(values: Array, length: int) -> Array:
-    """Return every stretch of `length` values as a row of a view: (stretches, length)."""
+    """Return a view (len(values) - length + 1, length) whose row i is `values[i : i + length]`."""
     return sliding_window_view(values, length)
 
 
 class RowTable:
-    """Buffer of blocks in one array, out of which rows of any of the blocks are copied at once.
+    """Buffer of blocks in one array, from which rows of any of the blocks are copied at once.
 
-    Each block is in a slot. `slots` is how many there will be; more can be added, which copies the
-    buffer.
+    Each block (consecutive samples read from a shard) has a slot, its index in the buffer. `slots`
+    is the expected number of slots; a higher slot enlarges the buffer, which copies it.
     """
 
     def __init__(self, slots: int) -> None:
@@ -134,7 +148,8 @@ class RowTable:
         self._dtypes: dict[str, np.dtype[Any]] = {}
 
     def room(self, slots: Sequence[int], sizes: Sequence[int]) -> list[Array]:
-        """Return memory to read the blocks of some slots into: (size,) uint8 each.
+        """Return memory to read blocks into: one array (size,) uint8 for each of `slots`, of the
+        given sizes in bytes.
 
         The old content of these slots is lost.
         """
@@ -142,7 +157,12 @@ class RowTable:
         return [self._memory[slot, :size] for slot, size in zip(slots, sizes, strict=True)]
 
     def put(self, slot: int, columns: Mapping[str, Ragged], order: IntArray) -> None:
-        """Add the rows of a block that was read into a slot: row i is row `order[i]` as stored."""
+        """Make the rows of a block available to `take`, after the block was read into the memory of
+        its slot.
+
+        `columns` has the fields of the block by name. Row i of the slot is row `order[i]` of the
+        stored block.
+        """
         for name, rows in columns.items():
             empty = np.empty((self._slots, 0), np.int64)
             starts, lengths = (
@@ -155,7 +175,9 @@ class RowTable:
         self._used = max(self._used, slot + 1)
 
     def take(self, slots: IntArray, rows: IntArray) -> dict[str, RowMatrix]:
-        """Return row `rows[i]` of slot `slots[i]`, for each i and every field."""
+        """Return row `rows[i]` of the block in slot `slots[i]`, for each i: a RowMatrix for each
+        field.
+        """
         taken = {}
         for name, tables in self._bounds.items():
             # (slots, rows) tables -> (taken rows,) starts and lengths
@@ -170,8 +192,10 @@ class RowTable:
         return taken
 
     def _first(self, name: str, slot: int, values: Array) -> int:
-        """Return the index of the first value of a field in its slot; ShardError for a new
-        dtype.
+        """Return the index of the first value of a field in the memory of its slot, counted in
+        values.
+
+        Raises ShardError if the field has another dtype than in earlier blocks.
         """
         self._dtypes.setdefault(name, values.dtype)
         if values.dtype != self._dtypes[name]:
@@ -190,9 +214,10 @@ def _address(values: Array) -> int:
 
 
 def _with_room(table: Array, used: int, shape: tuple[int, int]) -> Array:
-    """Return the table if it has at least this shape, else a larger one with its `used` rows.
+    """Return the table if it has at least this shape, else a larger copy with its first `used`
+    rows.
 
-    A row of the larger one has a multiple of 64 items.
+    A row of the larger table has a multiple of 64 items; items without a value are undefined.
     """
     rows, columns = (
         have if need <= have else need + need // 8

@@ -19,7 +19,7 @@ Lengths = Callable[[int], Array]  # (samples,): the tokens of each sample of a s
 
 @dataclass(frozen=True)
 class LengthFilter:
-    """Filter that keeps samples of `least` to `most` tokens; None is no limit."""
+    """Filter that keeps samples of `least` to `most` tokens, both included; None is no limit."""
 
     least: int | None = None
     most: int | None = None
@@ -28,7 +28,8 @@ class LengthFilter:
         return self.least is not None or self.most is not None
 
     def keeps(self, lengths: Array) -> npt.NDArray[np.bool_]:
-        """Return whether each sample is kept: (samples,) bool.
+        """Return a mask (samples,) bool that is True for samples whose length, in tokens, is within
+        the limits.
 
         >>> LengthFilter(least=3).keeps(np.array([2, 3, 4])).tolist()
         [False, True, True]
@@ -41,7 +42,12 @@ class LengthFilter:
         return kept
 
     def count(self, lengths: Lengths, shards: int) -> list[int]:
-        """Return how many samples of each shard are kept; reads every index once."""
+        """Return the number of samples that the filter keeps in each shard, by reading the index of
+        every shard once.
+
+        `lengths` returns the token counts of the samples of a shard, given its number; `shards` is
+        the number of shards.
+        """
         with ThreadPoolExecutor(_READS) as pool:
             return list(
                 pool.map(lambda shard: int(self.keeps(lengths(shard)).sum()), range(shards))
@@ -49,8 +55,11 @@ class LengthFilter:
 
 
 class FilteredOrder(EpochOrder):
-    """An `EpochOrder` of the samples that a filter keeps; `kept` is the result of
-    `LengthFilter.count`.
+    """Order of an epoch that has only the samples kept by a length filter.
+
+    `lengths` returns the token counts of the samples of a shard, given its number. `kept` is the
+    number of kept samples of each shard, as `LengthFilter.count` returns it. Other arguments are
+    those of `EpochOrder`.
     """
 
     def __init__(

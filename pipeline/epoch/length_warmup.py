@@ -20,14 +20,15 @@ _SENTENCE_FIELDS = (
 
 @dataclass(frozen=True)
 class LengthWarmup:
-    """Truncation of samples to `start` tokens at first, and to more until `samples` samples were
-    seen.
+    """Truncation of samples at the beginning of training: to `start` tokens at first, to more and
+    more tokens later, and not at all after `samples` samples.
 
-    The length grows linearly, in steps of `multiple`, and depends on the step: it is the same for
-    all of a global batch. Samples are counted from the first epoch on, so that a resumed run
-    continues. Li, Zhang and He, "The stability-efficiency dilemma" (2022), truncate batches in this
-    way; the rest of a sample is not trained on in that epoch. Noise is drawn after truncation, and
-    the special tokens at the end of a sample stay.
+    The limit grows linearly with the number of samples seen in training, rounded down to a multiple
+    of `multiple` tokens. It depends on the step alone: it is the same for all samples of a global
+    batch. Samples are counted from the first epoch on, so that a resumed run continues. Li, Zhang
+    and He, "The stability-efficiency dilemma" (2022), truncate batches in this way. The truncated
+    rest of a sample is not trained on in that epoch. Noise is drawn after truncation, and the
+    special tokens at the end of a sample stay.
     """
 
     samples: int
@@ -42,8 +43,10 @@ class LengthWarmup:
                 )
 
     def tokens(self, done: int, longest: int) -> int | None:
-        """Return the most tokens of a sample after `done` samples; None if the `longest` is not
-        truncated.
+        """Return the maximum number of tokens of a sample after `done` samples of training.
+
+        `longest` is the length of the longest sample, in tokens. Returns None if no sample is
+        truncated any more.
 
         >>> warmup = LengthWarmup(samples=1000, start=64)
         >>> [warmup.tokens(done, longest=512) for done in (0, 500, 999, 1000)]
@@ -58,9 +61,12 @@ class LengthWarmup:
 def truncate(
     columns: Mapping[str, Ragged], most: IntArray, prefix: int, suffix: int
 ) -> dict[str, Ragged]:
-    """Return clean samples (the fields of `Sample`), each truncated to `most` tokens.
+    """Return clean samples, each truncated to a number of tokens of its own.
 
-    The special tokens, `prefix` at the start and `suffix` at the end, stay.
+    `columns` has the fields of `Sample` by name, a row for each sample. `most` (samples,) is the
+    maximum number of tokens of each sample, special tokens included. The first `prefix` and the
+    last `suffix` tokens of a sample are special tokens and stay. Sentence lengths and other fields
+    are shortened likewise.
 
     >>> ids, sentences = Ragged.of([np.array([0, 5, 6, 7, 2])]), Ragged.of([np.array([1, 2])])
     >>> columns = {"ids": ids, "sentence_lengths": sentences}
@@ -71,8 +77,8 @@ def truncate(
     ids = columns["ids"]
     kept = np.minimum(ids.lengths, np.maximum(most, prefix + suffix))
     removed = ids.lengths - kept
-    place, length = _places(ids), np.repeat(ids.lengths, ids.lengths)
-    stay = (place < np.repeat(kept - suffix, ids.lengths)) | (place >= length - suffix)
+    index, length = _index_in_row(ids), np.repeat(ids.lengths, ids.lengths)
+    stay = (index < np.repeat(kept - suffix, ids.lengths)) | (index >= length - suffix)
     out = {**columns, "ids": _rows(ids, stay)}
     if "sentence_lengths" not in columns:
         return out
@@ -96,11 +102,11 @@ def truncate(
     return out
 
 
-def _places(rows: Ragged) -> IntArray:
-    """Return the index of each value in its row, end to end."""
+def _index_in_row(rows: Ragged) -> IntArray:
+    """Return the index of each value within its row, for all rows end to end: (values,) int64."""
     return np.arange(rows.offsets[-1]) - np.repeat(rows.offsets[:-1], rows.lengths)
 
 
 def _rows(rows: Ragged, stay: Array) -> Ragged:
-    """Return rows with the values that stay."""
+    """Return the rows with only those values where `stay` (values,) bool is True."""
     return Ragged(rows.values[stay], offsets_of(stay)[rows.offsets])

@@ -23,8 +23,10 @@ _MADE = (
 
 @dataclass(frozen=True)
 class InputMaker:
-    """Maker of inputs and labels by a recipe; without one, baked noise or the ids of clean
-    shards.
+    """Maker of `input_ids` and `labels` from the stored fields of samples.
+
+    With a `recipe`, it noises clean samples. Without one, it returns the stored inputs and labels
+    if noise was `baked` in at build time, else the clean ids as both. `seed` seeds the noise.
     """
 
     vocabulary: Vocabulary
@@ -33,7 +35,9 @@ class InputMaker:
     seed: int
 
     def needs(self, fields: Sequence[str]) -> tuple[str, ...]:
-        """Return the fields that `make` needs, of samples with these fields."""
+        """Return the names of the stored fields that `make` needs, chosen from `fields`, the fields
+        that the shards have.
+        """
         if self.recipe is not None:
             return (
                 KEYS,
@@ -42,8 +46,10 @@ class InputMaker:
         return tuple(name for name in _MADE if name in fields) if self.baked else ("ids",)
 
     def make(self, columns: Mapping[str, Ragged], epoch: int) -> dict[str, Ragged]:
-        """Return `input_ids`, `labels` and other fields of the objective, with the noise of an
-        epoch.
+        """Return `input_ids`, `labels` and other fields of the objective, a row for each sample.
+
+        `columns` has the stored fields that `needs` names. `epoch` selects the noise: another epoch
+        has other noise.
         """
         if self.recipe is not None:
             batch = flat_batch(columns, columns[KEYS].values, len(self.vocabulary.prefix))

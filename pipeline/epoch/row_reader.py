@@ -1,9 +1,10 @@
 """Reading the samples at given positions of an epoch, from the blocks that they are stored in.
 
-positions -> (shard, block, row) -> blocks read into slots of a RowTable -> a row for each position
+    positions -> (shard, block, row) -> blocks read into slots of a RowTable -> rows
 
-A visit is the number of a block in the order in which the epoch reads blocks. A slot is the room of
-one block in the memory of a RowTable.
+A block is a number of consecutive samples stored together in a shard. A visit names one block of
+one shard: the number shard << 32 | block, where blocks are counted in the order in which the epoch
+reads them. A slot is an index in the RowTable, the buffer of loaded blocks.
 """
 
 from __future__ import annotations
@@ -37,11 +38,12 @@ Skip = Callable[[int], None]
 
 
 class RowReader:
-    """Reads the samples at given positions of an epoch, and keeps the blocks in use.
+    """Reader of the samples at given positions of an epoch; it keeps the blocks in use in memory.
 
-    Remote shards are fetched ahead of their use. With `skip`, samples that cannot be read are
-    replaced by samples that were read with them: `skip` is called with their number, and a warning
-    names each block.
+    `choose` returns the names of the fields to read, given those that the shards have. Remote
+    shards are fetched before they are used. Without `skip`, an unreadable block raises ShardError.
+    With `skip`, the samples of an unreadable block are replaced by other samples of the same
+    request, `skip` is called with the number of replaced samples, and a warning names each block.
     """
 
     def __init__(
@@ -70,9 +72,10 @@ class RowReader:
         self._lost: dict[int, str] = {}  # error of each unreadable visit
 
     def columns(self, positions: npt.ArrayLike) -> dict[str, RowMatrix]:
-        """Return the chosen fields of the samples at these positions, a row for each position.
+        """Return the chosen fields, by name, of the samples at these positions of the epoch: a row
+        for each position.
 
-        Raises ShardError if a block cannot be read and there is no `skip`.
+        Raises ShardError if a block cannot be read and the reader has no `skip`.
         """
         shards, blocks, rows = self._order.locate(positions)
         if self._source.remote:
@@ -87,7 +90,11 @@ class RowReader:
         return self._rows.take(slots, rows)
 
     def _prefetch(self, shards: IntArray, last: int) -> None:
-        """Fetch these shards, and those that each stream reaches within a block of samples."""
+        """Start to fetch `shards`, and the shards that the epoch reaches within one block of
+        samples of each stream.
+
+        `last` is the last position of the epoch that is read now.
+        """
         ahead = (
             last + self._order.streams * self._order.block_samples + np.arange(self._order.streams)
         )
@@ -96,9 +103,11 @@ class RowReader:
         self._source.prefetch(shard for shard in wanted if shard not in self._lost_shards)
 
     def _slots_of(self, visits: list[int]) -> IntArray:
-        """Return the slot of the block of each visit, reading blocks that are not loaded.
+        """Return the slot (index in the buffer of loaded blocks) of the block of each visit,
+        reading blocks that are not loaded.
 
-        The slot of an unreadable block is -1.
+        A visit is shard << 32 | block, the block counted in the order of the epoch. The slot of an
+        unreadable block is -1.
         """
         if (held := len(self._slots) + len(self._free)) < len(visits):
             self._free += reversed(range(held, len(visits)))
@@ -112,9 +121,9 @@ class RowReader:
         return np.fromiter((self._slots.get(visit, -1) for visit in visits), np.int64, len(visits))
 
     def _read(self, visits: list[int]) -> None:
-        """Read the blocks of these visits into slots.
+        """Read the blocks of these visits (shard << 32 | block) into slots of the buffer.
 
-        The error of a missing shard is raised before those of damaged blocks.
+        Errors of missing shards are raised before errors of damaged blocks.
         """
         locations = {visit: self._block_of(visit) for visit in visits}
         sizes: dict[int, int] = {}
@@ -142,10 +151,12 @@ class RowReader:
             ]
 
     def _blocks(self, wanted: Sequence[tuple[int, int, Array]]) -> list[Block | ShardError]:
-        """Read blocks, given by shard, number and memory, in several threads.
+        """Read blocks in several threads, each given by its shard, its number as stored, and the
+        memory to read it into.
 
-        Returns each block, or the error of an unreadable one. Without `skip`, no read begins after
-        an error, and the result ends with the last read that began. All reads have ended then.
+        Returns the block, or the error of an unreadable block, in the order of `wanted`. Without
+        `skip`, no read begins after an error, and the result ends with the last read that began.
+        All reads have ended at the return.
         """
         found: dict[int, Block | ShardError] = {}
         left = iter(enumerate(wanted))
@@ -173,6 +184,11 @@ class RowReader:
         return [found[i] for i in range(len(found))]
 
     def _put(self, visit: int, slot: int, block: Block, location: tuple[int, int]) -> None:
+        """Add a block that was read to the buffer, or record it as unreadable if fields are
+        missing.
+
+        `location` is the shard of the block and its number as stored.
+        """
         try:
             columns = {name: column_of(block, name) for name in self._choose(block.fields)}
             self._rows.put(slot, columns, self._order.row_order(*location))
@@ -181,12 +197,16 @@ class RowReader:
             self._lose(visit, error)
 
     def _block_of(self, visit: int) -> tuple[int, int]:
-        """Return the shard of a visit, and the number of its block in storage."""
+        """Return the shard of a visit (shard << 32 | block), and the number of its block as
+        stored.
+        """
         shard, at = divmod(visit, 1 << 32)
         return shard, int(self._order.block_order(shard)[at])
 
     def _reader(self, shard: int) -> ShardReader:
-        """Return the reader of a shard; raise its earlier error if it is unreadable."""
+        """Return the reader of a shard; raise the earlier ShardError again if the shard was
+        unreadable.
+        """
         if shard in self._lost_shards:
             raise ShardError(self._lost_shards[shard])
         try:
@@ -196,16 +216,20 @@ class RowReader:
             raise
 
     def _lose(self, visit: int, error: ShardError) -> None:
-        """Record that the block of a visit is unreadable; raise its error if there is no `skip`."""
+        """Record that the block of a visit (shard << 32 | block) is unreadable; raise its error if
+        the reader has no `skip`.
+        """
         if self._skip is None:
             raise error
         _log.warning("left out, for on_error is 'skip': %s", error)
         self._lost[visit] = str(error)
 
     def _others(self, lost: Mask, visits: list[int]) -> IntArray:
-        """Return the index of each sample of a request; a lost one has that of a readable sample.
+        """Return which sample to use for each sample of a request: its own index, or that of a
+        readable sample if it is unreadable.
 
-        `skip` gets the number of lost samples. Raises ShardError if all are lost.
+        `lost` (samples,) is True for unreadable samples, `visits` the blocks of the request. `skip`
+        is called with the number of unreadable samples. Raises ShardError if all are unreadable.
         """
         if np.all(lost):
             raise ShardError(self._lost[visits[0]])
@@ -217,5 +241,5 @@ class RowReader:
 
 
 def _exhaust(items: Iterator[Any]) -> None:
-    """Exhaust the iterator."""
+    """Consume the rest of an iterator, so that other threads that share it stop."""
     deque(items, maxlen=0)

@@ -35,16 +35,16 @@ def _default_folder() -> str:
 
 @dataclass(frozen=True)
 class ShardCache:
-    """Folder of shards, named by their sha256; the least recently used ones leave beyond
-    `max_bytes`.
+    """Folder on this machine with copies of remote shards, named by their sha256.
 
-    Any number of processes may share it. Downloads in progress are not counted in `max_bytes`, and
+    If the copies take more than `max_bytes`, the least recently used ones are removed. Any number
+    of processes may share the folder. Downloads in progress are not counted in `max_bytes`, and
     neither is a removed shard that is still open: it stays readable, and on the disk, until it is
     closed. Downloads of a killed process are removed after an hour.
 
-    Downloads are checked against the manifest's sha256, and tried up to `attempts` times, with a
-    pause that doubles from `pause` seconds. A request (8 MiB at most) that is not answered in
-    `timeout` seconds counts as a failed attempt: a store that never answers raises an error after
+    A download is checked against the sha256 of the manifest and tried up to `attempts` times, with
+    a pause of `pause` seconds that doubles each time. A request (8 MiB at most) without an answer
+    in `timeout` seconds is a failed attempt, so a store that never answers raises an error after
     two and a half minutes.
     """
 
@@ -55,8 +55,10 @@ class ShardCache:
     timeout: float = 30
 
     def fetch(self, url: str, info: ShardInfo) -> str:
-        """Return the path of a local copy of a shard; raise ShardError, with its name, if there is
-        none.
+        """Return the path of the local copy of the shard at `url`, downloading it if needed.
+
+        Raises ShardError, with the name of the shard, if it cannot be downloaded or differs from
+        `info`, its entry in the manifest.
         """
         path = self._path(info)
         if _size(path) != info.bytes:
@@ -67,22 +69,23 @@ class ShardCache:
         return str(path)
 
     def drop(self, info: ShardInfo) -> None:
-        """Remove the copy of a shard, if there is one."""
+        """Remove the local copy of a shard from the cache, if there is one."""
         self._path(info).unlink(missing_ok=True)
 
     def read(self, url: str, most: int | None = None) -> bytes:
-        """Return the content of a small file, tried as often as a shard.
+        """Return the content of a small file, retrying failed requests as for a shard; nothing is
+        cached.
 
-        Raises FileNotFoundError if there is none, TooLargeError if it has more than `most` bytes,
-        and ShardError if the store fails.
+        Raises FileNotFoundError if the file is missing, TooLargeError if it has more than `most`
+        bytes (None: no limit), and ShardError if the store fails.
         """
         return self._repeat(
             lambda: self._answer(url, lambda: read_bytes(url, most, self.timeout)), url, url
         )
 
     def read_index(self, url: str, info: ShardInfo) -> bytes:
-        """Return the index of a shard; raise ShardError if it is missing or differs from the
-        manifest.
+        """Return the content of the index file of a shard; raise ShardError if it is missing or its
+        sha256 is not that of the manifest.
         """
 
         def read() -> bytes:
@@ -97,10 +100,13 @@ class ShardCache:
             return self._repeat(read, url, f"the index {url}")
 
     def _path(self, info: ShardInfo) -> Path:
+        """Return the path of the local copy of a shard, whether it exists or not."""
         return Path(self.folder or _default_folder()) / f"{info.sha256}.tar"
 
     def _download(self, url: str, info: ShardInfo, path: Path) -> None:
-        """Download a shard into the cache, and remove others to make room."""
+        """Download the shard at `url` to `path` in the cache, and remove other shards to make room
+        for it.
+        """
         temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
         try:
             with _named(f"shard {url}"):
@@ -112,8 +118,8 @@ class ShardCache:
             temporary.unlink(missing_ok=True)
 
     def _copy(self, url: str, info: ShardInfo, path: Path) -> None:
-        """Copy a shard to a path; raise ShardError unless size and sha256 are those of the
-        manifest.
+        """Copy the file at `url` to `path`; raise ShardError unless its size and sha256 are those
+        of the manifest.
         """
         found, size = sha256(), 0
         with (
@@ -132,12 +138,17 @@ class ShardCache:
             )
 
     def _answer(self, url: str, ask: Callable[[], T]) -> T:
-        """Return the result of `ask`, with a deadline unless the file is on this machine."""
+        """Return the result of `ask`; raise TimeoutError after `timeout` seconds, unless the file
+        is on this machine.
+        """
         return run_with_deadline(ask, self.timeout) if local_path(url) is None else ask()
 
     def _repeat(self, fetch: Callable[[], T], url: str, what: str) -> T:
-        """Return the result of the first attempt that succeeds; local files have a single
-        attempt.
+        """Return the result of `fetch`, called again after a failure of the store, up to `attempts`
+        times.
+
+        Local files have one attempt. `what` names the file in the ShardError that the last failure
+        raises. Errors that say that a file is missing or too large are raised as they are.
         """
         attempts = self.attempts if local_path(url) is None else 1
         for attempt in range(1, attempts + 1):
@@ -159,7 +170,11 @@ class ShardCache:
         raise AssertionError("attempts is at least 1")
 
     def _make_room(self, new: Path, size: int) -> None:
-        """Remove least recently used shards to make room for a file, and abandoned downloads."""
+        """Remove abandoned downloads, and the least recently used shards until a new file of `size`
+        bytes fits.
+
+        `new` is the path of the new file.
+        """
         entries = sorted(entry for entry in _entries(new.parent) if entry.path != new)
         total = size + sum(entry.size for entry in entries if entry.path.suffix == ".tar")
         for entry in entries:
@@ -172,7 +187,7 @@ class ShardCache:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold a lock that excludes other processes, if the file system supports locks."""
+    """Hold a lock on a folder against other processes, where the file system has locks."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):
@@ -184,7 +199,9 @@ def _locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _named(what: str) -> Iterator[None]:
-    """Raise a ShardError that names a missing file."""
+    """Turn the error of a missing file in the block into a ShardError that says that `what` is
+    missing.
+    """
     try:
         yield
     except _MISSING as error:
@@ -192,8 +209,8 @@ def _named(what: str) -> Iterator[None]:
 
 
 def _failure(error: Exception) -> BaseException | None:
-    """Return why a store did not answer; None if it answered that the file is missing or too
-    large.
+    """Return the reason if an error means that the store failed; None if the store said that the
+    file is missing or too large.
     """
     if not isinstance(error, (*_MISSING, TooLargeError)):
         return error
@@ -213,13 +230,15 @@ def _size(path: Path) -> int:
 
 
 class _Entry(NamedTuple):
+    """File in the cache folder: time of last use in seconds since 1970, size in bytes, and path."""
+
     used: float  # seconds since 1970
     size: int  # bytes
     path: Path
 
 
 def _entries(folder: Path) -> Iterator[_Entry]:
-    """Yield the entries of a folder; files that another process removes are skipped."""
+    """Yield the files of a folder; files that another process removes meanwhile are left out."""
     for path in folder.iterdir():
         with suppress(OSError):  # another process may have removed it
             status = path.stat()

@@ -34,35 +34,38 @@ V = TypeVar("V")
 
 
 class RecentlyUsed(Generic[K, V]):
-    """At most `size` values by key; a new one replaces the least recently used."""
+    """Cache of at most `size` values by key; a new value replaces the least recently used one."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._values: OrderedDict[K, V] = OrderedDict()
 
     def get(self, key: K) -> V | None:
-        """Return a value, or None."""
+        """Return the value of a key and mark it as used; None if there is none."""
         value = self._values.get(key)
         if value is not None:
             self._values.move_to_end(key)
         return value
 
     def put(self, key: K, value: V) -> None:
-        """Add a value."""
+        """Add or replace the value of a key; the least recently used value is removed if there are
+        too many.
+        """
         self._values[key] = value
         if len(self._values) > self._size:
             self._values.popitem(last=False)
 
     def drop(self, key: K) -> None:
-        """Remove a value."""
+        """Remove the value of a key, if there is one."""
         self._values.pop(key, None)
 
 
 class ShardSource:
-    """Shards of a manifest in the folder `url`; remote ones are copied to the local cache first.
+    """Access to the shards that a manifest names in the folder `url`; remote shards are first
+    copied to a local cache.
 
-    Threads can share it, and it can be pickled, without its open files. `max_open` is the number of
-    open files.
+    At most `max_open` shards are open at a time. Threads can share a ShardSource. It can be
+    pickled: the copy opens files anew.
     """
 
     def __init__(
@@ -79,7 +82,11 @@ class ShardSource:
         self._reset()
 
     def reader(self, shard: int) -> ShardReader:
-        """Return the reader of a shard; raise ShardError, with its name, if it is unreadable."""
+        """Return the reader of a shard, given its number; raise ShardError, with the shard's name,
+        if it is unreadable.
+
+        The first call opens the shard, and downloads it if it is remote.
+        """
         self._after_fork()
         with self._lock:
             reader = self._open.get(shard)
@@ -89,9 +96,11 @@ class ShardSource:
         return self._load(shard) if coming is None else coming.result()
 
     def block(self, shard: int, number: int, memory: Array | None = None) -> Block:
-        """Return a block of a shard, read into `memory` of the block's size, if given.
+        """Return a block of a shard, given its number as stored.
 
-        Raises ShardError if it is damaged. A damaged copy in the cache is downloaded again, once.
+        The block is read into `memory`, (bytes of the block,) uint8, if that is given. Raises
+        ShardError if the block is damaged. A damaged copy in the local cache is downloaded again,
+        once.
         """
         reader = self.reader(shard)
         try:
@@ -107,7 +116,9 @@ class ShardSource:
             ) from error
 
     def _anew(self, shard: int, damaged: ShardReader) -> ShardReader:
-        """Return the reader of a new copy of a damaged shard; threads share one download."""
+        """Return the reader of a new download of a shard, for a copy that is damaged; threads share
+        one download.
+        """
         with self._lock:
             if damaged not in self._mended:
                 self._open.drop(shard)
@@ -117,8 +128,10 @@ class ShardSource:
         return coming.result()
 
     def prefetch(self, shards: Iterable[int]) -> None:
-        """Start to download remote shards, several at a time; an error is raised when its shard is
-        read.
+        """Start to download remote shards in the background, several at a time; do nothing for
+        local ones.
+
+        The error of a failed download is raised when its shard is read.
         """
         if not self.remote:
             return
@@ -129,18 +142,20 @@ class ShardSource:
                     self._begin(shard)
 
     def _begin(self, shard: int) -> Future[ShardReader]:
-        """Return the download of a shard, started if needed; the caller holds the lock."""
+        """Return the future of a shard's download, and start the download if it is not running. The
+        caller holds the lock.
+        """
         if shard not in self._coming:
             self._coming[shard] = run_in_thread(partial(self._load_ahead, shard))
         return self._coming[shard]
 
     def _load_ahead(self, shard: int) -> ShardReader:
-        """Load a shard, with a bounded number of downloads at a time."""
+        """Open a shard in the background, waiting while too many other downloads run."""
         with self._downloads:
             return self._load(shard)
 
     def _load(self, shard: int) -> ShardReader:
-        """Open a shard and keep its reader."""
+        """Open a shard, downloading it if needed; keep and return its reader."""
         try:
             reader = open_shard(
                 self.url, self.manifest.shards[shard], self._cache, self._index(shard)
@@ -153,12 +168,14 @@ class ShardSource:
                 self._coming.pop(shard, None)
 
     def lengths(self, shard: int) -> Array:
-        """Return the token count of each sample of a shard, from its index alone: (samples,)."""
+        """Return the token count of each sample of a shard, from the shard's index alone:
+        (samples,).
+        """
         self._after_fork()
         return self._index(shard).lengths
 
     def _index(self, shard: int) -> ShardIndex:
-        """Return the index of a shard, read once."""
+        """Return the index of a shard, from memory after the first call."""
         with self._lock:
             index = self._indexes.get(shard)
         if index is None:
@@ -168,7 +185,8 @@ class ShardSource:
         return index
 
     def locate(self, i: int) -> tuple[int, int]:
-        """Return the shard of sample i, counted through all shards, and its index in the shard.
+        """Return the shard of sample `i`, counted through all shards, and the index of the sample
+        in that shard.
 
         Raises IndexError if there is no such sample.
         """
@@ -179,8 +197,8 @@ class ShardSource:
         return shard, i - int(self._starts[shard])
 
     def sample(self, i: int) -> Sample:
-        """Return sample i of the data set, counted through all shards; raise IndexError if there is
-        none.
+        """Return sample `i` of the data set, counted through all shards as stored; raise IndexError
+        if there is no such sample.
         """
         shard, at = self.locate(i)
         block, row = self.reader(shard).locate(at)
@@ -194,7 +212,7 @@ class ShardSource:
         self._reset()
 
     def _reset(self) -> None:
-        """Forget open files, indexes, downloads and locks."""
+        """Forget open files, indexes and running downloads, and make new locks."""
         self._open: RecentlyUsed[int, ShardReader] = RecentlyUsed(self._max_open)
         self._indexes: RecentlyUsed[int, ShardIndex] = RecentlyUsed(self._max_open)
         self._coming: dict[int, Future[ShardReader]] = {}
@@ -204,13 +222,20 @@ class ShardSource:
         self._lock = Lock()
 
     def _after_fork(self) -> None:
-        """Reset after a fork: threads, and the locks they held, do not exist in the child."""
+        """Call `_reset` in a forked child process, where threads and the locks that they held do
+        not exist.
+        """
         if self._pid != os.getpid():
             self._reset()
 
 
 def open_shard(url: str, info: ShardInfo, cache: ShardCache, index: ShardIndex) -> ShardReader:
-    """Open a shard of the data set at `url`, and check it against its entry in the manifest."""
+    """Open a shard of the data set at `url`, from a local copy if it is remote, and return its
+    reader.
+
+    `info` is the entry of the shard in the manifest, `index` its index. Raises ShardError if the
+    shard is missing or differs from them.
+    """
     name = join(url, info.name)
     here = local_path(name)
     path = here or cache.fetch(name, info)
@@ -224,15 +249,17 @@ def open_shard(url: str, info: ShardInfo, cache: ShardCache, index: ShardIndex) 
 
 
 def read_index(url: str, info: ShardInfo, cache: ShardCache) -> ShardIndex:
-    """Return the index of a shard; raise ShardError if it is missing or differs from the
-    manifest.
+    """Read the index of a shard of the data set at `url`; raise ShardError if it is missing or
+    differs from the manifest.
     """
     name = join(url, info.index_name)
     return parse_index(cache.read_index(name, info), name)
 
 
 def column_of(block: Block, name: str) -> Ragged:
-    """Return a field of a block, or the keys; raise ShardError if the block does not have it."""
+    """Return the field `name` of a block, a row for each sample; raise ShardError if the block does
+    not have it.
+    """
     try:
         return block.column(name)
     except KeyError as error:
