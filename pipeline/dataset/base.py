@@ -115,7 +115,8 @@ class BatchedDataset(IterableDataset[Batch]):
         self._epoch = torch.tensor(check_epoch(epoch)).share_memory_()  # type: ignore[no-untyped-call]
         self._position = Position(0, 0)
         self._resume = False
-        self._tokens = self._places = 0  # in the batches made since iteration began
+        # tokens, and cells of `input_ids`, in the batches made since iteration began
+        self._tokens = self._cells = 0
         self._skipped = SkippedCount()
         self._last: tuple[int, int] | None = (
             None  # the position after the last batch that was read, its repeated rows
@@ -166,7 +167,7 @@ class BatchedDataset(IterableDataset[Batch]):
         """Share of padding, 0 to 1, in the `input_ids` of this rank's batches since iteration
         began; 0 before the first batch.
         """
-        return 1 - self._tokens / self._places if self._places else 0.0
+        return 1 - self._tokens / self._cells if self._cells else 0.0
 
     @property
     def skipped(self) -> int:
@@ -274,7 +275,7 @@ class BatchedDataset(IterableDataset[Batch]):
         self._position = position = position.for_worker(
             *((worker.id, worker.num_workers) if worker else (0, 1))
         )
-        self._tokens = self._places = 0
+        self._tokens = self._cells = 0
         self._last = None
         self._skipped.begin(position.worker, position.workers)
         ahead = self.settings.read_ahead
@@ -347,7 +348,7 @@ class BatchedDataset(IterableDataset[Batch]):
             for end, tokens, bounds, fields in chunk.batches():
                 batch = self.settings.batching.collate(fields, bounds, self.layout)
                 self._tokens += tokens
-                self._places += batch["input_ids"].numel()
+                self._cells += batch["input_ids"].numel()
                 yield _Made(batch, end)
 
     def _most(self, epoch: int, starts: list[int], sizes: IntArray) -> IntArray | None:

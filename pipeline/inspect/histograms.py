@@ -1,4 +1,6 @@
-"""Histograms of integers or shares: counted in even bins, drawn in a terminal and as SVG."""
+"""Histograms of integers or shares: counted in bins of even width, drawn for a terminal and
+as SVG.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ _WIDTH, _BAR, _LABEL = 460, 18, 110  # pixels
 
 @dataclass(frozen=True)
 class Bars:
-    """Counts by name, with a line that summarises them."""
+    """Bar chart: a title, a summary in one line, and the name and count of each bar."""
 
     title: str
     summary: str
@@ -26,7 +28,7 @@ class Bars:
 
 
 def histogram(title: str, values: Array) -> Bars:
-    """Return the histogram of integers, or of shares from 0 to 1 (floats).
+    """Return the histogram of `values`: integers, or floats that are shares from 0 to 1.
 
     >>> histogram("tokens", np.array([1, 2, 2, 40])).entries[:2]
     (('0 – 4', 3), ('5 – 9', 0))
@@ -43,7 +45,7 @@ def histogram(title: str, values: Array) -> Bars:
 
 
 def summarise(values: Array) -> str:
-    """Return mean and quantiles in one line.
+    """Return the number of values, their mean and quantiles in one line.
 
     >>> summarise(np.array([1, 2, 3, 4000]))
     '4 values: mean 1,001.5, min 1, median 2, 90 % 4,000, 99 % 4,000, max 4,000'
@@ -59,6 +61,7 @@ def summarise(values: Array) -> str:
 
 
 def _range(low: float, step: float, is_share: bool) -> str:
+    """Return the name of the bin of width `step` that begins at `low`."""
     last = low + step if is_share else low + step - 1
     return (
         _show(low, is_share) if low == last else f"{_show(low, is_share)} – {_show(last, is_share)}"
@@ -66,12 +69,15 @@ def _range(low: float, step: float, is_share: bool) -> str:
 
 
 def _show(value: float, is_share: bool) -> str:
+    """Return a value as text: a share in per cent, or a whole number."""
     return f"{100 * value:.3g} %" if is_share else f"{value:,.0f}"
 
 
 def even_step(spread: float, is_share: bool) -> float:
-    """Return the smallest of 1, 2 and 5 times a power of ten with which `_BINS` bins cover the
-    spread.
+    """Return the width of a bin: the smallest of 1, 2 and 5 times a power of ten with which 16 bins
+    cover `spread`.
+
+    If `is_share` is True, the values are shares, and the width may be below 1.
 
     >>> even_step(511, is_share=False), even_step(3, is_share=False), even_step(0.1, is_share=True)
     (50.0, 1.0, 0.01)
@@ -82,7 +88,8 @@ def even_step(spread: float, is_share: bool) -> float:
 
 
 def text_bars(shown: Bars, width: int = 40) -> list[str]:
-    """Return the bars in block characters, a line each.
+    """Return a bar chart as lines of text, one for each bar, with bars of at most `width` block
+    characters.
 
     >>> text_bars(histogram("tokens", np.array([1, 2, 2, 3])), width=4)
     ['1 ██   1', '2 ████ 2', '3 ██   1']
@@ -95,6 +102,7 @@ def text_bars(shown: Bars, width: int = 40) -> list[str]:
 
 
 def _bar(share: float, width: int) -> str:
+    """Return a bar of block characters that fills a share (0 to 1) of `width` columns."""
     eighths = round(share * width * 8)
     eighths = max(eighths, 1) if share else 0
     full, part = divmod(eighths, 8)
@@ -102,7 +110,7 @@ def _bar(share: float, width: int) -> str:
 
 
 def svg_bars(shown: Bars) -> str:
-    """Return the bars as inline SVG, in the colours of the page."""
+    """Return a bar chart as inline SVG, in the colours of the page."""
     most = max((1, *(count for _, count in shown.entries)))
     room = _WIDTH - _LABEL - 70
     rows = []

@@ -63,7 +63,7 @@ figure img { display: block; width: 13rem; height: 13rem; object-fit: contain;
 
 
 def to_html(view: InspectView) -> str:
-    """Return the page, which loads nothing else."""
+    """Return a sample and its noise as one HTML page that loads no other file."""
     noised = (
         f"<section><h2>{escape(noised.recipe.name)} <small>objective: "
         f"{noised.recipe.objective}</small></h2>"
@@ -80,6 +80,7 @@ def to_html(view: InspectView) -> str:
 
 
 def _legend(panels: list[Panel]) -> str:
+    """Return the legend of the kinds of changes that the panels have, as HTML."""
     found = set[Change]().union(*(panel.changes for panel in panels))
     entries = "".join(
         f"<li>{_styled(kind, kind.name.lower())} {kind.value}</li>"
@@ -94,6 +95,7 @@ def _legend(panels: list[Panel]) -> str:
 
 
 def _panel(panel: Panel) -> str:
+    """Return a panel (titled sequence of tokens) as HTML, with the token ids to unfold."""
     head = (
         f"<h3>{escape(panel.title)} <small>{len(panel.ids):,} tokens</small></h3>"
         if panel.rows
@@ -109,6 +111,7 @@ def _panel(panel: Panel) -> str:
 
 
 def _row(row: Row) -> str:
+    """Return the tokens of one sentence as HTML, with the number of the sentence."""
     hue = row.sentence * _HUE % 360
     chip = (
         f'<span class="chip" style="--h:{hue}">{row.sentence + 1}</span>'
@@ -119,15 +122,20 @@ def _row(row: Row) -> str:
 
 
 def _runs(row: Row) -> Iterator[str]:
+    """Yield each run of tokens with the same change as HTML."""
     for run in row.runs:
         yield _styled(run.change, run.text, _title(run))
 
 
 def _title(run: Run) -> str:
+    """Return the text that is shown when the pointer is over a run of tokens."""
     return f"{run.change.name.lower()}: {run.change.value}; ids {' '.join(map(str, run.ids[:20]))}"
 
 
 def _styled(kind: Change, text: str, title: str = "") -> str:
+    """Return text as HTML in the style of a change; `title` is shown when the pointer is
+    over it.
+    """
     shown = escape(text).replace("\n", '<span class="nl">↵</span><wbr>')
     if kind is Change.KEPT:
         return shown
@@ -138,6 +146,7 @@ def _styled(kind: Change, text: str, title: str = "") -> str:
 
 
 def _masks(masks: tuple[MaskPicture, ...]) -> str:
+    """Return the drawings of attention masks as HTML images."""
     figures = (
         f'<figure><img alt="attention mask: {escape(mask.title)}" src="{data_uri(mask.picture)}">'
         f"<figcaption>{escape(mask.title)}<br>{mask.picture.shape[0]:,} queries × "

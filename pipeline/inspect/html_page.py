@@ -1,4 +1,4 @@
-"""The frame of an HTML page that loads nothing else, and is not allowed to."""
+"""Frame of an HTML page that loads no other file, and that browsers do not allow to load one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ dt { color: var(--dim); font-size: .8rem; } dd { margin: 0; font-variant-numeric
 
 
 def page(title: str, body: str, style: str = "") -> str:
-    """Return a page with a title, a body (HTML), and additional style rules."""
+    """Return a whole HTML page with a title (plain text), a body (HTML) and additional CSS
+    rules.
+    """
     head = (
         f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, '
@@ -41,7 +43,7 @@ def page(title: str, body: str, style: str = "") -> str:
 
 
 def facts_list(facts: Mapping[str, str]) -> str:
-    """Return facts by name as an HTML list."""
+    """Return names and values (plain text) as an HTML description list."""
     entries = (
         f"<div><dt>{escape(name)}</dt><dd>{escape(fact)}</dd></div>" for name, fact in facts.items()
     )

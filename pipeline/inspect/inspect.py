@@ -37,10 +37,12 @@ from noisebeam.transforms.tokenization.tokenizer import load_tokenizer
 def inspect(
     url: str, number: int, recipes: Sequence[str] = (), epoch: int = 0, html: str | None = None
 ) -> None:
-    """Show a sample of the build at `url` under each recipe, by default under that of the build.
+    """Show sample `number` of the build at `url`, before and after its noise, in the terminal or as
+    an HTML file.
 
-    It is printed to the terminal, or written as one HTML file without outside resources. Raises
-    ValueError if there is no such sample.
+    `recipes` name the noise to show; by default it is that of the build. `html` is the path of the
+    HTML file, which loads no other file; None prints to the terminal. Raises ValueError for bad
+    recipes and IndexError if there is no such sample.
     """
     view = make_view(url, number, recipes, epoch)
     if html is not None:
@@ -51,7 +53,7 @@ def inspect(
 
 
 def make_view(url: str, number: int, recipes: Sequence[str] = (), epoch: int = 0) -> InspectView:
-    """Return everything that `inspect` shows of a sample."""
+    """Return what `inspect` shows of sample `number` of the build at `url`."""
     manifest = read_manifest(url)
     source = ShardSource(url, manifest)
     sample = source.sample(number)
@@ -80,7 +82,9 @@ def make_view(url: str, number: int, recipes: Sequence[str] = (), epoch: int = 0
 
 
 def _recipes(manifest: Manifest, names: Sequence[str]) -> list[Recipe]:
-    """Return the recipes of these names, or that of the build."""
+    """Return the recipes with these names, or that of the build if there are no names; an empty
+    list for a build without noise.
+    """
     if names:
         return [load_recipe(name) for name in names]
     if manifest.recipe is None:
@@ -95,7 +99,11 @@ def _recipes(manifest: Manifest, names: Sequence[str]) -> list[Recipe]:
 
 
 def _lengths_from(source: ShardSource, number: int) -> list[int]:
-    """Return the lengths of the samples after sample `number` that fit into one window with it."""
+    """Return the token counts of the samples right after sample `number` that fit into one packed
+    row together with it.
+
+    A packed row has as many tokens as the longest sample may have.
+    """
     shard, at = source.locate(number)
     lengths = (
         source.reader(shard).index.lengths[at : at + source.manifest.max_tokens].astype(np.int64)
@@ -113,7 +121,11 @@ def _noised(
     speller: Speller,
     neighbours: Sequence[int],
 ) -> RecipeView:
-    """Return the view of a sample under one recipe."""
+    """Return sample and masks under one recipe, ready to display.
+
+    `batch` has the one clean sample; `neighbours` are the token counts of samples that are packed
+    into a row with it.
+    """
     check_recipe(recipe, vocabulary)
     rows = apply_recipe(recipe, batch, vocabulary, manifest.seed, epoch)
     labels = rows["labels"].values
@@ -138,7 +150,7 @@ def _noised(
 
 
 def _given(labels: Array) -> int:
-    """Return the number of tokens before the first label."""
+    """Return the number of labels before the first one that is not ignored (-100)."""
     return int(np.argmax(np.append(labels, 0) != IGNORED))
 
 
@@ -151,10 +163,11 @@ def mask_pictures(
     *,
     given: int = 0,
 ) -> Iterator[MaskPicture]:
-    """Yield the masks of a sample of `inputs` tokens: padded to `width`, and packed with others.
+    """Yield drawings of the attention masks of a sample with `inputs` input tokens and `labels`
+    labels.
 
-    `neighbours` are the lengths of the others; `given` is the length of the prefix, or of GLM's
-    part A.
+    The masks are padded to `width` tokens, and packed with other samples of the lengths
+    `neighbours`. `given` is the length of the prefix, or of part A of GLM.
     """
     width = max(inputs, width)
     if objective.attention is Attention.PREFIX:

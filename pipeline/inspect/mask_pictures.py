@@ -1,6 +1,6 @@
-"""Pictures of attention masks, drawn from lengths alone, without PyTorch.
+"""Drawings of attention masks, made from lengths alone, without PyTorch.
 
-A picture is a matrix (queries, keys) whose cells are UNSEEN, SEEN or PADDING.
+A drawing is a uint8 matrix (queries, keys) whose cells are UNSEEN, SEEN or PADDING.
 """
 
 from __future__ import annotations
@@ -24,24 +24,27 @@ Picture = npt.NDArray[np.uint8]
 
 
 class MaskPicture(NamedTuple):
-    """A drawing of an attention mask, (queries, keys) shades as uint8, with its title."""
+    """Titled drawing of an attention mask: a uint8 matrix (queries, keys) of UNSEEN, SEEN and
+    PADDING.
+    """
 
     title: str
     picture: Picture
 
 
 def full(queries: int, keys: int) -> Picture:
-    """Return a picture in which every query sees every key."""
+    """Return the drawing (queries, keys) of a mask in which every query sees every key."""
     return np.full((queries, keys), SEEN, dtype=np.uint8)
 
 
 def square(size: int) -> Picture:
-    """Return a square picture in which every query sees every key."""
+    """Return the drawing (size, size) of a mask in which every query sees every key."""
     return full(size, size)
 
 
 def causal(size: int) -> Picture:
-    """Return a picture in which each position sees itself and those before it.
+    """Return the drawing (size, size) of a mask in which each position sees itself and those before
+    it.
 
     >>> causal(3).tolist()
     [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
@@ -50,7 +53,8 @@ def causal(size: int) -> Picture:
 
 
 def prefix(length: int, size: int) -> Picture:
-    """Return a picture in which all positions see the first `length`, and the rest is causal.
+    """Return the drawing (size, size) of a mask in which all positions see the first `length` ones,
+    and the rest is causal.
 
     GLM has the same mask, with part A as the prefix.
 
@@ -62,7 +66,10 @@ def prefix(length: int, size: int) -> Picture:
 
 
 def packed(pictures: Sequence[Picture]) -> Picture:
-    """Return square pictures along the diagonal: no position sees those of another picture.
+    """Return the drawing of a block-diagonal mask: the given square drawings one after another
+    along the diagonal.
+
+    No position sees a position of another drawing.
 
     >>> packed([causal(2), full(1, 1)]).tolist()
     [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
@@ -76,7 +83,7 @@ def packed(pictures: Sequence[Picture]) -> Picture:
 
 
 def padded(picture: Picture, queries: int, keys: int) -> Picture:
-    """Return a picture with padding up to this size.
+    """Return a drawing enlarged to (queries, keys) with PADDING below and on the right.
 
     >>> padded(causal(2), 2, 3).tolist()
     [[1, 0, 2], [1, 1, 2]]
@@ -86,7 +93,9 @@ def padded(picture: Picture, queries: int, keys: int) -> Picture:
 
 
 def png(picture: Picture) -> bytes:
-    """Return a picture as a PNG with one pixel a cell; UNSEEN is transparent."""
+    """Return a drawing as the bytes of a PNG image with one pixel for each cell; UNSEEN is
+    transparent.
+    """
     height, width = picture.shape
     rows = np.zeros((height, width + 1), dtype=np.uint8)  # first byte of a row: no filter
     rows[:, 1:] = picture
@@ -103,14 +112,14 @@ def png(picture: Picture) -> bytes:
 
 
 def data_uri(picture: Picture) -> str:
-    """Return a picture as a data URI of its PNG."""
+    """Return a drawing as a PNG image in a data URI, for an HTML page."""
     return f"data:image/png;base64,{base64.b64encode(png(picture)).decode()}"
 
 
 def blocks(picture: Picture, width: int = 32) -> list[str]:
-    """Return a picture as lines of block characters, at most `width` columns wide.
+    """Return a drawing as lines of block characters, at most `width` columns wide.
 
-    A character shows two rows.
+    A character shows two queries. Larger drawings are thinned out.
 
     >>> blocks(causal(4))
     ['█▄  ', '███▄']
@@ -126,11 +135,11 @@ def blocks(picture: Picture, width: int = 32) -> list[str]:
 
 
 def _pairs(rows: npt.NDArray[np.bool_]) -> list[tuple[list[int], list[int]]]:
-    """Return the rows in pairs of neighbours, as numbers."""
+    """Return each two neighbouring rows as a pair of lists of 0 and 1."""
     numbers = rows.astype(int).tolist()
     return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
-    """Return a chunk of a PNG file."""
+    """Return a chunk of a PNG file: length, kind, data and checksum."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

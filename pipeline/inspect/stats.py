@@ -1,4 +1,5 @@
-"""`noisebeam stats`: a build in numbers: lengths, sentences, noise, padding, balance.
+"""`noisebeam stats`: statistics of a build: lengths, sentences, noise, padding, tokens of each
+shard.
 
 Totals are exact, from the manifest. Lengths are from the indexes of shards; sentences and noise
 from some of their blocks. Samples are in random order in the shards, so a few shards and blocks
@@ -42,7 +43,11 @@ _NAMED_SHARDS = 16
 
 @dataclass(frozen=True)
 class Stats:
-    """Totals, distributions of lengths, and shares of padding of a finished build."""
+    """Statistics of a finished build: totals by name, distributions, and shares of padding.
+
+    `basis` says on which samples the distributions were measured. `padding` is the share of a batch
+    that is padding, 0 to 1, for several ways to make batches.
+    """
 
     url: str
     totals: dict[str, str]
@@ -52,45 +57,50 @@ class Stats:
 
 
 def measure(url: str, shards: int = 16, recipe: str | None = None) -> Stats:
-    """Return the numbers of the build at `url`, from at most `shards` of its shards, evenly spaced.
+    """Return the statistics of the build at `url`, measured on at most `shards` of its shards,
+    evenly spaced.
 
-    The noise is that of the build, or of another recipe. Raises ManifestError if there is no build,
-    and ShardError if one of these shards cannot be read.
+    The noise is that of the build, or of the recipe named `recipe`. Raises ManifestError if there
+    is no finished build, and ShardError if one of these shards cannot be read.
     """
     if shards < 1:
         raise ValueError(f"--sample: expected 1 shard or more, got {shards}")
     manifest = read_manifest(url)
-    look = _Look(url, manifest, _recipe(manifest, recipe))
+    found = _Measurements(url, manifest, _recipe(manifest, recipe))
     chosen = _some_shards(manifest, shards)
     for info in chosen:
-        look.into(info)
-    lengths = np.concatenate([np.zeros(0, np.int64), *look.lengths])
+        found.add(info)
+    lengths = np.concatenate([np.zeros(0, np.int64), *found.lengths])
     return Stats(
         url=url,
         totals=_totals(manifest),
         basis=f"{len(chosen):,} of {len(manifest.shards):,} shards: "
-        f"lengths of {len(lengths):,} samples, sentences and noise of {look.samples:,}",
-        distributions=tuple(_distributions(manifest, look, lengths)),
+        f"lengths of {len(lengths):,} samples, sentences and noise of {found.samples:,}",
+        distributions=tuple(_distributions(manifest, found, lengths)),
         padding=padding_estimate(lengths, manifest.max_tokens),
     )
 
 
 def read_lengths(url: str, manifest: Manifest, shards: int) -> IntArray:
-    """Return the token count of all samples of at most `shards` shards, evenly spaced."""
+    """Return the token counts of all samples of at most `shards` shards of a build, evenly spaced:
+    (samples,).
+    """
     indexes = (_index(url, info) for info in _some_shards(manifest, shards))
     return np.concatenate([np.zeros(0, np.int64), *(index.lengths for index in indexes)])
 
 
 def _some_shards(manifest: Manifest, most: int) -> list[ShardInfo]:
+    """Return at most `most` shards of a build, evenly spaced."""
     return [manifest.shards[i] for i in evenly(len(manifest.shards), most)]
 
 
 def _index(url: str, info: ShardInfo) -> ShardIndex:
+    """Return the index of a shard of the build at `url`."""
     return read_index(url, info, ShardCache())
 
 
 def evenly(count: int, most: int) -> list[int]:
-    """Return at most `most` of the numbers below `count`, evenly spaced.
+    """Return at most `most` of the numbers from 0 to `count` - 1, evenly spaced.
 
     >>> evenly(10, 3), evenly(2, 16)
     ([0, 3, 6], [0, 1])
@@ -100,8 +110,11 @@ def evenly(count: int, most: int) -> list[int]:
 
 
 def padding_estimate(lengths: IntArray, max_tokens: int) -> dict[str, float]:
-    """Return the share of padding in batches of samples in order, in rows of `max_tokens`, and
-    packed.
+    """Return the share of padding, 0 to 1, by the way batches are made of samples of these lengths,
+    in order.
+
+    The ways are batches of several sizes padded to their longest sample, rows of `max_tokens` with
+    one sample each, and packed rows. Without samples the dict is empty.
 
     >>> padding_estimate(np.array([2, 4, 4, 2]), max_tokens=8)
     {'batches of 4': 0.25, 'rows of 8': 0.625, 'packed rows of 8': 0.25}
@@ -118,6 +131,9 @@ def padding_estimate(lengths: IntArray, max_tokens: int) -> dict[str, float]:
 
 
 def _batch_padding(lengths: IntArray, size: int) -> float:
+    """Return the share of padding if each `size` consecutive samples are padded to the longest of
+    them.
+    """
     batches = lengths[: len(lengths) // size * size].reshape(-1, size)
     return 1 - float(batches.sum()) / float(batches.max(axis=1).sum() * size)
 
@@ -125,11 +141,12 @@ def _batch_padding(lengths: IntArray, size: int) -> float:
 def noise_shares(
     source: Ragged, inputs: Ragged, labels: Ragged, objective: Objective, vocabulary: Vocabulary
 ) -> Array:
-    """Return the share of the ordinary tokens of each sample that a model has to restore:
-    (samples,).
+    """Return, for each sample, the share of its tokens that a model has to restore: (samples,), 0
+    to 1.
 
-    For denoising and spans these are tokens of the source that the input lacks; tokens that only
-    moved are not counted. For other objectives they are the tokens with a label.
+    Special tokens are not counted. For encoder-decoders these are the tokens of the source that the
+    input lacks, wherever they stand; for other objectives the tokens with a label. `source`,
+    `inputs` and `labels` have a row for each sample.
     """
     counts = _sums(~is_special(source.values, vocabulary), source.offsets)
     if objective.attention is Attention.ENCODER_DECODER:
@@ -140,8 +157,10 @@ def noise_shares(
 
 
 def _common(one: Ragged, other: Ragged, vocabulary: Vocabulary) -> IntArray:
-    """Return the number of ordinary tokens that two rows have in common, in any order:
-    (samples,).
+    """Return the number of tokens that row i of `one` and row i of `other` have in common, in any
+    order: (rows,) int64.
+
+    Special tokens are not counted.
     """
     (keys, counts), (other_keys, other_counts) = (
         _token_counts(rows, vocabulary) for rows in (one, other)
@@ -153,7 +172,11 @@ def _common(one: Ragged, other: Ragged, vocabulary: Vocabulary) -> IntArray:
 
 
 def _token_counts(rows: Ragged, vocabulary: Vocabulary) -> tuple[IntArray, IntArray]:
-    """Return keys of (sample, token), and how often each occurs."""
+    """Return the distinct pairs of (row, token), each as one number, and how often each occurs in
+    its row.
+
+    Special tokens are left out.
+    """
     samples = np.arange(len(rows.offsets) - 1).repeat(np.diff(rows.offsets))
     ordinary = ~is_special(rows.values, vocabulary)
     keys, counts = np.unique(
@@ -163,13 +186,18 @@ def _token_counts(rows: Ragged, vocabulary: Vocabulary) -> tuple[IntArray, IntAr
 
 
 def _sums(flags: Array, offsets: IntArray) -> IntArray:
-    """Return the sum of the flags of each sample: (samples,)."""
+    """Return the number of True flags of each sample: (samples,). Sample i has the flags
+    `offsets[i]` to `offsets[i + 1]` - 1.
+    """
     totals = np.concatenate([[0], np.cumsum(flags, dtype=np.int64)])
     return np.asarray(totals[offsets[1:]] - totals[offsets[:-1]])
 
 
-class _Look:
-    """Lengths and shares of noise of the samples in the shards read so far."""
+class _Measurements:
+    """Lengths, sentences and noise of the samples in the shards that were measured so far.
+
+    `recipe` is the noise to measure; None measures none.
+    """
 
     def __init__(self, url: str, manifest: Manifest, recipe: Recipe | None) -> None:
         self._url, self._manifest, self._recipe = url, manifest, recipe
@@ -182,8 +210,8 @@ class _Look:
         self.noise: list[Array] = []
         self.samples = 0
 
-    def into(self, info: ShardInfo) -> None:
-        """Measure one more shard."""
+    def add(self, info: ShardInfo) -> None:
+        """Measure the samples of one more shard."""
         index = _index(self._url, info)
         self.lengths.append(index.lengths.astype(np.int64))
         for block in _blocks(self._url, info, index):
@@ -194,6 +222,7 @@ class _Look:
                 self.noise.append(self._noise(block, self._recipe))
 
     def _noise(self, block: Block, recipe: Recipe) -> Array:
+        """Return the share of tokens to restore, 0 to 1, of each sample of a block."""
         source = block.flat_batch(len(self._vocabulary.prefix))
         noised = apply_recipe(recipe, source, self._vocabulary, self._manifest.seed, epoch=0)
         clean = Ragged(source.ids, source.offsets)
@@ -203,7 +232,9 @@ class _Look:
 
 
 def _blocks(url: str, info: ShardInfo, index: ShardIndex) -> Iterator[Block]:
-    """Yield some blocks of a shard, with one ranged read each."""
+    """Yield some blocks of a shard, evenly spaced, reading only their bytes; raise ShardError if
+    one is damaged.
+    """
     fs, path = url_to_fs(join(url, info.name))
     for number in evenly(len(index.samples), _BLOCKS):
         start, end = index.extent(number)
@@ -222,12 +253,16 @@ def _blocks(url: str, info: ShardInfo, index: ShardIndex) -> Iterator[Block]:
 
 
 def _recipe(manifest: Manifest, name: str | None) -> Recipe | None:
+    """Return the recipe named `name`, or that of the build if `name` is None; None for a build
+    without noise.
+    """
     if name is not None:
         return load_recipe(name)
     return load_recipe(load_yaml(manifest.recipe)) if manifest.recipe is not None else None
 
 
 def _totals(manifest: Manifest) -> dict[str, str]:
+    """Yield the counts of a shard's manifest entry and index that differ from its samples."""
     counts, size = manifest.counts, sum(shard.bytes for shard in manifest.shards)
     documents = max(1, counts.get("documents", 0))
     facts = {
@@ -245,18 +280,19 @@ def _totals(manifest: Manifest) -> dict[str, str]:
     return {**facts, **{name: f"{count:,}" for name, count in rare.items() if count}}
 
 
-def _distributions(manifest: Manifest, look: _Look, lengths: IntArray) -> Iterator[Bars]:
+def _distributions(manifest: Manifest, found: _Measurements, lengths: IntArray) -> Iterator[Bars]:
+    """Yield the histograms of a build: tokens, sentences, noise, and tokens of each shard."""
     none = np.zeros(0, np.int64)
     yield histogram("tokens a sample", lengths)
-    yield histogram("sentences a sample", np.concatenate([none, *look.sentences]))
-    yield histogram("tokens a sentence", np.concatenate([none, *look.sentence_tokens]))
-    if look.noise:
-        yield histogram("noise: share of a sample's tokens to restore", np.concatenate(look.noise))
+    yield histogram("sentences a sample", np.concatenate([none, *found.sentences]))
+    yield histogram("tokens a sentence", np.concatenate([none, *found.sentence_tokens]))
+    if found.noise:
+        yield histogram("noise: share of a sample's tokens to restore", np.concatenate(found.noise))
     yield _balance(manifest)
 
 
 def _balance(manifest: Manifest) -> Bars:
-    """Return the tokens of each shard, or their distribution if there are many shards."""
+    """Return the number of tokens of each shard as bars; for many shards, their histogram."""
     tokens = np.array([shard.tokens for shard in manifest.shards], dtype=np.int64)
     if not 0 < len(tokens) <= _NAMED_SHARDS:
         return histogram("tokens a shard", tokens)

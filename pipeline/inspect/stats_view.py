@@ -1,4 +1,4 @@
-"""Output of `noisebeam stats`, for a terminal and as one HTML page."""
+"""Display of the statistics of `noisebeam stats`, in a terminal and as one HTML page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ meter { width: 12rem; }
 
 
 def stats_to_terminal(console: Console, stats: Stats) -> None:
-    """Print the numbers, with bars of block characters."""
+    """Print the statistics of a build, with histograms of block characters."""
     console.print(stats.url, style="bold", soft_wrap=True, markup=False)
     for name, fact in stats.totals.items():
         console.print(f"{name}: {fact}", soft_wrap=True, markup=False)
@@ -40,7 +40,7 @@ def stats_to_terminal(console: Console, stats: Stats) -> None:
 
 
 def stats_to_html(stats: Stats) -> str:
-    """Return the numbers as one HTML page that loads nothing else."""
+    """Return the statistics of a build as one HTML page that loads no other file."""
     padding = "".join(
         f"<tr><td>{escape(name)}</td><td><meter "
         f'value="{share:.4f}"></meter></td><td>{share:.1%}</td></tr>'
@@ -58,6 +58,7 @@ def stats_to_html(stats: Stats) -> str:
 
 
 def _plot(shown: Bars) -> str:
+    """Return a histogram and its summary as an HTML section."""
     summary = f'<p class="note">{escape(shown.summary)}</p>'
     return (
         f'<section class="card"><h3>{escape(shown.title)}</h3>{summary}{svg_bars(shown)}</section>'

@@ -36,7 +36,9 @@ _STYLES = {
 
 
 def to_terminal(console: Console, view: InspectView) -> None:
-    """Print a view; if the output is no terminal, removed tokens are not printed."""
+    """Print a sample and its noise to a terminal; tokens that noise removed are left out if the
+    output is not a terminal.
+    """
     console.print(view.title, style="bold", soft_wrap=True, markup=False)
     for name, fact in view.facts.items():
         console.print(f"{name}: {fact}", style="dim", soft_wrap=True, markup=False)
@@ -50,6 +52,7 @@ def to_terminal(console: Console, view: InspectView) -> None:
 
 
 def _print_legend(console: Console, panels: Iterable[Panel]) -> None:
+    """Print a line for each kind of change that the panels have, in its style."""
     found = set[Change]().union(*(panel.changes for panel in panels)) - {Change.KEPT}
     for kind in Change:
         if kind in found and (kind not in GONE or console.is_terminal):
@@ -60,6 +63,7 @@ def _print_legend(console: Console, panels: Iterable[Panel]) -> None:
 
 
 def _print_panel(console: Console, panel: Panel) -> None:
+    """Print the title of a panel, its rows of tokens or its note, and its token ids."""
     size = f" ({len(panel.ids)} tokens)" if panel.rows else f": {panel.note}"
     console.print(f"\n{panel.title}{size}", style="bold", soft_wrap=True, markup=False)
     for row in panel.rows:
@@ -71,6 +75,10 @@ def _print_panel(console: Console, panel: Panel) -> None:
 
 
 def _line(row: Row, with_gone: bool) -> Text:
+    """Return a row of tokens as a styled line that begins with the number of its sentence.
+
+    Removed tokens are left out unless `with_gone` is True.
+    """
     number = "    " if row.sentence < 0 else f"{row.sentence + 1:>3} "
     line = Text.assemble((number, _CHIPS[row.sentence % len(_CHIPS)]), ("│ ", "dim"))
     for run in row.runs:
@@ -80,6 +88,7 @@ def _line(row: Row, with_gone: bool) -> Text:
 
 
 def _print_masks(console: Console, name: str, masks: Iterable[MaskPicture]) -> None:
+    """Print the drawings of the attention masks of a recipe, side by side."""
     console.print(
         f"\n{name}: attention masks (rows: queries; columns: keys)", style="bold", markup=False
     )

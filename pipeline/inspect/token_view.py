@@ -1,4 +1,9 @@
-"""Views of tokens for people: a row for each sentence, divided into runs with the same change."""
+"""Tokens prepared for display: a row for each sentence, divided into runs of tokens with the same
+change.
+
+A change is what noise did to a token (kept, masked, deleted, ...; see `Change`). A panel is one
+titled sequence of tokens in the output of `noisebeam inspect`.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +28,9 @@ _CONTEXT = 16  # tokens: how a token is spelled depends on those before it
 
 
 class Run(NamedTuple):
-    """Consecutive tokens with the same change."""
+    """Consecutive tokens that noise changed in the same way: the change, their ids and their
+    text.
+    """
 
     change: Change
     ids: tuple[int, ...]
@@ -31,7 +38,10 @@ class Run(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Consecutive runs of one sentence of the source, numbered from 0; -1 if it is unknown."""
+    """Consecutive tokens of one sentence, as runs of tokens with the same change.
+
+    `sentence` is the number of the sentence in the source, from 0, or -1 if it is unknown.
+    """
 
     sentence: int
     runs: tuple[Run, ...]
@@ -39,7 +49,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Panel:
-    """A sequence of tokens with a title, and perhaps a note."""
+    """Titled sequence of tokens to display, with rows of tokens, or with a note in their place."""
 
     title: str
     rows: tuple[Row, ...]
@@ -47,7 +57,7 @@ class Panel:
 
     @property
     def ids(self) -> list[int]:
-        """Ids of the sequence, without removed tokens."""
+        """Token ids of this sequence, without tokens that noise removed."""
         return [
             id_
             for row in self.rows
@@ -58,13 +68,15 @@ class Panel:
 
     @property
     def changes(self) -> set[Change]:
-        """Changes of the tokens of the panel."""
+        """The kinds of changes that the tokens of this sequence have."""
         return {run.change for row in self.rows for run in row.runs}
 
 
 @dataclass(frozen=True)
 class RecipeView:
-    """One sample under one recipe: tokens after each corruption, labels and attention masks."""
+    """One sample under one recipe, ready to display: tokens after each corruption, labels, and
+    drawings of the attention masks.
+    """
 
     recipe: Recipe
     panels: tuple[Panel, ...]
@@ -73,7 +85,9 @@ class RecipeView:
 
 @dataclass(frozen=True)
 class InspectView:
-    """Everything that `noisebeam inspect` shows of a sample."""
+    """Everything that `noisebeam inspect` shows of one sample: title, facts by name, source tokens,
+    and the sample under each recipe.
+    """
 
     title: str
     facts: dict[str, str]
@@ -82,7 +96,10 @@ class InspectView:
 
 
 class Speller:
-    """Maker of panels for the tokens of a batch of one sample."""
+    """Turns tokens of one sample into panels of text, with the tokenizer of the build.
+
+    `batch` is a flat batch that has this sample alone.
+    """
 
     def __init__(self, tokenizer: Any, batch: FlatBatch) -> None:
         self._tokenizer = tokenizer
@@ -90,11 +107,11 @@ class Speller:
         self._sentences: list[int] = np.minimum(sentences, len(batch.sentence_ends) - 1).tolist()
 
     def panel(self, title: str, tokens: Sequence[Token], note: str = "") -> Panel:
-        """Return the panel of some tokens."""
+        """Return a panel (titled sequence of tokens to display) with the text of the tokens."""
         return Panel(title, tuple(self._rows(tokens)), note)
 
     def _rows(self, tokens: Sequence[Token]) -> Iterator[Row]:
-        """Yield a row for each run of tokens of one sentence."""
+        """Yield a row for each group of consecutive tokens of one sentence."""
         before: list[int] = []
         placed = zip(self._sentences_of(tokens), tokens, strict=True)
         for sentence, group in groupby(placed, key=lambda pair: pair[0]):
@@ -108,10 +125,10 @@ class Speller:
             yield Row(sentence, tuple(runs))
 
     def _sentences_of(self, tokens: Sequence[Token]) -> list[int]:
-        """Return the sentence of each token.
+        """Return the number of the sentence in the source for each token.
 
-        A new token belongs to the sentence of the tokens that it replaces, or else of the token
-        before it.
+        A token that noise added belongs to the sentence of the tokens that it replaces, or else of
+        the token before it.
         """
         known = [
             NEW
@@ -128,8 +145,10 @@ class Speller:
         return known
 
     def _spell(self, change: Change, before: Sequence[int], ids: Sequence[int]) -> str:
-        """Return some tokens as the text that they are after other tokens; -100 and their number if
-        ignored.
+        """Return the text of `ids`, as the tokenizer decodes them after the ids `before`.
+
+        `change` is what noise did to these tokens; ignored labels are shown as -100 and their
+        number.
         """
         if change is Change.IGNORED:
             return f"−100 × {len(ids)}"
@@ -145,13 +164,17 @@ class Speller:
         return self._decode(ids)
 
     def _decode(self, ids: Sequence[int]) -> str:
-        """Return the text of some ids, special tokens included."""
+        """Return the text of token ids, special tokens included, with line ends as `\n`."""
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=False)
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def label_tokens(labels: Array, aligned: bool, vocabulary: Vocabulary) -> list[Token]:
-    """Return labels as tokens; if they are `aligned`, label i belongs to token i of the source."""
+    """Return labels as tokens to display.
+
+    If `aligned` is True, label i belongs to token i of the source; otherwise no label belongs to a
+    token.
+    """
     return [
         Token(id_, i if aligned else NEW, _kind_of_label(id_, vocabulary))
         for i, id_ in enumerate(labels.tolist())
@@ -159,6 +182,7 @@ def label_tokens(labels: Array, aligned: bool, vocabulary: Vocabulary) -> list[T
 
 
 def _kind_of_label(id_: int, vocabulary: Vocabulary) -> Change:
+    """Return how a label is displayed: ignored, sentinel, special token, or label."""
     if id_ == IGNORED:
         return Change.IGNORED
     if id_ in vocabulary.sentinel_ids:

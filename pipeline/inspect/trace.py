@@ -1,7 +1,7 @@
-"""What a recipe did to one sample, token by token, from the choices of the corruptions themselves.
+"""What a recipe did to one sample, token by token.
 
-Each corruption returns a `Trace`: where each token after it comes from. For a corruption without
-one, tokens are aligned by a diff.
+Each corruption returns a `Trace`, the source position of each token after it, from its own random
+choices. For a corruption without one, the tokens before and after are aligned by a diff of ids.
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ _UNCHANGED = (Change.KEPT, Change.MOVED, Change.ROTATED)
 
 
 class Token(NamedTuple):
-    """Token of a sequence, or a removed token, which is shown where it was."""
+    """Token of a sample during noising, or a removed token, which is kept at its old position for
+    display.
+
+    `origin` is the position of the token in the source, or NEW (-1); `change` is what noise did to
+    it.
+    """
 
     id: int
     origin: int  # position in the source, or NEW
@@ -34,7 +39,7 @@ class Token(NamedTuple):
 
 
 def source_tokens(batch: FlatBatch, vocabulary: Vocabulary) -> list[Token]:
-    """Return the tokens of a batch of one sample, unchanged."""
+    """Return the tokens of a flat batch of one sample before noise, as special or kept tokens."""
     special = is_special(batch.ids, vocabulary).tolist()
     changes = (Change.SPECIAL if found else Change.KEPT for found in special)
     return [
@@ -46,9 +51,10 @@ def source_tokens(batch: FlatBatch, vocabulary: Vocabulary) -> list[Token]:
 def trace_recipe(
     recipe: Recipe, batch: FlatBatch, vocabulary: Vocabulary, seed: int, epoch: int
 ) -> Iterator[tuple[str, list[Token]]]:
-    """Yield the name of each corruption, and the tokens of a batch of one sample after it.
+    """Yield, for each corruption of a recipe, its name and the tokens of the sample after it.
 
-    Removed tokens are among them.
+    `batch` is a flat batch of one clean sample. Removed tokens are among the tokens, marked as
+    such.
     """
     tokens = source_tokens(batch, vocabulary)
     for corruption in recipe.corruptions:
@@ -75,7 +81,11 @@ def trace_corruption(
     seed: int,
     epoch: int,
 ) -> Trace:
-    """Return the trace of a corruption of a batch of one sample; `after` is its result."""
+    """Return the trace of one corruption: where each token after it comes from.
+
+    `batch` is a flat batch of one sample before the corruption, `after` the batch after it. A
+    corruption without a method `trace` is traced by a diff of the ids.
+    """
     tracing: Any = getattr(corruption, "trace", None)
     if tracing is not None:
         trace: Trace = tracing(batch, vocabulary, seed=seed, epoch=epoch)
@@ -85,7 +95,9 @@ def trace_corruption(
 
 
 def _aligned(before: FlatBatch, after: FlatBatch) -> IntArray:
-    """Return the most likely position before of each token after, by a diff of the ids."""
+    """Return the position in `before` of each token of `after`, by a diff of the ids: (tokens,)
+    int64; NEW (-1) for tokens that were added.
+    """
     origins = np.full(len(after.ids), NEW)
     matcher = SequenceMatcher(None, before.ids.tolist(), after.ids.tolist(), autojunk=False)
     for start, new_start, size in matcher.get_matching_blocks():
@@ -94,7 +106,11 @@ def _aligned(before: FlatBatch, after: FlatBatch) -> IntArray:
 
 
 def _moved(tokens: Sequence[Token], ids: Array, trace: Trace) -> list[Token]:
-    """Return the tokens in their new order; a removed token stays behind the one before it."""
+    """Return the tokens in the order after a corruption that permutes them.
+
+    A token that was removed earlier stays behind the token that was before it. `ids` are the ids
+    after the corruption.
+    """
     result, followers = _followers(tokens)
     moved = np.asarray(trace.moved).tolist()
     for id_, origin, other in zip(ids.tolist(), trace.origins.tolist(), moved, strict=True):
@@ -105,9 +121,10 @@ def _moved(tokens: Sequence[Token], ids: Array, trace: Trace) -> list[Token]:
 
 
 def _edited(tokens: Sequence[Token], ids: Array, trace: Trace) -> list[Token]:
-    """Return the tokens after a corruption that keeps their order.
+    """Return the tokens after a corruption that adds, replaces or removes tokens and keeps their
+    order.
 
-    A new token is before the tokens that it replaces.
+    An added token is before the tokens that it replaces. `ids` are the ids after the corruption.
     """
     result, followers = _followers(tokens)
     changes = iter(trace.new)
@@ -128,7 +145,9 @@ def _edited(tokens: Sequence[Token], ids: Array, trace: Trace) -> list[Token]:
 
 
 def _appended(ids: Array, origins: IntArray) -> list[Token]:
-    """Return the tokens of a second part: new ones, and those to be predicted."""
+    """Return the tokens that a corruption appends after the text (part B of GLM): added tokens, and
+    tokens to be predicted.
+    """
     return [
         Token(id_, origin, Change.INSERTED if origin == NEW else Change.LABEL)
         for id_, origin in zip(ids.tolist(), origins.tolist(), strict=True)
@@ -136,7 +155,9 @@ def _appended(ids: Array, origins: IntArray) -> list[Token]:
 
 
 def _with_chosen(tokens: Sequence[Token], chosen: IntArray) -> list[Token]:
-    """Return the tokens, with those marked that were chosen but not changed."""
+    """Return the tokens, with those at the positions `chosen` marked as chosen for prediction, if
+    noise did not change them.
+    """
     positions = set(chosen.tolist())
     position = itertools.count()
     return [
@@ -148,8 +169,8 @@ def _with_chosen(tokens: Sequence[Token], chosen: IntArray) -> list[Token]:
 
 
 def _followers(tokens: Sequence[Token]) -> tuple[list[Token], list[list[Token]]]:
-    """Return the removed tokens at the start, and each kept token with the removed ones behind
-    it.
+    """Return two lists: the removed tokens at the start, and for each other token a list of that
+    token and the removed tokens right after it.
     """
     starts = [i for i, token in enumerate(tokens) if token.change not in GONE]
     groups = [list(tokens[start:end]) for start, end in itertools.pairwise([*starts, len(tokens)])]

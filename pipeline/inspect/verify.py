@@ -1,5 +1,7 @@
-"""`noisebeam verify`: recompute everything that a build states: checksums, counts, dtypes, order,
-files.
+"""`noisebeam verify`: recompute everything that a build states of itself: checksums, counts,
+dtypes, order and files.
+
+Each check yields the differences that it finds, as lines of text.
 """
 
 from __future__ import annotations
@@ -38,8 +40,8 @@ _COUNTED = ("samples", "documents", "tokens", "duplicate_samples", "duplicate_do
 
 
 def verify(url: str) -> list[str]:
-    """Return the differences between a build and its manifest, a line each; empty if there are
-    none.
+    """Return the differences between the files of the build at `url` and its manifest, a line for
+    each; empty if there are none.
 
     Raises ManifestError if there is no manifest.
     """
@@ -56,6 +58,7 @@ def verify(url: str) -> list[str]:
 
 
 def _stray_files(url: str, manifest: Manifest) -> Iterator[str]:
+    """Yield the files of shards that are in the folder but not in the manifest."""
     expected = {name for info in manifest.shards for name in (info.name, info.index_name)}
     for name in list_names(url):
         if name not in expected and _SHARD_FILE.fullmatch(name):
@@ -63,6 +66,7 @@ def _stray_files(url: str, manifest: Manifest) -> Iterator[str]:
 
 
 def _tokenizer(url: str, manifest: Manifest) -> Iterator[str]:
+    """Yield a line if the tokenizer is missing or differs from the manifest."""
     expected, name = manifest.tokenizer.get("sha256"), "tokenizer/tokenizer.json"
     if expected is None:
         return
@@ -76,6 +80,9 @@ def _tokenizer(url: str, manifest: Manifest) -> Iterator[str]:
 
 
 def _dead_letters(url: str, manifest: Manifest) -> Iterator[str]:
+    """Yield a line if the number of dead letters (records that could not be read) differs from the
+    manifest.
+    """
     folder = join(url, DEAD_LETTERS_FOLDER)
     found = sum(read_bytes(join(folder, name)).count(b"\n") for name in list_names(folder))
     expected = manifest.counts.get("dead_letters", found)
@@ -84,6 +91,7 @@ def _dead_letters(url: str, manifest: Manifest) -> Iterator[str]:
 
 
 def _counts(manifest: Manifest) -> Iterator[str]:
+    """Yield the counts of the manifest that differ from the sums over its shards."""
     for name in _COUNTED:
         total = sum(getattr(info, name) for info in manifest.shards)
         if name in manifest.counts and manifest.counts[name] != total:
@@ -91,6 +99,7 @@ def _counts(manifest: Manifest) -> Iterator[str]:
 
 
 def _shard(url: str, manifest: Manifest, info: ShardInfo) -> Iterator[str]:
+    """Yield all differences between a shard, its index and its entry in the manifest."""
     try:
         tar = _read(url, info.name, info.bytes)
         index_bytes = _read(url, info.index_name, info.bytes)
@@ -102,7 +111,7 @@ def _shard(url: str, manifest: Manifest, info: ShardInfo) -> Iterator[str]:
         blocks = [_block(tar, index, i) for i in range(len(index.samples))]
         yield from _tar(tar, index, info)
         yield from _values(manifest, blocks)
-        yield from _places(manifest, info, blocks)
+        yield from _order(manifest, info, blocks)
         yield from _totals(info, index, blocks)
     except ShardError as error:
         yield str(error)
@@ -111,7 +120,11 @@ def _shard(url: str, manifest: Manifest, info: ShardInfo) -> Iterator[str]:
 
 
 def _read(url: str, name: str, size: int) -> bytes:
-    """Return the content of a file of about `size` bytes at most."""
+    """Return the content of a file of the build; `size` is its expected size in bytes, from which
+    the time limit follows.
+
+    Raises ShardError if the file is missing.
+    """
     try:
         return read_bytes(join(url, name), timeout=deadline(size))
     except FileNotFoundError as error:
@@ -119,18 +132,20 @@ def _read(url: str, name: str, size: int) -> bytes:
 
 
 def _checksum(what: str, data: bytes, expected: str) -> Iterator[str]:
+    """Yield a line if the sha256 of `data` is not the expected one; `what` names the data."""
     digest = sha256(data).hexdigest()
     if digest != expected:
         yield f"sha256 of the {what} is {digest}, {expected} in the manifest"
 
 
 def _block(tar: bytes, index: ShardIndex, i: int) -> Block:
+    """Return block `i` of a shard, given the bytes of its tar."""
     start, end = index.extent(i)
     return parse_block(tar[start:end], start, index, i)
 
 
 def _tar(tar: bytes, index: ShardIndex, info: ShardInfo) -> Iterator[str]:
-    """Yield differences between the headers of a tar and its index."""
+    """Yield differences between the members of a tar file and the index of the shard."""
     try:
         with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
             found = {member.name: (member.offset_data, member.size) for member in archive}
@@ -146,23 +161,25 @@ def _tar(tar: bytes, index: ShardIndex, info: ShardInfo) -> Iterator[str]:
             )
             header = 0 if name == DOCUMENTS else len(npy_bytes(values[:0]))
             member = name if name == DOCUMENTS else f"{name}.npy"
-            place = (int(index.positions[block, m]) - header, values.nbytes + header)
-            expected[f"{block_key(shard, block)}.{member}"] = place
-            if header and tar[slice(place[0], sum(place))] != npy_bytes(values):
+            extent = (int(index.positions[block, m]) - header, values.nbytes + header)
+            expected[f"{block_key(shard, block)}.{member}"] = extent
+            if header and tar[slice(extent[0], sum(extent))] != npy_bytes(values):
                 yield f"{member} of block {block} is not the array that the index says"
     for name in sorted(found.keys() | expected.keys()):
         if found.get(name) != expected.get(name):
             yield (
-                f"member {name}: {_place(found.get(name))} in the tar, "
-                f"{_place(expected.get(name))} in the index"
+                f"member {name}: {_extent(found.get(name))} in the tar, "
+                f"{_extent(expected.get(name))} in the index"
             )
 
 
-def _place(place: tuple[int, int] | None) -> str:
-    return "nowhere" if place is None else f"{place[1]} bytes at byte {place[0]}"
+def _extent(extent: tuple[int, int] | None) -> str:
+    """Return in words where a member of a tar file is: its size and its first byte."""
+    return "nowhere" if extent is None else f"{extent[1]} bytes at byte {extent[0]}"
 
 
 def _values(manifest: Manifest, blocks: list[Block]) -> Iterator[str]:
+    """Yield arrays whose dtype differs from the manifest, or that have values out of range."""
     size = int(manifest.vocabulary["size"])
     limits: Mapping[str, tuple[int, int]] = {
         **dict.fromkeys(("ids", "alternatives", "input_ids"), (0, size - 1)),
@@ -190,6 +207,9 @@ def _values(manifest: Manifest, blocks: list[Block]) -> Iterator[str]:
 
 
 def _lengths(number: int, block: Block) -> Iterator[str]:
+    """Yield fields of a block whose lengths do not add up, or that have another number of
+    samples.
+    """
     for name in block.fields:
         if (
             block.offsets(name)[-1] != len(block.values(name))
@@ -205,20 +225,25 @@ def _lengths(number: int, block: Block) -> Iterator[str]:
             yield f"{name} of block {number} names {len(values)} samples, the index {len(block)}"
 
 
-def _places(manifest: Manifest, info: ShardInfo, blocks: list[Block]) -> Iterator[str]:
+def _order(manifest: Manifest, info: ShardInfo, blocks: list[Block]) -> Iterator[str]:
+    """Yield a line if samples are not in the order of their keys, or not in the shard or block
+    where they belong.
+    """
     names = [
-        (int(place), document, int(window))
+        (int(order), document, int(window))
         for block in blocks
-        for place, document, window in zip(
+        for order, document, window in zip(
             order_in_shard(block.keys, manifest.seed), block.documents, block.windows, strict=False
         )
     ]
     if any(after <= before for before, after in pairwise(names)):
         yield "samples are not in the order of their keys, or not unique"
-    place = shard_number(info.name)
+    numbers = shard_number(info.name)
     share = manifest.settings.get("held_out", 0.0)
-    if place and any(
-        np.any(shards_of(block.keys, block.documents, manifest.seed, place[1], share) != place[0])
+    if numbers and any(
+        np.any(
+            shards_of(block.keys, block.documents, manifest.seed, numbers[1], share) != numbers[0]
+        )
         for block in blocks
     ):
         yield "it has samples that belong in another shard"
