@@ -1,4 +1,4 @@
-"""A build from start to end: plan it, run its pipeline, and read how it ended."""
+"""A build from start to end: plan it, run its pipeline, and read the result."""
 
 from __future__ import annotations
 
@@ -27,9 +27,11 @@ _log = logging.getLogger(__name__)
 def build(
     options: BuildOptions, beam_flags: Sequence[str] = (), quiet: bool = False
 ) -> BuildResult:
-    """Run a build and wait for its end, unless the flags of the runner say not to wait.
+    """Run a build and return its result; wait for its end, unless the flags of the runner say not
+    to wait.
 
-    Unless `quiet`, the progress of a build on this machine is shown on standard error. A build
+    `options` are the settings of the build, `beam_flags` the command-line flags for Beam. Unless
+    `quiet` is True, the progress of a build on this machine is shown on standard error. A build
     whose manifest is written is finished: an error of the runner after that (a job server that
     crashes, a connection that breaks) is printed, and does not fail the build.
 
@@ -69,12 +71,12 @@ def build(
 
 
 def _counters(result: Any) -> dict[str, int]:
-    """Return the counters of a pipeline result by name."""
+    """Return the counters of a pipeline result, by name."""
     return {name: int(value) for name, value in _metrics(result, "counters")}
 
 
 def _distributions(result: Any) -> dict[str, Distribution]:
-    """Return the distributions of a pipeline result by name."""
+    """Return the distributions (sum, count, minimum, maximum) of a pipeline result, by name."""
     return {
         name: Distribution(
             *(int(number) for number in (value.sum, value.count, value.min, value.max))
@@ -84,7 +86,10 @@ def _distributions(result: Any) -> dict[str, Distribution]:
 
 
 def _metrics(result: Any, kind: str) -> Iterator[tuple[str, Any]]:
-    """Yield name and value of Noisebeam's metrics of a kind, "counters" or "distributions"."""
+    """Yield the name and the value of each metric of Noisebeam in a pipeline result.
+
+    `kind` is "counters" or "distributions".
+    """
     for metric in result.metrics().query().get(kind, []):
         if metric.key.metric.namespace == "noisebeam" and metric.result is not None:
             yield metric.key.metric.name, metric.result

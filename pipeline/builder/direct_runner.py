@@ -1,4 +1,6 @@
-"""The DirectRunner: Beam's own Python runner, in this process or in worker processes of ours."""
+"""The DirectRunner: Beam's own Python runner, in this process or with Noisebeam's own worker
+processes.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +19,24 @@ from noisebeam.pipeline.builder.runners import BeamRunner
 
 
 class DirectRunner(BeamRunner):
-    """Builds on this machine. Beam never replaces it by a runner that it would download."""
+    """Runner of builds on this machine; Beam never replaces it by a runner that it would
+    download.
+    """
 
     @contextmanager
     def prepare(self, options: BuildOptions, beam_options: PipelineOptions) -> Iterator[Any]:
-        """Yield Beam's FnApiRunner, with worker processes if the flags ask for processes."""
+        """Yield Beam's FnApiRunner, with worker processes if the flags ask for
+        `multi_processing`.
+        """
         yield new_fn_api_runner(beam_options)
 
     def is_local(self, beam_options: PipelineOptions) -> bool:
-        """Return True."""
+        """Return True: the workers are on this machine."""
         return True
 
 
 def new_fn_api_runner(beam_options: PipelineOptions) -> Any:
-    """Return Beam's FnApiRunner for these options."""
+    """Return Beam's FnApiRunner, set up by these pipeline options."""
     from apache_beam.portability.api import beam_provision_api_pb2
     from apache_beam.runners.portability.fn_api_runner.fn_runner import (
         ExtendedProvisionInfo,
@@ -48,13 +54,16 @@ def new_fn_api_runner(beam_options: PipelineOptions) -> Any:
 
 
 def parts_for_all(beam_options: PipelineOptions) -> int:
-    """Return how many parts of the input keep all workers busy; 0 for a single worker."""
+    """Return the number of parts of the input that keeps all workers busy; 0 for a single
+    worker.
+    """
     workers = beam_options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1
     return 8 * workers if workers > 1 else 0
 
 
 def _worker_processes(beam_options: PipelineOptions) -> Any:
-    """Return an environment of our own worker processes; None if the flags ask for no processes.
+    """Return the Beam environment that starts Noisebeam's worker processes; None if the flags do
+    not ask for processes.
 
     Workers send their errors to this process, so their standard error is dropped unless logs are
     shown.

@@ -14,7 +14,9 @@ from apache_beam.runners.worker import sdk_worker_main
 
 
 def main() -> None:
-    """Work for the runner that the environment names; never returns."""
+    """Run a worker of the multi-process DirectRunner, for the runner that environment variables
+    name; never return.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     sdk_worker_main.main(sys.argv)
     sys.stdout.flush()

@@ -30,10 +30,10 @@ _PARTS, _DOCUMENTS, _CHARACTERS = (
 
 
 def dry_run(options: BuildOptions) -> list[str]:
-    """Check input, tokenizer, recipe, segmenter and output, and return lines on what would be
-    built.
+    """Check the input, tokenizer, recipe, segmenter and output of a build, and return lines that
+    describe what it would do.
 
-    Raises the errors of the build, in one line.
+    Writes nothing. Raises the errors that the build would raise, in one line.
     """
     plan = make_plan(options, ReadDocuments(options.input, options.read))
     OutputFolder(options.output.url).check_replaceable(options.output.overwrite)
@@ -51,7 +51,9 @@ def dry_run(options: BuildOptions) -> list[str]:
 
 
 def check_folder(url: str) -> None:
-    """Raise OSError if a local folder cannot be made or written to; remote URLs are not tried."""
+    """Raise OSError if a local folder does not exist and cannot be made, or cannot be written to;
+    remote URLs are not checked.
+    """
     folder = local_path(url)
     while folder and not os.path.exists(folder):
         folder = os.path.dirname(folder)
@@ -63,7 +65,7 @@ def check_folder(url: str) -> None:
 
 
 def _describe_input(plan: Plan) -> Iterator[str]:
-    """Yield lines on the input files, and estimates of tokens and shards."""
+    """Yield lines about the input files, with estimates of tokens and shards."""
     files = list(dict.fromkeys(part.url for part in plan.read.parts))
     sizes = for_each(files, file_size)
     size = f"{sum(sizes) / 1e6:,.1f} MB as they lie"
@@ -100,7 +102,9 @@ def _number(count: int, of: str) -> str:
 
 
 def sample_tokens(plan: Plan) -> tuple[int, int]:
-    """Return numbers of tokens and characters, of the first documents of a few parts."""
+    """Return the number of tokens and the number of characters of the first documents of some parts
+    of the input, to estimate their ratio.
+    """
     parts = [plan.read.parts[i] for i in evenly(len(plan.read.parts), _PARTS)]
     records = (
         record
@@ -113,7 +117,7 @@ def sample_tokens(plan: Plan) -> tuple[int, int]:
 
 
 def _describe_output(plan: Plan) -> Iterator[str]:
-    """Yield lines on tokenizer, recipe, windows and output."""
+    """Yield lines about the tokenizer, the recipe, the windows and the output."""
     options, vocabulary = plan.options, plan.tokenizer.vocabulary
     yield f"tokenizer: {plan.tokenizer.name}, {vocabulary.size:,} ids"
     yield (
@@ -127,7 +131,7 @@ def _describe_output(plan: Plan) -> Iterator[str]:
 
 
 def _steps(plan: Plan) -> list[str]:
-    """Return a line for each outer step of the pipeline."""
+    """Return a line for each outer step of the pipeline, with its settings."""
     pipeline = new_pipeline()
     assemble(pipeline, plan)
     visitor = _TopSteps()
@@ -136,7 +140,7 @@ def _steps(plan: Plan) -> list[str]:
 
 
 class _TopSteps(PipelineVisitor):  # type: ignore[misc]
-    """Visitor of the outer steps of a pipeline, with their display data."""
+    """Pipeline visitor that collects a line for each outer step, with its display data."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

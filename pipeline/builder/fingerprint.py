@@ -1,4 +1,4 @@
-"""The fingerprint of a build: a hash of everything that its bytes may depend on."""
+"""Fingerprint of a build: a hash of everything on which the bytes of its shards may depend."""
 
 from __future__ import annotations
 
@@ -20,9 +20,12 @@ _IGNORED = ("output", "overwrite", "max_bad_fraction")
 
 
 def fingerprint(options: BuildOptions, header: Manifest, parts: Sequence[FilePart]) -> str:
-    """Return hex digits that change with the settings, the tokenizer, the packages and the input.
+    """Return a hash, in hex digits, of the settings, the tokenizer, the versions of packages, and
+    the state of the input files.
 
-    Input files are not read: their storage returns size, time of change or etag of each.
+    A rerun with the same fingerprint can reuse finished shards. Input files are not read: the file
+    system reports size, time of change or etag of each. `header` is the manifest without shards,
+    `parts` are the parts of the input.
     """
     files = sorted({part.url for part in parts})
     known = {
@@ -44,6 +47,8 @@ def _version(package: str) -> str | None:
 
 
 def _state(url: str) -> str:
-    """Return what the storage of a file says changes with its content."""
+    """Return what the file system reports of a file (size, time of change, etag), which changes
+    with its content.
+    """
     fs, path = url_to_fs(url)
     return str(call_store(fs, lambda: fs.ukey(path)))

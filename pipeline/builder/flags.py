@@ -1,4 +1,4 @@
-"""The options of a build from the command line and from YAML files.
+"""The options of a build, read from the command line and from YAML files.
 
 flags, --config FILE -> values of settings by name -> BuildOptions -> options of each step
 """
@@ -18,7 +18,9 @@ from noisebeam.transforms.io.safe_yaml import load_yaml
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add a flag for each setting, in groups, and `--config` for a YAML file of settings."""
+    """Add a flag for each setting of a build to a parser, in groups, and `--config` for a YAML file
+    of settings.
+    """
     parser.add_argument("--config", metavar="FILE", help="YAML file of settings; flags override it")
     titles = dict.fromkeys(title for _, title in build_settings().values())
     groups = {title: parser.add_argument_group(title) for title in titles}
@@ -27,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _argument(one: Setting) -> dict[str, Any]:
-    """Return the keyword arguments of argparse for a setting."""
+    """Return the keyword arguments for `ArgumentParser.add_argument` that describe a setting."""
     hidden = one.default in (MISSING, None, ()) or one.default is False
     shown = "" if hidden else f" (default: {one.default})"
     argument: dict[str, Any] = {"help": one.help + shown, "default": None}
@@ -40,9 +42,10 @@ def _argument(one: Setting) -> dict[str, Any]:
 
 
 def read_options(arguments: argparse.Namespace) -> BuildOptions:
-    """Return the options of a command line.
+    """Return the options of a build from the parsed command line.
 
-    Settings without a flag are those of the `--config` file, and else the defaults.
+    A setting without a flag has its value from the `--config` file, else its default. Raises
+    SettingsError if a required setting is missing.
     """
     values = _read_config(arguments.config) if arguments.config else {}
     known = [one for one, _ in build_settings().values()]
@@ -63,7 +66,9 @@ def read_options(arguments: argparse.Namespace) -> BuildOptions:
 
 
 def _read_config(path: str) -> dict[str, Any]:
-    """Return the settings of a YAML file; SettingsError if they are not as expected."""
+    """Return the settings in a YAML file, by name; raise SettingsError if it is not a mapping of
+    known settings.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -87,7 +92,9 @@ def _read_config(path: str) -> dict[str, Any]:
 
 
 def _check_type(path: str, one: Setting, value: object) -> None:
-    """Raise SettingsError if a value of a YAML file has not the type of its setting."""
+    """Raise SettingsError unless `value`, from the YAML file at `path`, has the type of the setting
+    `one`.
+    """
     allowed: dict[str, tuple[type, ...]] = {
         "int": (int,),
         "float": (int, float),
@@ -113,13 +120,16 @@ def _is_list_of_strings(value: object) -> bool:
 
 
 def _suggest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    """Return a suggestion for an unknown name: the closest known one, or all of them."""
+    """Return a suggestion for an unknown name: the closest known name, or all known names."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
     return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
 
 
 def check_beam_flags(unknown_to_beam: Sequence[str], known_to_beam: Sequence[str]) -> None:
-    """Raise SettingsError for the first flag that neither Noisebeam nor Beam knows."""
+    """Raise SettingsError for the first flag in `unknown_to_beam`, with the closest known flag.
+
+    `known_to_beam` are the flags of Beam.
+    """
     known = [*map(flag_of, build_settings()), "--config", *known_to_beam]
     for flag in unknown_to_beam:
         name = flag.split("=")[0]
@@ -133,7 +143,11 @@ def check_beam_flags(unknown_to_beam: Sequence[str], known_to_beam: Sequence[str
 
 
 def read_build(known: argparse.Namespace, beam_flags: Sequence[str]) -> BuildOptions:
-    """Return the options of `noisebeam build`; SettingsError for a flag that Beam does not know."""
+    """Return the options of `noisebeam build` from parsed flags; raise SettingsError for a flag
+    that Beam does not know.
+
+    `known` has Noisebeam's flags, `beam_flags` are the others.
+    """
     options = read_options(known)
     from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -144,7 +158,7 @@ def read_build(known: argparse.Namespace, beam_flags: Sequence[str]) -> BuildOpt
 
 
 def _beam_parser(options: type) -> argparse.ArgumentParser:
-    """Return a parser of all flags that Beam's option classes know."""
+    """Return a parser of all flags of Beam's option classes."""
     parser = argparse.ArgumentParser(
         "noisebeam build", add_help=False, conflict_handler="resolve", allow_abbrev=False
     )

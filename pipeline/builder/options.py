@@ -30,10 +30,10 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
-    """Options of a build: those of its steps, and the settings that several steps share.
+    """Options of a build: those of each step, and the settings that several steps share.
 
-    `BuildOptions.of` makes one of flat settings: `max_tokens` is `windows.max_tokens` here, and the
-    flag `--max-tokens`.
+    `BuildOptions.of` makes them of flat settings: `max_tokens` there is `windows.max_tokens` here,
+    and the flag `--max-tokens`. Raises SettingsError for values out of range.
     """
 
     input: tuple[str, ...] = setting(
@@ -66,7 +66,8 @@ class BuildOptions:
 
     @classmethod
     def of(cls, **values: Any) -> BuildOptions:
-        """Return the options of flat settings; those that are not given have their defaults.
+        """Return the options made of flat settings, by name; settings that are not given have their
+        defaults.
 
         Raises ValueError, in one line, if a value is out of range.
 
@@ -81,11 +82,13 @@ class BuildOptions:
 
     @property
     def detects_languages(self) -> bool:
-        """Whether the language of a document that names none is detected from its text."""
+        """Whether the language of documents without a language field is detected from their text
+        (`lang` is `auto`).
+        """
         return self.lang == AUTO
 
     def flat(self) -> dict[str, Any]:
-        """Return the values of all settings by name, as `of` takes them."""
+        """Return the values of all settings in one dict, by name, as `of` takes them."""
         steps = (values_of(getattr(self, name)) for name in _step_classes())
         return {
             name: value for values in (*steps, values_of(self)) for name, value in values.items()
@@ -93,11 +96,12 @@ class BuildOptions:
 
 
 def _step_fields() -> Iterator[Field[Any]]:
+    """Return the fields of `BuildOptions` that hold the options of a step."""
     return (entry for entry in fields(BuildOptions) if "group" in entry.metadata)
 
 
 def _step_classes() -> dict[str, Any]:
-    """Return the option class of each step, by the name of its field."""
+    """Return the option class of each step, by the name of its field in `BuildOptions`."""
     hints = get_type_hints(BuildOptions)
     return {entry.name: hints[entry.name] for entry in _step_fields()}
 
@@ -110,7 +114,7 @@ _OWN_GROUPS = {
 
 
 def build_settings() -> dict[str, tuple[Setting, str]]:
-    """Return each setting of a build, and the title of its group in help texts, by name."""
+    """Return every setting of a build by name, each with the title of its group in help texts."""
     own = {one.name: (one, _OWN_GROUPS[one.name]) for one in settings_of(BuildOptions)}
     found: dict[str, tuple[Setting, str]] = {"input": own["input"]}
     for entry in _step_fields():
@@ -120,5 +124,5 @@ def build_settings() -> dict[str, tuple[Setting, str]]:
 
 
 def flag_of(name: str) -> str:
-    """Return the flag of a setting: `--max-tokens` for `max_tokens`."""
+    """Return the command-line flag of a setting: `--max-tokens` for `max_tokens`."""
     return "--" + name.replace("_", "-")

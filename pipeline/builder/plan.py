@@ -1,6 +1,6 @@
-"""The plan of a build: its checked settings, and the pipeline that they make.
+"""The plan of a build: checked settings, and the Beam pipeline that is assembled from them.
 
-BuildOptions -> make_plan (nothing is written) -> prepare (the output folder) -> assemble
+BuildOptions -> make_plan (writes nothing) -> prepare (the output folder) -> assemble
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import apache_beam as beam
 
 from noisebeam.pipeline.builder.fingerprint import fingerprint
 from noisebeam.pipeline.builder.options import BuildOptions
-from noisebeam.pipeline.builder.preflight import TooManyBadRecordsError, look_at_input
+from noisebeam.pipeline.builder.preflight import TooManyBadRecordsError, preview_input
 from noisebeam.pipeline.builder.progress import (
     TrackProgress,
     count_dead_letters,
@@ -48,7 +48,13 @@ _NOT_IN_MANIFEST = (
 
 @dataclass(frozen=True)
 class Plan:
-    """A build whose settings are checked against its input, tokenizer and output."""
+    """Plan of a build: its settings, checked against the input, the tokenizer and the output.
+
+    `tokenizer` is loaded from its copy in the output once `prepare` has run. `recipe` is the noise
+    to bake in, None for clean samples. `header` is the manifest without shards and counts. `read`
+    is the step that reads the input. `interrupted` is what an earlier run of the same build has
+    finished.
+    """
 
     options: BuildOptions
     tokenizer: LoadedTokenizer  # after `prepare` under its name in the output, for the workers
@@ -59,9 +65,10 @@ class Plan:
 
 
 def make_plan(options: BuildOptions, read: ReadDocuments) -> Plan:
-    """Return the plan of a build, as far as it does not depend on the output; write nothing.
+    """Return the plan of a build without looking at the output folder; write nothing.
 
-    Raises ValueError, in one line, if the tokenizer, the recipe or an extra is not as needed.
+    `read` is the step that reads the input. Raises ValueError, in one line, if the tokenizer lacks
+    a token that is needed, the recipe is wrong, or a package of an extra is missing.
     """
     tokenizer = load_tokenizer(options.tokenizer.name).with_tokens(options.tokenizer.add_tokens)
     recipe = load_recipe(options.noise.recipe) if options.noise.recipe is not None else None
@@ -80,19 +87,20 @@ def make_plan(options: BuildOptions, read: ReadDocuments) -> Plan:
 
 
 def prepare(options: BuildOptions) -> Plan:
-    """Check all that can be checked before a worker starts, and prepare the output folder.
+    """Check all that can be checked before a worker starts, prepare the output folder, and return
+    the plan of the build.
 
-    An older build in the folder is unfinished from then on. Shards that an interrupted run of the
-    same build has finished there are not written again. Raises ValueError or OSError, in one line,
-    and TooManyBadRecordsError if the input is mostly bad records.
+    An older build in the folder loses its manifest here. Shards that an interrupted run of the same
+    build has finished are not written again. Raises ValueError or OSError, in one line, and
+    TooManyBadRecordsError if the input is mostly bad records.
     """
     plan = make_plan(options, ReadDocuments(options.input, options.read))
     output = OutputFolder(options.output.url)
     output.check_replaceable(options.output.overwrite)
     prepare_segmenter(options.segmentation)
     tokenizer = output.begin(plan.tokenizer, overwrite=options.output.overwrite)
-    look = look_at_input(plan.read.parts, plan.read.options)
-    if reason := look.reason_to_stop(options.max_bad_fraction):
+    preview = preview_input(plan.read.parts, plan.read.options)
+    if reason := preview.reason_to_stop(options.max_bad_fraction):
         output.fail(Failure(reason, bad_files=False, counts={}))
         raise TooManyBadRecordsError(reason)
     interrupted = output.find_interrupted(fingerprint(options, plan.header, plan.read.parts))
@@ -100,9 +108,10 @@ def prepare(options: BuildOptions) -> Plan:
 
 
 def assemble(pipeline: beam.Pipeline, plan: Plan, progress: int | None = None) -> Any:
-    """Build the whole pipeline, from the input files to the manifest, and return its last output.
+    """Add all steps of the build, from reading the input to writing the manifest, to a Beam
+    pipeline; return the last output.
 
-    Workers on this machine send their progress to the port `progress`, if it is given.
+    `progress` is the UDP port to which workers on this machine send their counts; None sends none.
     """
     options, tokenizer = plan.options, plan.tokenizer.name
 
@@ -148,7 +157,9 @@ def assemble(pipeline: beam.Pipeline, plan: Plan, progress: int | None = None) -
 
 
 def _plugins(options: BuildOptions, recipe: Recipe | None, read: ReadDocuments) -> dict[str, str]:
-    """Return the packages that add something to a build, with versions, by entry point."""
+    """Return the packages of plugins that a build uses (segmenter, formats, corruptions), with
+    versions, by the name of the entry point.
+    """
     used = {
         SEGMENTERS: {options.segmentation.name},
         FORMATS: {read.options.format_of(part.url) for part in read.parts},
@@ -168,7 +179,7 @@ def _header(
     recipe: Recipe | None,
     plugins: Mapping[str, str],
 ) -> Manifest:
-    """Return the manifest of a planned build; its shards and counts are still empty."""
+    """Return the manifest of a planned build, whose shards and counts are still empty."""
     settings = {
         name: value for name, value in options.flat().items() if name not in _NOT_IN_MANIFEST
     }

@@ -1,5 +1,5 @@
-"""A look at the beginning of some parts of the input, to stop builds of mostly bad records
-early.
+"""Preview of the input before a build: reads the beginning of some parts, to stop a build of mostly
+bad records early.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from noisebeam.transforms.io.input_files import FilePart
 
 # The share of bad records among so many is within 5 points of the share in the whole input.
 _RECORDS = 1024
-_PARTS = 256  # to look at
+_PARTS = 256  # to preview at
 _THREADS = 4
 _LONGEST = 2**24  # bytes; longer records are skipped, since they would take much memory
 _PART_BYTES = 2**22  # to read of a part, however few records these are
@@ -28,8 +28,11 @@ class TooManyBadRecordsError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Look:
-    """Counts of good and bad records at the beginning of some parts of the input."""
+class Preview:
+    """Counts of good and bad records at the beginning of some parts of the input.
+
+    `first_bad` is the bad record of the first part that has one; None if there is none.
+    """
 
     parts: int
     records: int
@@ -37,11 +40,11 @@ class Look:
     first_bad: DeadLetter | None  # in the first part that has one
 
     def reason_to_stop(self, max_bad_fraction: float) -> str | None:
-        """Return why the build should stop; None if it should run.
+        """Return why a build of this input should stop; None if it should run.
 
         The limit is halfway between `max_bad_fraction` and 1, so that only input of mostly bad
-        records stops a build here. With fewer than 512 records the build runs, and is judged at its
-        end.
+        records stops a build here. With fewer than 512 records the build runs, and its share of bad
+        records is judged at its end.
         """
         share = self.bad / max(1, self.records)
         if (
@@ -58,8 +61,9 @@ class Look:
         )
 
 
-def look_at_input(parts: Sequence[FilePart], options: ReadOptions) -> Look:
-    """Look at the first records of up to 256 parts, spread evenly over the input.
+def preview_input(parts: Sequence[FilePart], options: ReadOptions) -> Preview:
+    """Read the first records of up to 256 parts, spread evenly over the input, and count good and
+    bad ones.
 
     These are about 1,024 records in all, the same ones for the same input.
     """
@@ -67,15 +71,18 @@ def look_at_input(parts: Sequence[FilePart], options: ReadOptions) -> Look:
     chosen = [parts[int(i * step)] for i in range(min(len(parts), _PARTS))]
     most = -(-_RECORDS // max(1, len(chosen)))
     with ThreadPoolExecutor(_THREADS) as pool:
-        looks = list(pool.map(lambda part: _look_at_part(part, options, most), chosen))
-    first_bad = next((look.first_bad for look in looks if look.first_bad is not None), None)
-    return Look(
-        len(looks), sum(look.records for look in looks), sum(look.bad for look in looks), first_bad
+        previews = list(pool.map(lambda part: _preview_part(part, options, most), chosen))
+    first_bad = next((one.first_bad for one in previews if one.first_bad is not None), None)
+    return Preview(
+        len(previews),
+        sum(preview.records for preview in previews),
+        sum(preview.bad for preview in previews),
+        first_bad,
     )
 
 
-def _look_at_part(part: FilePart, options: ReadOptions, most: int) -> Look:
-    """Look at the first `most` records of a part."""
+def _preview_part(part: FilePart, options: ReadOptions, most: int) -> Preview:
+    """Read the first `most` records of a part of the input, and count good and bad ones."""
     options = replace(options, max_record_bytes=min(_LONGEST, options.max_record_bytes))
     records, bad, size, first_bad = 0, 0, 0, None
     for record in islice(read_documents(part, options), most):
@@ -89,4 +96,4 @@ def _look_at_part(part: FilePart, options: ReadOptions, most: int) -> Look:
             size += len(record.text)
         if size > _PART_BYTES:
             break
-    return Look(1, records, bad, first_bad)
+    return Preview(1, records, bad, first_bad)

@@ -4,8 +4,8 @@
 
 Workers send their counts to the process of the command line, which adds them up and prints a live
 line on a terminal, and plain lines elsewhere. A datagram has all counts of its sender so far, so a
-lost one changes nothing. The output does not depend on any of it, and nothing remains after a
-build.
+lost one changes nothing. The output of the build does not depend on any of it, and nothing remains
+after a build.
 """
 
 from __future__ import annotations
@@ -35,7 +35,11 @@ Counts = Mapping[str, int]
 
 
 class TrackProgress(beam.PTransform):  # type: ignore[misc]
-    """Pass elements on unchanged, and send the counts of `count` to a UDP port of this machine."""
+    """PTransform that passes elements on unchanged, and sends counts of them to a UDP port of this
+    machine.
+
+    `count` returns the counts of one element, by name.
+    """
 
     def __init__(self, port: int, count: Callable[[Any], Counts]) -> None:
         super().__init__()
@@ -49,26 +53,30 @@ class TrackProgress(beam.PTransform):  # type: ignore[misc]
 
 
 def count_read(document: Document) -> Counts:
-    """Return the counts of a document that was read."""
+    """Return the counts, by name, of one document that was read."""
     return {"documents_read": 1, "bytes_read": text_bytes(document)}
 
 
 def count_segmented(segmented: tuple[Document, Any]) -> Counts:
-    """Return the counts of a document that was segmented; it is encoded next."""
+    """Return the counts, by name, of one document that was segmented into sentences."""
     return {"documents": 1, "bytes": text_bytes(segmented[0])}
 
 
 def count_samples(sample: Sample) -> Counts:
-    """Return the counts of an encoded sample."""
+    """Return the counts, by name, of one encoded sample."""
     return {"samples": 1, "tokens": len(sample.fields["ids"])}
 
 
 def count_dead_letters(_: Any) -> Counts:
-    """Return the counts of a dead letter."""
+    """Return the counts, by name, of one dead letter (a record that could not be read)."""
     return {"dead_letters": 1}
 
 
 class _Count(beam.DoFn):  # type: ignore[misc]
+    """DoFn that adds up the counts of its elements and sends the sums, at most twice a second and
+    after each bundle.
+    """
+
     def __init__(self, port: int, count: Callable[[Any], Counts]) -> None:
         self._port, self._count = port, count
 
@@ -101,13 +109,17 @@ class _Count(beam.DoFn):  # type: ignore[misc]
 
 @dataclass
 class Tally:
-    """Latest counts of each sender, and the time of the first one."""
+    """Latest counts of each worker (`senders`), and the time in seconds at which the first document
+    was segmented.
+    """
 
     senders: dict[str, Counts] = field(default_factory=dict)
     began: float | None = None  # seconds; when the first document was segmented
 
     def receive(self, datagram: bytes, now: float) -> None:
-        """Add a datagram; datagrams of other programs are ignored."""
+        """Add the counts of a datagram, which arrived at time `now` in seconds; datagrams of other
+        programs are ignored.
+        """
         with suppress(ValueError, TypeError):
             sender, counts = json.loads(datagram)
             self.senders[str(sender)] = {
@@ -118,7 +130,7 @@ class Tally:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return the sums of the counts of all senders."""
+        """Counts of all workers together, by name."""
         names = sorted({name for counts in self.senders.values() for name in counts})
         return {
             name: sum(counts.get(name, 0) for counts in self.senders.values()) for name in names
@@ -128,14 +140,15 @@ class Tally:
 def fraction_done(counts: Counts, read_first: bool) -> float | None:
     """Return the share of the text that is encoded, 0 to 1; None if it is unknown.
 
-    It is known only if all documents are read before the first is segmented.
+    It is known only if all documents are read before the first one is segmented (`read_first`).
     """
     read, done = counts.get("bytes_read", 0), counts.get("bytes", 0)
     return done / read if read_first and read and done else None
 
 
 def describe(counts: Counts, seconds: float, done: float | None) -> str:
-    """Return a finished build in a few lines.
+    """Return a finished build in a few lines; `sentences_cut` is the number of sentences that were
+    longer than a window.
 
     >>> counts = {"documents": 1200, "bytes": 30_000_000, "tokens": 7_000_000, "dead_letters": 2}
     >>> describe(counts, 10, done=0.25)
@@ -168,11 +181,12 @@ def describe(counts: Counts, seconds: float, done: float | None) -> str:
 
 
 def _dead(counts: Counts) -> str:
+    """Return the number of dead letters as the end of a line; an empty string if there are none."""
     return f", {counts['dead_letters']:,} dead letters" if counts.get("dead_letters") else ""
 
 
 def _clock(seconds: float) -> str:
-    """Return seconds as minutes and seconds, or hours too.
+    """Return seconds as minutes:seconds, or hours:minutes:seconds.
 
     >>> _clock(59.4), _clock(3725)
     ('0:59', '1:02:05')
@@ -184,10 +198,11 @@ def _clock(seconds: float) -> str:
 
 @contextmanager
 def show_progress(read_first: bool, quiet: bool = False) -> Iterator[int]:
-    """Show the progress of a build on standard error; yield the port for TrackProgress.
+    """Show the progress of a build on standard error; yield the UDP port to which `TrackProgress`
+    sends counts.
 
     `read_first` says that all documents are read before the first is segmented, so that the time
-    left is known.
+    left is known. With `quiet` nothing is shown.
     """
     receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     receiver.bind(("127.0.0.1", 0))
@@ -209,7 +224,9 @@ def show_progress(read_first: bool, quiet: bool = False) -> Iterator[int]:
 def _states(
     receiver: socket.socket, stop: threading.Event, read_first: bool
 ) -> Iterator[tuple[float, str, float | None]]:
-    """Yield time, line and share of the progress, several times a second."""
+    """Yield the progress several times a second until `stop` is set: the time, the line to show,
+    and the share done (None if unknown).
+    """
     tally, shown = Tally(), 0.0
     while not stop.is_set():
         with suppress(TimeoutError):
@@ -222,6 +239,7 @@ def _states(
 
 
 def _show_live(states: Iterator[tuple[float, str, float | None]], console: Console) -> None:
+    """Show the progress as a bar and a line that is written over on a terminal."""
     columns = (SpinnerColumn(), BarColumn(24), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=None)
@@ -232,6 +250,7 @@ def _show_live(states: Iterator[tuple[float, str, float | None]], console: Conso
 
 
 def _show_lines(states: Iterator[tuple[float, str, float | None]], console: Console) -> None:
+    """Print a line of progress every ten seconds."""
     last = time.monotonic()
     for now, line, _ in states:
         if now - last >= _LINE_SECONDS:
@@ -240,5 +259,6 @@ def _show_lines(states: Iterator[tuple[float, str, float | None]], console: Cons
 
 
 def _show_nothing(states: Iterator[tuple[float, str, float | None]], _: Console) -> None:
+    """Receive the progress and show nothing."""
     for _state in states:
         pass

@@ -11,10 +11,11 @@ from noisebeam.transforms.output.manifest import Manifest
 
 @dataclass(frozen=True)
 class BuildResult:
-    """How a build ended.
+    """Result of a build.
 
-    `outcome` is None if the build was submitted without waiting for its end. `metrics` are Beam's
-    counters, and `seconds` the time from start to end.
+    `outcome` is the manifest of a finished build, the failure of a failed one, or None if the build
+    was submitted without waiting for its end. `metrics` are Beam's counters and `distributions` its
+    distributions, by name. `seconds` is the time from start to end, None if it is unknown.
     """
 
     outcome: Manifest | Failure | None
@@ -25,7 +26,7 @@ class BuildResult:
 
 @dataclass(frozen=True)
 class Distribution:
-    """Sum, count, minimum and maximum of many numbers."""
+    """Sum, count, minimum and maximum of the numbers that workers reported under one name."""
 
     sum: int
     count: int

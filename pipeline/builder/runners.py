@@ -28,7 +28,7 @@ DEFAULT_RUNNER = "DirectRunner"
 
 
 class Runner(Protocol):
-    """A runner of builds."""
+    """Protocol of a runner of builds, such as Spark or Dataflow."""
 
     def prepare(
         self, options: BuildOptions, beam_options: PipelineOptions
@@ -42,36 +42,43 @@ class Runner(Protocol):
         ...
 
     def wait(self, result: Any, beam_options: PipelineOptions) -> bool:
-        """Wait for the end of a pipeline; return False if the flags say not to wait."""
+        """Wait for the end of the pipeline whose `run` returned `result`; return False if the flags
+        say not to wait.
+        """
         ...
 
     def is_local(self, beam_options: PipelineOptions) -> bool:
-        """Return whether workers are processes of this machine that can report their progress."""
+        """Return whether the workers are processes of this machine, which can report their
+        progress.
+        """
         ...
 
 
 class BeamRunner:
-    """A runner that Beam creates by its name, and the base class of others."""
+    """Runner that Beam creates by its name and that needs nothing else; also the base class of
+    other runners.
+    """
 
     @contextmanager
     def prepare(self, options: BuildOptions, beam_options: PipelineOptions) -> Iterator[Any]:
-        """Yield the runner that `--runner` names."""
+        """Yield the Beam runner that the flag `--runner` names."""
         yield create_runner(beam_options.view_as(StandardOptions).runner)
 
     def wait(self, result: Any, beam_options: PipelineOptions) -> bool:
-        """Wait for the end of the pipeline, and return True."""
+        """Wait for the end of the pipeline whose `run` returned `result`, and return True."""
         result.wait_until_finish()
         return True
 
     def is_local(self, beam_options: PipelineOptions) -> bool:
-        """Return False: nothing is known of the workers."""
+        """Return False, since nothing is known of the workers."""
         return False
 
 
 def find_runner(beam_options: PipelineOptions) -> Runner:
-    """Return the runner that the `--runner` flag names; without the flag the DirectRunner.
+    """Return the runner that the flag `--runner` names; without the flag the DirectRunner.
 
-    Raises PluginError if its entry point is no runner.
+    A name without an entry point is a runner of Beam's own. Raises PluginError if an entry point is
+    not a runner.
     """
     name = beam_options.view_as(StandardOptions).runner or DEFAULT_RUNNER
     if name not in plugin_names(RUNNERS):
@@ -87,9 +94,11 @@ def find_runner(beam_options: PipelineOptions) -> Runner:
 def new_pipeline(
     beam_runner: Any = None, beam_options: PipelineOptions | None = None
 ) -> beam.Pipeline:
-    """Return a pipeline without the temporary folder that Beam makes for other languages' steps.
+    """Return an empty Beam pipeline without the temporary folder that Beam makes for steps in other
+    languages.
 
-    No step of a build is in another language, and the folder would stay if the process is killed.
+    No step of a build is in another language, and the folder would be left behind if the process is
+    killed. `beam_runner` and `beam_options` are passed to `beam.Pipeline`.
     """
     pipeline = beam.Pipeline(runner=beam_runner, options=beam_options)
     os.rmdir(pipeline.local_tempdir)
@@ -97,13 +106,18 @@ def new_pipeline(
 
 
 def limit_logs(beam_options: PipelineOptions, *, local: bool) -> None:
-    """Set the log level of worker processes to that of this process, unless the flags set it."""
+    """Set the log level of worker processes to that of this process, unless the flags set it.
+
+    `local` is True for Python workers on this machine, False if the level is read by Java.
+    """
     worker, level = beam_options.view_as(WorkerOptions), logging.getLogger().getEffectiveLevel()
     name = logging.getLevelName(level) if local else _java_level(level)
     worker.default_sdk_harness_log_level = worker.default_sdk_harness_log_level or name
 
 
 def _java_level(level: int) -> str:
-    """Return a log level by its name in Beam's SDK for Java: no WARNING, no CRITICAL."""
+    """Return the name of a log level in Beam's SDK for Java, which has no WARNING and no
+    CRITICAL.
+    """
     limits = {logging.DEBUG: "DEBUG", logging.INFO: "INFO", logging.WARNING: "WARN"}
     return next((name for limit, name in limits.items() if level <= limit), "ERROR")

@@ -1,4 +1,4 @@
-"""Child processes of a build on this machine, and how they end with it."""
+"""Child processes of a build on this machine, which must end when the build is ended."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from typing import Any
 
 @contextmanager
 def ending_together() -> Iterator[None]:
-    """Let SIGTERM end the child processes of this process too; Beam's workers would wait forever.
+    """While the block runs, let SIGTERM also end all child processes of this process.
 
-    Only in the main thread: other threads cannot handle signals.
+    Beam's workers would wait forever without it. Does nothing outside the main thread, since other
+    threads cannot handle signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -37,7 +38,7 @@ def ending_together() -> Iterator[None]:
 
 
 def descendants(process: int) -> list[int]:
-    """Return the child processes of a process, and their children."""
+    """Return the process ids of the children of a process, of their children, and so on."""
     children: dict[int, list[int]] = {}
     for child, parent in _parents():
         children.setdefault(parent, []).append(child)
@@ -48,7 +49,7 @@ def descendants(process: int) -> list[int]:
 
 
 def _parents() -> Iterator[tuple[int, int]]:
-    """Return the parent of each process of this machine."""
+    """Yield, for each process of this machine, its process id and that of its parent."""
     if not Path("/proc/self/stat").exists():
         listed = subprocess.run(
             ["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True

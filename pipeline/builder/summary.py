@@ -42,7 +42,10 @@ _SHARDS = 16  # whose indexes are read for an estimate
 
 
 def print_result(output: str, result: BuildResult, quiet: bool = False) -> int:
-    """Print how a build ended, and return the exit status; with `quiet` print failures alone."""
+    """Print the summary of a build, or why it failed, and return its exit status.
+
+    `output` is the folder of the build. With `quiet` only a failure is printed.
+    """
     if result.outcome is None:
         print(f"submitted; it ends with {MANIFEST_NAME}, or {FAILURE_NAME}, in {output}")
         return 0
@@ -85,7 +88,11 @@ def describe(manifest: Manifest, sentences_cut: int = 0) -> list[str]:
 
 
 def describe_languages(manifest: Manifest, metrics: Mapping[str, int]) -> Iterator[str]:
-    """Yield lines on the languages of the documents, if there are several, and on unknown ones."""
+    """Yield lines about the languages of the documents, if there are several, and about documents
+    whose language is unknown.
+
+    `metrics` are Beam's counters by name.
+    """
     found = {
         name.removeprefix(_IN): number for name, number in metrics.items() if name.startswith(_IN)
     }
@@ -109,7 +116,7 @@ def describe_languages(manifest: Manifest, metrics: Mapping[str, int]) -> Iterat
 
 
 def _describe_sizes(distributions: Mapping[str, Distribution]) -> Iterator[str]:
-    """Yield a line for each distribution of sizes."""
+    """Yield a line for each distribution of sizes that workers reported."""
     for title, name in _SIZES.items():
         found = distributions.get(name)
         if found is not None and found.count:
@@ -120,14 +127,20 @@ def _describe_sizes(distributions: Mapping[str, Distribution]) -> Iterator[str]:
 
 
 def describe_padding(output: str, manifest: Manifest) -> Iterator[str]:
-    """Yield the share of padding in batches, in one line; nothing for an empty build."""
+    """Yield one line with the share of padding in batches made in several ways; nothing for an
+    empty build.
+
+    `output` is the folder of the build.
+    """
     shares = padding_estimate(read_lengths(output, manifest, _SHARDS), manifest.max_tokens)
     if shares:
         yield "padding: " + ", ".join(f"{share:.1%} in {name}" for name, share in shares.items())
 
 
 def _describe_time(result: BuildResult) -> Iterator[str]:
-    """Yield lines on the duration of a build, and on the work of each step."""
+    """Yield lines about the duration of a build, and about the time that all workers spent in each
+    step.
+    """
     if result.seconds is not None:
         size = result.metrics.get("text-bytes")
         rate = (

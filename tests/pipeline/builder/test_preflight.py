@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from noisebeam.pipeline.builder.preflight import Look, look_at_input
+from noisebeam.pipeline.builder.preflight import Preview, preview_input
 from noisebeam.pipeline.cli import main
 from noisebeam.transforms.data.documents import DeadLetter
 from noisebeam.transforms.formats import ReadOptions, split_inputs
@@ -25,8 +25,8 @@ def write(path: Path, is_bad: Callable[[int], bool], records: int = 2000) -> str
     return str(path)
 
 
-def probe(urls: list[str], part_bytes: int = 64 * 2**20) -> Look:
-    return look_at_input(split_inputs(urls, ReadOptions(), part_bytes), ReadOptions())
+def probe(urls: list[str], part_bytes: int = 64 * 2**20) -> Preview:
+    return preview_input(split_inputs(urls, ReadOptions(), part_bytes), ReadOptions())
 
 
 def test_a_probe_sees_about_1024_records_spread_over_the_input(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_record_of_more_than_16_megabytes_is_not_judged(tmp_path: Path) -> Non
 def test_only_mostly_dirt_stops_a_build(
     records: int, bad: int, allowed: float, stops: bool
 ) -> None:
-    assert (Look(3, records, bad, LETTER).reason_to_stop(allowed) is not None) is stops
+    assert (Preview(3, records, bad, LETTER).reason_to_stop(allowed) is not None) is stops
 
 
 @pytest.fixture
