@@ -29,7 +29,8 @@ PART_TOKENS = 1 << 16
 def apply_recipe(
     recipe: Recipe, batch: FlatBatch, vocabulary: Vocabulary, seed: int, epoch: int
 ) -> dict[str, Ragged]:
-    """Return `input_ids` and `labels` of each sample, a row a sample.
+    """Return the fields that a recipe makes of a flat batch, by name: `input_ids` and `labels`, a
+    row for each sample.
 
     The objective `glm` adds `position_ids` and `block_position_ids`. Labels are, by objective: the
     ids of the batch, special ones included (denoising and causal; not copied); the ids at the
@@ -54,7 +55,9 @@ def apply_recipe(
 def _apply(
     recipe: Recipe, batch: FlatBatch, vocabulary: Vocabulary, seed: int, epoch: int
 ) -> dict[str, Ragged]:
-    """Return the fields of `apply_recipe` for a batch of any size, without parts."""
+    """Return the fields of `apply_recipe` for a whole flat batch at once, without dividing it into
+    parts.
+    """
     if recipe.row.labels_from_corruption:
         corruption: Any = recipe.corruptions[0]
         fields: dict[str, Ragged] = corruption.model_inputs(
@@ -68,7 +71,8 @@ def _apply(
 
 
 def _part_bounds(batch: FlatBatch) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last (exclusive) sample of parts of about `PART_TOKENS` tokens.
+    """Yield the first and the last sample (exclusive) of consecutive parts of about `PART_TOKENS`
+    tokens.
 
     A part has at least one sample.
     """
@@ -79,6 +83,6 @@ def _part_bounds(batch: FlatBatch) -> Iterator[tuple[int, int]]:
 
 
 def _concatenate(parts: list[Ragged]) -> Ragged:
-    """Return the rows of all parts, in order."""
+    """Return the rows of all ragged arrays, one array after another."""
     lengths = np.concatenate([np.diff(part.offsets) for part in parts])
     return Ragged(np.concatenate([part.values for part in parts]), offsets_of(lengths))

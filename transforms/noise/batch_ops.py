@@ -1,4 +1,8 @@
-"""Small operations on flat batches that several corruptions share."""
+"""Small operations on flat batches and ragged arrays that several corruptions use.
+
+A flat batch has the samples one after another in 1-D arrays; sample i has the ids `offsets[i]` to
+`offsets[i + 1]` - 1.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +18,17 @@ from noisebeam.transforms.noise.rng import Stream, UIntArray, counting, draw, ha
 
 
 class Replacements(NamedTuple):
-    """Tokens to write over others, without a change of length."""
+    """Tokens to write over others: positions in `FlatBatch.ids`, in any order, and the new ids.
+
+    `ids` is (positions,), or has shape () for the same id everywhere.
+    """
 
     positions: IntArray  # in `FlatBatch.ids`, in any order
     ids: Array  # (positions,), or () for the same id everywhere
 
 
 def differences(offsets: IntArray) -> IntArray:
-    """Return the row lengths (rows,) of offsets (rows + 1,).
+    """Return the lengths of rows (rows,), given their offsets (rows + 1,).
 
     The same as `numpy.diff`, in a quarter of its time on short arrays.
 
@@ -32,7 +39,9 @@ def differences(offsets: IntArray) -> IntArray:
 
 
 def ranges(starts: IntArray, lengths: IntArray) -> IntArray:
-    """Return the numbers of half-open ranges, end to end: (sum of lengths,).
+    """Return the integers of several ranges, one range after another: (sum of lengths,) int64.
+
+    Range i has `lengths[i]` integers, from `starts[i]` on.
 
     >>> ranges(np.array([5, 0]), np.array([2, 3])).tolist()
     [5, 6, 0, 1, 2]
@@ -46,7 +55,7 @@ def ranges(starts: IntArray, lengths: IntArray) -> IntArray:
 
 
 def dtype_for(dtype: npt.DTypeLike, largest: int) -> np.dtype[Any]:
-    """Return the given integer dtype if it can hold `largest`, else int32 or int64.
+    """Return the integer type `dtype` if it can hold `largest`, else int32, else int64.
 
     >>> dtype_for(np.uint8, 50264)
     dtype('int32')
@@ -63,12 +72,14 @@ def _dtype_for(dtype: np.dtype[Any], bits: int) -> np.dtype[Any]:
 
 
 def largest_of(ids: Array) -> int:
-    """Return the largest id, or 0 if there is none."""
+    """Return the largest of some ids; 0 if there are none."""
     return int(ids.max(initial=0)) if ids.ndim else int(ids)
 
 
 def without_sentences(batch: FlatBatch, ids: Array, offsets: IntArray) -> FlatBatch:
-    """Return the samples of a batch with new ids and no sentences, whose ends would be wrong."""
+    """Return the samples of a flat batch with new ids and offsets, and without sentence ends, which
+    would be wrong.
+    """
     return FlatBatch(
         ids,
         offsets,
@@ -79,7 +90,7 @@ def without_sentences(batch: FlatBatch, ids: Array, offsets: IntArray) -> FlatBa
 
 
 def replace_tokens(batch: FlatBatch, replacements: Replacements) -> FlatBatch:
-    """Return the batch with the replacements written over its ids; sentences are unchanged.
+    """Return the flat batch with tokens replaced; lengths and sentences are unchanged.
 
     >>> from noisebeam.transforms.data.samples import Sample, batch_samples
     >>> fields = {"ids": np.array([0, 7, 8, 2]), "sentence_lengths": np.array([2])}
@@ -101,7 +112,7 @@ def replace_tokens(batch: FlatBatch, replacements: Replacements) -> FlatBatch:
 
 
 def samples_between(batch: FlatBatch, first: int, last: int) -> FlatBatch:
-    """Return samples `first` to `last` - 1 of a batch as a batch; ids are not copied."""
+    """Return samples `first` to `last` - 1 of a flat batch as a flat batch; ids are not copied."""
     begin, end = batch.offsets[first], batch.offsets[last]
     sentences = slice(batch.sentence_offsets[first], batch.sentence_offsets[last])
     alternatives = heads = None
@@ -122,9 +133,9 @@ def samples_between(batch: FlatBatch, first: int, last: int) -> FlatBatch:
 def only_some(
     numbers: IntArray, batch: FlatBatch, probability: float, seed: int, epoch: int, stream: Stream
 ) -> IntArray:
-    """Return `numbers` (samples,), set to 0 for samples that the corruption skips.
+    """Return `numbers` (samples,) with 0 for the samples that a corruption skips.
 
-    Each sample is skipped with probability 1 - `probability`, drawn from `stream`.
+    Each sample is skipped with probability 1 - `probability`, with random numbers of `stream`.
     """
     if probability == 1:
         return numbers
@@ -133,9 +144,11 @@ def only_some(
 
 
 def order_within(rows: IntArray, draws: UIntArray) -> IntArray:
-    """Return the indices that sort by row, and within a row by the upper 48 bits of the draws.
+    """Return the order (items,) that shuffles the items of each row: indices sorted by row, then by
+    random number.
 
-    `rows` (items,) holds the row number of each item, ascending; so each row is shuffled.
+    `rows` (items,) is the row of each item, ascending; `draws` (items,) uint64 are random numbers,
+    of which the upper 48 bits count.
     """
     if len(rows) and rows[-1] >= 1 << 16:
         return np.lexsort((draws >> 16, rows))

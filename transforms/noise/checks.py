@@ -1,6 +1,6 @@
 """Checks of the settings of corruptions: each raises ValueError in one line.
 
-The line has the corruption, the key, the value, and what is allowed.
+`corruption` and `key` are the names of the corruption and of the setting, for the error.
 """
 
 from __future__ import annotations
@@ -13,31 +13,41 @@ from noisebeam.transforms.data.vocabulary import Vocabulary
 
 
 def check_share(corruption: str, key: str, value: Any) -> None:
-    """Raise ValueError unless the value is a number from 0 to 1."""
+    """Raise ValueError, with the names of the corruption and the setting, unless `value` is a
+    number from 0 to 1.
+    """
     if not _is_number(value) or not 0 <= value <= 1:
         raise ValueError(f"{corruption}: {key} is {value!r}; expected a number from 0 to 1")
 
 
 def check_positive(corruption: str, key: str, value: Any) -> None:
-    """Raise ValueError unless the value is a finite number above 0."""
+    """Raise ValueError, with the names of the corruption and the setting, unless `value` is a
+    finite number above 0.
+    """
     if not _is_number(value) or not 0 < value < float("inf"):
         raise ValueError(f"{corruption}: {key} is {value!r}; expected a number above 0")
 
 
 def check_flag(corruption: str, key: str, value: Any) -> None:
-    """Raise ValueError unless the value is True or False."""
+    """Raise ValueError, with the names of the corruption and the setting, unless `value` is True or
+    False.
+    """
     if not isinstance(value, bool):
         raise ValueError(f"{corruption}: {key} is {value!r}; expected true or false")
 
 
 def check_integer(corruption: str, key: str, value: Any, least: int) -> None:
-    """Raise ValueError unless the value is an integer of `least` or more."""
+    """Raise ValueError, with the names of the corruption and the setting, unless `value` is an
+    integer of at least `least`.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{corruption}: {key} is {value!r}; expected an integer, {least} or more")
 
 
 def check_token(corruption: str, key: str, value: Any) -> None:
-    """Raise ValueError unless the value can name a token: a non-empty text or an id."""
+    """Raise ValueError unless the setting `key` of a corruption can name a token: it is a non-empty
+    text or an id.
+    """
     if (
         isinstance(value, bool)
         or not isinstance(value, str | int)
@@ -53,7 +63,8 @@ def check_token(corruption: str, key: str, value: Any) -> None:
 def token_id(corruption: str, key: str, token: str | int, vocabulary: Vocabulary) -> int:
     """Return the id of the token that a setting names by its text, its role or its id.
 
-    Roles are "mask", "pad", "bos" and "eos". Raises ValueError if the vocabulary has no such token.
+    Roles are "mask", "pad", "bos" and "eos". Raises ValueError, with the names of the corruption
+    and the setting, if the vocabulary has no such token.
     """
     found = vocabulary.id_of(token)
     if found is None:
@@ -65,14 +76,18 @@ def token_id(corruption: str, key: str, token: str | int, vocabulary: Vocabulary
 
 
 def check_keys(where: str, values: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
-    """Raise ValueError if a mapping has a key that is not allowed."""
+    """Raise ValueError if a mapping has a key that is not in `allowed`; `where` begins the error
+    text.
+    """
     unknown = [key for key in values if key not in allowed]
     if unknown:
         raise ValueError(f"{where}: unknown key {unknown[0]!r}; expected {', '.join(allowed)}")
 
 
 def require_mask(corruption: str, vocabulary: Vocabulary, otherwise: str) -> None:
-    """Raise ValueError unless the vocabulary has a mask token; `otherwise` says what else to do."""
+    """Raise ValueError unless the vocabulary has a mask token; `otherwise` ends the error text with
+    another way out.
+    """
     if vocabulary.mask_id is None:
         raise ValueError(
             f"{corruption}: needs a mask token, and the tokenizer has none; "

@@ -16,15 +16,15 @@ NEW = -1  # origin of a token that is not in the batch before
 
 
 class Corruption(Protocol):
-    """One noise operation: a frozen dataclass whose fields are its settings in recipes.
+    """Protocol of a noise operation: a frozen dataclass whose fields are its settings in recipes.
 
-    Settings are plain values with defaults, checked by `__post_init__`. A field of another type has
-    a `metadata` of two functions: `read(name, value)` makes it of the plain value in a recipe, and
-    `write(value)` is the inverse; `name` is that of the corruption, for errors.
+    Settings are values for JSON with defaults, checked by `__post_init__`. A field of another type
+    has two functions in its `metadata`: `read(name, value)` makes the field from the value in a
+    recipe, and `write(value)` is the inverse; `name` is that of the corruption, for errors.
 
     Random numbers come from `rng`, with `stream_keys(seed, epoch, batch.keys, stream)`: the result
     of a sample must not depend on the other samples of the batch. `noisebeam.testing` has
-    `check_corruption`, which runs these laws.
+    `check_corruption`, which checks these laws.
 
     These members are optional:
 
@@ -40,21 +40,24 @@ class Corruption(Protocol):
     name: ClassVar[str]  # in recipes; of another package: the name of its entry point
 
     def check(self, vocabulary: Vocabulary) -> None:
-        """Raise ValueError if the vocabulary lacks a token that these settings need."""
+        """Raise ValueError if the vocabulary lacks a token that these settings need, such as the
+        mask.
+        """
         ...
 
     def apply(
         self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
     ) -> FlatBatch:
-        """Return the batch after the corruption: the same samples in the same order.
+        """Return the flat batch after the corruption: the same samples in the same order.
 
-        Special tokens are unchanged, and the arrays of `batch` are not modified.
+        Special tokens are unchanged, and the arrays of `batch` are not modified. `seed` and `epoch`
+        select the random numbers.
         """
         ...
 
 
 class Change(Enum):
-    """What happened to a token; the value is the explanation that `noisebeam inspect` shows."""
+    """What noise did to a token; the value is the explanation that `noisebeam inspect` shows."""
 
     KEPT = "as in the source"
     SPECIAL = "a special token, never noised"
@@ -73,11 +76,18 @@ class Change(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What a corruption did to the tokens of a batch of one sample.
+    """What a corruption did to the tokens of a flat batch of one sample.
 
-    `origins` (tokens after,) holds the position in the batch before that each token comes from, and
-    NEW for a token that was not there. The first token of a sentence that is encoded anew, because
-    the sentence begins or stops beginning a text, has the position where its sentence starts.
+    `origins` (tokens after the corruption,) is the position before the corruption of each token,
+    and NEW (-1) for a token that was added. A sentence that becomes the first of the sample, or no
+    longer is, may be encoded anew: the tokens of its first word then have the position where the
+    sentence started.
+
+    `new` is the change of each added token, in order; `gone` the change of all removed tokens.
+    `one_for_one` is True if each added token replaces exactly one token. `moved` (tokens,) is True
+    for tokens to mark with the change `moves`; None if the order of tokens stays. `chosen` are the
+    positions of all tokens to be predicted, changed or not. `appended` is the index of the first
+    token of an appended part (part B of GLM); None if there is none.
     """
 
     origins: IntArray
@@ -91,7 +101,11 @@ class Trace:
 
 
 def masked_or_random(ids: Array, origins: IntArray, vocabulary: Vocabulary) -> tuple[Change, ...]:
-    """Return the change of each new token: a mask or a random token."""
+    """Return the change of each added token (those with origin NEW): MASKED if it is the mask
+    token, else RANDOM.
+
+    `ids` and `origins` (tokens,) are the ids after a corruption and their positions before it.
+    """
     return tuple(
         Change.MASKED if id_ == vocabulary.mask_id else Change.RANDOM
         for id_ in ids[origins == NEW].tolist()
@@ -99,8 +113,8 @@ def masked_or_random(ids: Array, origins: IntArray, vocabulary: Vocabulary) -> t
 
 
 def numbered(batch: FlatBatch) -> FlatBatch:
-    """Return a batch of one sample whose ids are the positions of its tokens.
+    """Return a flat batch of one sample whose ids are replaced by the positions of its tokens.
 
-    A corruption applied to it shows where each token of its result comes from.
+    A corruption applied to it shows the position from which each token of its result comes.
     """
     return replace(batch, ids=np.arange(len(batch.ids)))

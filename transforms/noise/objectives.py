@@ -1,6 +1,6 @@
-"""Objectives: how model inputs and labels are made of a sample, one row of a table for each.
+"""Objectives: how model inputs and labels are made from a sample. A table with one row for each.
 
-A new objective is a row here; if its labels are made by a corruption, that corruption has
+A new objective is a row here. If a corruption makes its labels, that corruption has a method
 `model_inputs`.
 """
 
@@ -12,7 +12,9 @@ from enum import Enum
 
 
 class Attention(Enum):
-    """Which positions a model sees from each position; the value describes it."""
+    """Which positions a model sees from each position of a sample; the value is a description for
+    users.
+    """
 
     ENCODER_DECODER = "encoder and causal decoder"
     BIDIRECTIONAL = "encoder"
@@ -22,9 +24,10 @@ class Attention(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """What the code has to know of an objective.
+    """Row of the table of objectives: everything that other code must know of one objective.
 
-    `corruptions` are the names of the corruptions that it goes with: exactly these, or any if None.
+    `corruptions` are the names of the corruptions that a recipe with this objective must have,
+    exactly; None allows any.
     """
 
     name: str
@@ -41,7 +44,7 @@ class Objective:
 
     @property
     def title(self) -> str:
-        """Title of the picture of the attention mask."""
+        """Title of the drawing of this objective's attention mask."""
         return self.attention_title or self.attention.value
 
 

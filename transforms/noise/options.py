@@ -1,4 +1,4 @@
-"""Settings of the noise of a build."""
+"""Settings of the noise that a build applies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from noisebeam.transforms.data.settings import setting
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseOptions:
-    """Which noise is baked into the shards; none without a recipe."""
+    """Settings of the noise that is baked into the shards of a build; None as `recipe` bakes in
+    none.
+    """
 
     recipe: str | None = setting(
         "noise to bake in: a preset or a YAML file (default: none)", None, metavar="NAME"

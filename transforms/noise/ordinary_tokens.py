@@ -1,6 +1,6 @@
-"""Ordinary tokens, those that may be noised: all but special and added tokens.
+"""Ordinary tokens: the tokens that may be noised, which are all but special and added tokens.
 
-They are numbered through the batch, as if there were no others:
+They are numbered through the batch, as if there were no other tokens:
 
     ids                  <s>  a  b  </s>  <s>  c  </s>
     number of ordinary        0  1             2
@@ -25,8 +25,11 @@ _MOST_RUNS = 8
 
 @dataclass(frozen=True)
 class Ordinary:
-    """Ordinary tokens of a batch: those of sample i have numbers `offsets[i]` to `offsets[i + 1] -
-    1`.
+    """Which tokens of a flat batch are ordinary (not special), numbered through the batch as if
+    there were no special tokens.
+
+    `specials` are the ascending positions in `ids` of the other tokens. `offsets` (samples + 1,):
+    sample i has the ordinary tokens with numbers `offsets[i]` to `offsets[i + 1]` - 1.
     """
 
     specials: IntArray  # ascending positions in `ids` of the tokens that are not ordinary
@@ -34,29 +37,31 @@ class Ordinary:
 
     @cached_property
     def counts(self) -> IntArray:
-        """Number of ordinary tokens of each sample: (samples,)."""
+        """Number of ordinary (not special) tokens in each sample: (samples,)."""
         return differences(self.offsets)
 
     @cached_property
     def leads(self) -> IntArray:
-        """Number of special tokens of the batch before each sample's first ordinary token:
-        (samples,).
+        """Number of special tokens of the whole batch before the first ordinary token of each
+        sample: (samples,).
         """
         return self._boundaries.searchsorted(self.offsets[:-1], side="right")
 
     @cached_property
     def scattered(self) -> bool:
-        """Whether any sample has special tokens between ordinary ones."""
+        """Whether a sample has a special token between its ordinary ones."""
         return bool(np.count_nonzero(self._boundaries.searchsorted(self.offsets[1:]) > self.leads))
 
     @cached_property
     def _boundaries(self) -> IntArray:
-        """Number of ordinary tokens before each special one: (specials,)."""
+        """Number of ordinary tokens of the batch before each special token: (specials,)."""
         before: IntArray = self.specials - counting(len(self.specials))
         return before
 
     def positions(self, numbers: IntArray) -> IntArray:
-        """Return the positions in `ids` of the ordinary tokens with these ascending numbers."""
+        """Return the positions in `ids` of the ordinary tokens with these numbers, which must
+        ascend.
+        """
         # (specials + 2,): index of the first number behind each special token
         bounds = np.empty(len(self.specials) + 2, dtype=np.int64)
         bounds[0], bounds[-1] = 0, len(numbers)
@@ -67,7 +72,7 @@ class Ordinary:
 
 
 def ordinary_tokens(batch: FlatBatch, vocabulary: Vocabulary) -> Ordinary:
-    """Return the ordinary tokens of a batch.
+    """Return which tokens of a flat batch are ordinary, that is not special.
 
     >>> from noisebeam.transforms.data.samples import Sample, batch_samples
     >>> rows = [[0, 7, 8, 2], [0, 5, 2]]
@@ -84,7 +89,7 @@ def ordinary_tokens(batch: FlatBatch, vocabulary: Vocabulary) -> Ordinary:
 
 
 def is_special(ids: Array, vocabulary: Vocabulary) -> BoolArray:
-    """Return whether each id is special or added: (ids,) bool."""
+    """Return a mask (ids,) that is True for ids of special or added tokens."""
     runs = special_runs(vocabulary)
     if len(runs) > _MOST_RUNS:
         return np.asarray(vocabulary.is_special[ids])
@@ -101,7 +106,8 @@ def is_special(ids: Array, vocabulary: Vocabulary) -> BoolArray:
 
 @lru_cache(maxsize=16)
 def special_runs(vocabulary: Vocabulary) -> tuple[tuple[int, int], ...]:
-    """Return the special ids as ascending runs: the first and the last id of each run.
+    """Return the special ids of a vocabulary as ascending ranges: the first and the last id of
+    each.
 
     >>> special_runs(Vocabulary(size=200, special_ids=(0, 100, 101, 102)))
     ((0, 0), (100, 102))
@@ -116,9 +122,8 @@ def special_runs(vocabulary: Vocabulary) -> tuple[tuple[int, int], ...]:
 
 
 def ordinary_ids(indices: IntArray, vocabulary: Vocabulary) -> IntArray:
-    """Return the ordinary ids at these indices of all ordinary ids, ascending.
-
-    Indices are 0 to `ordinary_id_count` - 1.
+    """Return ids of ordinary (not special) tokens, given their indices in the list of all ordinary
+    ids of the vocabulary, ascending.
 
     >>> ordinary_ids(np.array([0, 1, 2]), Vocabulary(size=6, special_ids=(0, 2, 3)))
     array([1, 4, 5])
@@ -132,12 +137,13 @@ def ordinary_ids(indices: IntArray, vocabulary: Vocabulary) -> IntArray:
 
 
 def ordinary_id_count(vocabulary: Vocabulary) -> int:
-    """Return the number of ordinary ids of a vocabulary."""
+    """Return the number of ids in the vocabulary that are not special."""
     return vocabulary.size - sum(last - first + 1 for first, last in special_runs(vocabulary))
 
 
 def budgets(counts: IntArray, share: float) -> IntArray:
-    """Return `counts` times a share (0 to 1), rounded to the nearest integer, halves upwards.
+    """Return the number of tokens to noise in each sample: `counts` (samples,) times `share`, 0 to
+    1, rounded to the nearest integer, halves upwards.
 
     >>> budgets(np.array([10, 11, 5]), 0.3).tolist()
     [3, 3, 2]
@@ -153,9 +159,10 @@ def choose_ordinary(
     counts: IntArray,
     ascending: bool = True,
 ) -> IntArray:
-    """Return the positions in `ids` of `counts[i]` random ordinary tokens of each sample i.
+    """Return the positions in `batch.ids` of `counts[i]` random ordinary tokens of each sample i.
 
-    Without `ascending` their order is arbitrary, which is faster for small counts.
+    `streams` (samples,) are the keys of the random numbers. If `ascending` is False, the positions
+    have no order, which is faster for small counts.
     """
     starts, sizes, total = batch.offsets[:-1], differences(batch.offsets), len(batch.ids)
     if ascending or np.count_nonzero(counts * 2 > ordinary.counts):
@@ -167,12 +174,16 @@ def choose_ordinary(
 
 
 def random_ids(streams: UIntArray, counts: IntArray, vocabulary: Vocabulary) -> IntArray:
-    """Draw `counts[i]` ordinary ids from each stream i, end to end; all ids are equally likely."""
+    """Return `counts[i]` random ids of ordinary tokens for each stream i, one stream after another;
+    all ids are equally likely.
+    """
     return ordinary_ids(below(draw(streams, counts), ordinary_id_count(vocabulary)), vocabulary)
 
 
 def require_ordinary(corruption: str, vocabulary: Vocabulary) -> None:
-    """Raise ValueError unless the vocabulary has ordinary tokens to draw."""
+    """Raise ValueError, with the name of the corruption, if all ids of the vocabulary are special,
+    so that no random token can be drawn.
+    """
     if ordinary_id_count(vocabulary) < 1:
         raise ValueError(
             f"{corruption}: random tokens need a vocabulary with ordinary tokens; "

@@ -35,7 +35,10 @@ PRESETS: tuple[str, ...] = tuple(sorted(path.stem for path in _PRESET_FOLDER.glo
 
 @dataclass(frozen=True)
 class Recipe:
-    """Ordered corruptions and an objective."""
+    """Recipe of noise: corruptions in the order in which they are applied, and the objective.
+
+    Raises ValueError, in one line, if they do not go together.
+    """
 
     name: str
     corruptions: tuple[Corruption, ...]
@@ -66,7 +69,9 @@ class Recipe:
         self._check_objective(names)
 
     def _check_objective(self, names: list[str]) -> None:
-        """Raise ValueError if the corruptions do not go with the objective."""
+        """Raise ValueError if the corruptions, whose names are given, do not go with the
+        objective.
+        """
         wanted = self.row.corruptions
         if wanted is not None and names != [*wanted]:
             text = f"{wanted[0]} alone" if wanted else "no corruption"
@@ -87,42 +92,49 @@ class Recipe:
 
     @property
     def row(self) -> Objective:
-        """Row of the table of objectives for this recipe."""
+        """Entry of this recipe's objective in the table of objectives."""
         return OBJECTIVES[self.objective]
 
     @property
     def closes_documents(self) -> bool:
-        """Whether documents have to end in an end of text, as the build option `append_eos`
-        does.
+        """Whether each document must end with the end-of-text token, which the build option
+        `append_eos` adds.
         """
         return self.row.closes_documents
 
     @property
     def masks_labels(self) -> bool:
-        """Whether labels are -100 at some of the sample's own tokens."""
+        """Whether the labels of some tokens of a sample are -100, which the loss ignores."""
         return self.row.masks_labels
 
     @property
     def needs_sentences(self) -> bool:
-        """Whether a corruption needs the sentences of the samples."""
+        """Whether a corruption of this recipe needs the sentences of the samples."""
         return any(getattr(step, "needs_sentences", False) for step in self.corruptions)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the recipe as plain values with every setting; `load_recipe` accepts them."""
+        """Return the recipe with the values of all settings as a dict for JSON or YAML;
+        `load_recipe` reads it.
+        """
         corruptions = [{step.name: write_corruption(step)} for step in self.corruptions]
         return {"name": self.name, "objective": self.objective, "corruptions": corruptions}
 
     @cached_property
     def text(self) -> str:
-        """YAML text of `to_dict`. A manifest stores it, so that later defaults change nothing."""
+        """YAML text of `to_dict`, with all settings.
+
+        The manifest stores it, so that later changes of defaults do not affect an existing build.
+        """
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=1000)
 
     def _error(self, text: str) -> str:
+        """Return an error text that begins with the name of the recipe."""
         return f"recipe {self.name!r}: {text}"
 
 
 def load_recipe(recipe: str | Path | Mapping[str, Any] | Recipe) -> Recipe:
-    """Return the recipe of a preset name, a YAML file or a mapping; a Recipe is returned unchanged.
+    """Return a recipe, given the name of a preset, the path of a YAML file, or a mapping; a Recipe
+    is returned unchanged.
 
     Raises ValueError, in one line with the key, the value and what is allowed.
 
@@ -146,7 +158,9 @@ def load_recipe(recipe: str | Path | Mapping[str, Any] | Recipe) -> Recipe:
 
 
 def check_recipe(recipe: Recipe, vocabulary: Vocabulary) -> None:
-    """Raise ValueError, in one line, if the recipe needs a token that the vocabulary lacks."""
+    """Raise ValueError, in one line, if a corruption or the objective needs a token that the
+    vocabulary lacks.
+    """
     if recipe.closes_documents and vocabulary.eos_id is None:
         raise ValueError(
             f"recipe {recipe.name!r}: objective {recipe.objective} needs an end-of-text token, "
@@ -160,7 +174,9 @@ def check_recipe(recipe: Recipe, vocabulary: Vocabulary) -> None:
 
 
 def _from_file(path: Path) -> Recipe:
-    """Return the recipe of a YAML file; ValueError if it cannot be read or is no recipe."""
+    """Return the recipe in a YAML file; raise ValueError if the file cannot be read or has no
+    recipe.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -177,7 +193,9 @@ def _from_file(path: Path) -> Recipe:
 
 
 def _from_mapping(values: Mapping[str, Any], name: str) -> Recipe:
-    """Return the recipe of a mapping; `name` is its name if the mapping has none."""
+    """Return the recipe that a mapping describes; `name` is the name of the recipe if the mapping
+    has none.
+    """
     where = f"recipe {name!r}"
     check_keys(where, values, ("name", "objective", "corruptions"))
     objective = values.get("objective", "denoising")

@@ -1,6 +1,7 @@
-"""The corruptions that recipes know by name: the modules of `corruptions/`, and entry points.
+"""Registry of corruptions: those that recipes know by name.
 
-A class in a module of `corruptions/` is registered by being there: it has a `name` and an `apply`.
+They are the classes in the modules of `corruptions/`, and those of other packages' entry points. A
+class in a module of `corruptions/` needs no other registration.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 @cache
 def built_in_corruptions() -> Mapping[str, type[Corruption]]:
-    """Return the built-in corruption classes by name, in the order of their modules."""
+    """Return the corruption classes of this package by name, in the order of their modules."""
     modules = sorted(module.name for module in pkgutil.iter_modules(corruptions.__path__))
     found = (
         kind
@@ -44,16 +45,18 @@ def built_in_corruptions() -> Mapping[str, type[Corruption]]:
 
 
 def is_corruption(kind: object) -> TypeGuard[type[Corruption]]:
-    """Return whether an object is a class with the members of `Corruption`."""
+    """Return True if `kind` is a class with `name`, `check` and `apply`, as the protocol
+    `Corruption` has.
+    """
     return isinstance(kind, type) and all(
         hasattr(kind, member) for member in ("name", "check", "apply")
     )
 
 
 def corruption_class(name: object) -> type[Corruption]:
-    """Return the class of a corruption, built in or of an installed package, by its name.
+    """Return the corruption class with this name, of this package or of an installed plugin.
 
-    Raises ValueError if there is none, and PluginError if the package's class is no corruption.
+    Raises ValueError if there is none, and PluginError if the plugin's class is not a corruption.
     """
     built_in = built_in_corruptions()
     added = plugin_names(CORRUPTIONS) if name not in built_in else ()
@@ -68,7 +71,9 @@ def corruption_class(name: object) -> type[Corruption]:
 
 
 def _plugin_class(name: str) -> type[Corruption]:
-    """Return the class that a package offers by this name; PluginError if it is no corruption."""
+    """Return the class that an installed plugin offers under this name; raise PluginError if it is
+    not a corruption.
+    """
     kind: object = load_plugin(CORRUPTIONS, name)
     problem = None
     if not (isinstance(kind, type) and is_dataclass(kind)):
@@ -85,9 +90,10 @@ def _plugin_class(name: str) -> type[Corruption]:
 
 
 def read_corruption(entry: Any) -> Corruption:
-    """Return the corruption of a recipe's entry: a name, or a mapping of a name to its settings.
+    """Return the corruption that an entry of a recipe describes: a name, or a mapping of one name
+    to its settings.
 
-    Raises ValueError, in one line with the corruption and the key, for what is not as expected.
+    Raises ValueError, in one line with the corruption and the key.
     """
     if isinstance(entry, str):
         entry = {entry: {}}
@@ -112,7 +118,9 @@ def read_corruption(entry: Any) -> Corruption:
 
 
 def write_corruption(corruption: Corruption) -> dict[str, Any]:
-    """Return the settings of a corruption as plain values, the inverse of `read_corruption`."""
+    """Return the settings of a corruption as a dict for JSON or YAML, the inverse of
+    `read_corruption`.
+    """
     settings = asdict(cast(Any, corruption))
     for field in fields(cast(Any, corruption)):
         if (write := field.metadata.get("write")) is not None:
@@ -123,9 +131,9 @@ def write_corruption(corruption: Corruption) -> dict[str, Any]:
 def apply_corruption(
     corruption: Corruption, batch: FlatBatch, vocabulary: Vocabulary, seed: int, epoch: int
 ) -> FlatBatch:
-    """Return the batch after one corruption.
+    """Return a flat batch after one corruption.
 
-    Raises PluginError if the result of another package's corruption is no valid batch.
+    Raises PluginError if the corruption is of another package and its result is not a valid batch.
     """
     after = corruption.apply(batch, vocabulary, seed=seed, epoch=epoch)
     is_built_in = corruption.name in built_in_corruptions()
@@ -136,7 +144,9 @@ def apply_corruption(
 
 
 def find_problem(before: FlatBatch, after: object, vocabulary: Vocabulary) -> str | None:
-    """Return what is wrong with the result of a corruption, or None if it is a valid batch."""
+    """Return in words what is wrong with the result `after` of a corruption; None if it is a valid
+    batch with the samples of `before`.
+    """
     if not isinstance(after, FlatBatch):
         return f"expected a FlatBatch, got {type(after).__name__}"
     if not np.array_equal(before.keys, after.keys):

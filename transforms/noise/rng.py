@@ -35,9 +35,9 @@ _CACHED = 1 << 16
 
 
 class Stream(IntEnum):
-    """Number of each stream of draws, one for each random decision of a corruption.
+    """Name of a stream of random numbers: one for each random decision of a corruption.
 
-    A number never changes its meaning: noise drawn by older versions must stay reproducible.
+    A value never changes its meaning: noise drawn by older versions must stay reproducible.
     """
 
     MASKED_TOKENS = 1
@@ -65,17 +65,21 @@ class Stream(IntEnum):
 
 
 def stream_keys(seed: int, epoch: int, keys: UIntArray, *numbers: Stream | int) -> UIntArray:
-    """Return the stream key of each sample: (samples,) for one stream, else (streams, samples).
+    """Return the key of the random numbers of each sample: (samples,) uint64 for one stream, else
+    (streams, samples).
 
-    `keys` (samples,) are sample keys; `numbers` are members of `Stream`, or results of `stream_of`.
-    Seed and epoch count modulo 2**64.
+    `keys` (samples,) are the keys of the samples; `numbers` are members of `Stream`, or results of
+    `stream_of`. Seed and epoch count modulo 2**64.
     """
     roots = _roots(seed, epoch, numbers)
     return mix64(keys ^ roots) if len(numbers) > 1 else mix64(keys ^ roots[0])
 
 
 def draw(streams: UIntArray, counts: IntArray) -> UIntArray:
-    """Return draws 0 to `counts[i]` - 1 of each stream i, end to end: (sum of counts,) uint64.
+    """Return the first `counts[i]` random numbers of each stream i, one stream after another: (sum
+    of counts,) uint64.
+
+    `streams` (streams,) are keys from `stream_keys`.
 
     >>> [hex(x) for x in draw(np.zeros(1, dtype=np.uint64), np.array([2])).tolist()]
     ['0xe220a8397b1dcdaf', '0x6e789e6aa1b965f4']
@@ -88,10 +92,11 @@ def draw(streams: UIntArray, counts: IntArray) -> UIntArray:
 
 
 def draw_lanes(streams: UIntArray, counts: IntArray) -> tuple[npt.NDArray[np.uint16], IntArray]:
-    """Return 16-bit random numbers of each stream, end to end, and their offsets (streams + 1,).
+    """Return 16-bit random numbers of each stream, one stream after another, and their offsets
+    (streams + 1,).
 
-    Stream i has `counts[i]` numbers, rounded up to a multiple of four. One draw makes four numbers,
-    the lowest bits first.
+    Stream i has `counts[i]` numbers, rounded up to a multiple of four. One 64-bit random number
+    makes four, the lowest bits first.
     """
     blocks = (counts + (LANES - 1)) // LANES
     # (draws,) uint64 -> (4 * draws,) uint16
@@ -100,10 +105,11 @@ def draw_lanes(streams: UIntArray, counts: IntArray) -> tuple[npt.NDArray[np.uin
 
 
 def draw_halves(streams: UIntArray, count: int, limits: IntArray) -> IntArray:
-    """Return random numbers below `limits[i]` (0 to 2**32): (streams, `count` rounded up to even).
+    """Return random numbers from 0 to `limits[i]` - 1 for each stream i: (streams, `count` rounded
+    up to even) int64.
 
-    One draw makes two numbers, the upper 32 bits before the lower. The last column holds the first
-    number. The bias is at most the limit times 2**-32.
+    Limits are up to 2**32. One 64-bit random number makes two, the upper 32 bits before the lower.
+    The last column is the first number drawn. The bias is at most the limit times 2**-32.
     """
     # (streams, 1) + (draws,) -> (streams, draws) uint64, then viewed as (streams, 2 * draws) uint32
     draws = mix64(streams[:, None] + _multiples((count + 1) // 2)[::-1])
@@ -114,7 +120,7 @@ def draw_halves(streams: UIntArray, count: int, limits: IntArray) -> IntArray:
 
 
 def draw_at(streams: UIntArray, indices: IntArray) -> UIntArray:
-    """Return draw number `indices[i]` of stream i: (streams,) uint64."""
+    """Return the random number with index `indices[i]` of each stream i: (streams,) uint64."""
     counters = indices.astype(np.uint64)
     counters += np.uint64(1)
     counters *= _STEP
@@ -123,9 +129,11 @@ def draw_at(streams: UIntArray, indices: IntArray) -> UIntArray:
 
 
 def below(draws: UIntArray, limits: Array | int) -> IntArray:
-    """Return a number from 0 to `limits` - 1 for each draw; limits are 1 to 2**32.
+    """Return a number from 0 to `limits` - 1 for each 64-bit random number: int64; limits are 1 to
+    2**32.
 
-    The upper 32 bits of the draw are multiplied by the limit; the bias is at most limit * 2**-32.
+    The upper 32 bits of the random number are multiplied by the limit; the bias is at most limit *
+    2**-32.
     """
     scaled = draws >> _HALF
     scaled *= np.asarray(limits, dtype=np.uint64)
@@ -134,13 +142,16 @@ def below(draws: UIntArray, limits: Array | int) -> IntArray:
 
 
 def happens(draws: UIntArray, probability: float) -> npt.NDArray[np.bool_]:
-    """Return True for each draw with this probability (0 to 1, rounded to a multiple of 2**-32)."""
+    """Return a bool array that is True for each 64-bit random number with this probability, 0 to 1.
+
+    The probability is rounded to a multiple of 2**-32.
+    """
     return np.asarray((draws >> _HALF) < np.uint64(round(probability * (1 << 32))))
 
 
 def pick(draws: UIntArray, weights: Sequence[float]) -> IntArray:
-    """Return an index into `weights` for each draw, with probability in proportion to its
-    weight.
+    """Return an index into `weights` for each 64-bit random number; probabilities are in proportion
+    to the weights.
     """
     ends = np.cumsum(np.asarray(weights, dtype=np.float64))
     bounds = np.rint(ends[:-1] / ends[-1] * 2.0**32).astype(np.uint64)
@@ -148,9 +159,10 @@ def pick(draws: UIntArray, weights: Sequence[float]) -> IntArray:
 
 
 def stream_of(name: str) -> int:
-    """Return the number of a stream that another package uses, for `stream_keys`.
+    """Return the number of a plugin's own stream of random numbers, for `stream_keys`.
 
-    `name` has the package and the decision in it. The number is never one of `Stream`.
+    `name` should contain the package and the decision. The number differs from all members of
+    `Stream`.
 
     >>> stream_of("my-package: starts of swaps") >= 2**63
     True
@@ -159,13 +171,13 @@ def stream_of(name: str) -> int:
 
 
 def counting(count: int, dtype: str = "int64") -> npt.NDArray[Any]:
-    """Return the numbers 0 to `count` - 1 as a read-only array, cached up to 65,536 numbers."""
+    """Return the numbers 0 to `count` - 1 as a read-only array; up to 65,536 numbers are cached."""
     return _counting(_CACHED, dtype)[:count] if count <= _CACHED else np.arange(count, dtype=dtype)
 
 
 @lru_cache(maxsize=256)
 def _roots(seed: int, epoch: int, numbers: tuple[int, ...]) -> UIntArray:
-    """Return the mix of seed, epoch and each stream number: (streams, 1) uint64."""
+    """Return the mix of seed, epoch and each stream number: (numbers, 1) uint64."""
     states = np.zeros((len(numbers), 1), dtype=np.uint64)
     for values in ([seed], [epoch], numbers):
         rng_key = [(value + GAMMA) % (1 << 64) for value in values]
@@ -174,7 +186,7 @@ def _roots(seed: int, epoch: int, numbers: tuple[int, ...]) -> UIntArray:
 
 
 def _multiples(count: int) -> UIntArray:
-    """Return 1 to `count`, each times GAMMA."""
+    """Return GAMMA times 1, 2, ... up to `count`: (count,) uint64."""
     if count <= _CACHED:
         return _cached_multiples(_CACHED)[:count]
     return np.arange(1, count + 1, dtype=np.uint64) * _STEP

@@ -1,4 +1,4 @@
-"""Distributions of span lengths, as tables of the length for each 16-bit random number.
+"""Distributions of span lengths, as tables that give the length for each 16-bit random number.
 
 Tables are computed with `decimal`, so that they are the same on every platform; probabilities are
 rounded to multiples of 2**-16.
@@ -24,9 +24,9 @@ _LONGEST_MEAN = 1000
 
 @dataclass(frozen=True)
 class SpanLengths:
-    """A distribution of span lengths.
+    """Probability distribution of span lengths, in tokens.
 
-    | kind | parameter | lengths |
+    | kind | value | lengths |
     |---|---|---|
     | `poisson` | mean, above 0 up to 1000 | 0, 1, ... |
     | `geometric` | probability to end after each token, 0.01 to 1 | 1, 2, ... |
@@ -65,7 +65,8 @@ class SpanLengths:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> SpanLengths:
-        """Return the distribution of a mapping `{kind: value}`, which may have `longest` too.
+        """Return the distribution that a mapping `{kind: value}` describes; it may also have the
+        key `longest`.
 
         >>> SpanLengths.from_mapping({"geometric": 0.2, "longest": 10})
         SpanLengths(kind='geometric', value=0.2, longest=10)
@@ -79,23 +80,25 @@ class SpanLengths:
         return cls(kinds[0], values[kinds[0]], values.get("longest"))
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return the distribution as a mapping, the inverse of `from_mapping`."""
+        """Return the distribution as a mapping for JSON or YAML, the inverse of `from_mapping`."""
         longest = {} if self.longest is None else {"longest": self.longest}
         return {self.kind: self.value, **longest}
 
     @property
     def table(self) -> IntArray:
-        """Length for each 16-bit number, ascending: (65536,)."""
+        """Span length for each 16-bit random number, ascending: (65536,)."""
         return _table(self.kind, str(self.value), self.longest)
 
     @property
     def mean(self) -> float:
-        """Mean length, computed from the table."""
+        """Mean span length in tokens, computed from the table."""
         return _mean(self.kind, str(self.value), self.longest)
 
 
 def _read_lengths(corruption: str, value: Any) -> SpanLengths:
-    """Return the distribution of a recipe's mapping; ValueError, with the corruption, if wrong."""
+    """Return the distribution that the mapping `value` in a recipe describes; raise ValueError,
+    with the name of the corruption, if it is wrong.
+    """
     if not isinstance(value, Mapping):
         raise ValueError(
             f"{corruption}: lengths is {value!r}; expected a mapping, as in {{poisson: 3}}"
@@ -111,7 +114,9 @@ LENGTHS_METADATA = {"read": _read_lengths, "write": SpanLengths.to_mapping}
 
 
 def check_lengths(corruption: str, lengths: Any) -> None:
-    """Raise ValueError unless the setting `lengths` is a `SpanLengths`."""
+    """Raise ValueError, with the name of the corruption, unless the setting `lengths` is a
+    `SpanLengths`.
+    """
     if not isinstance(lengths, SpanLengths):
         raise ValueError(
             f"{corruption}: lengths is {lengths!r}; expected span lengths, as in {{poisson: 3}}"
@@ -121,11 +126,12 @@ def check_lengths(corruption: str, lengths: Any) -> None:
 def draw_lengths(
     streams: UIntArray, budgets: IntArray, slots: IntArray, distribution: SpanLengths
 ) -> tuple[IntArray, IntArray]:
-    """Draw span lengths that add up to `budgets[i]` for each sample i.
+    """Draw span lengths from a distribution that add up to `budgets[i]` tokens for each sample i.
 
-    Returns the lengths (spans,), sample by sample, and the number of spans (samples,). Spans are
-    drawn until their sum reaches the budget, and the last one is shortened to fit it. A sample has
-    at most `slots[i]` (1 or more) spans: its last span then takes the rest of the budget.
+    Returns the lengths (spans,), one sample after another, and the number of spans of each sample
+    (samples,). Spans are drawn until their sum reaches the budget, and the last one is shortened to
+    fit. A sample has at most `slots[i]` (1 or more) spans: the last of them then takes the rest of
+    the budget. `streams` (samples,) are the keys of the random numbers.
     """
     table, mean = distribution.table, distribution.mean
     room = (budgets * (1.25 / mean)).astype(np.int64) + 8
@@ -148,7 +154,9 @@ def draw_lengths(
 
 
 def _poisson(value: Decimal) -> Callable[[int], Decimal]:
-    """Return the probability of each length, Poisson with this mean."""
+    """Return a function from a length to its probability in a Poisson distribution with this
+    mean.
+    """
 
     def probability(length: int) -> Decimal:
         result = (-value).exp()
@@ -160,17 +168,21 @@ def _poisson(value: Decimal) -> Callable[[int], Decimal]:
 
 
 def _geometric(value: Decimal) -> Callable[[int], Decimal]:
-    """Return the probability of each length, geometric with this probability to end."""
+    """Return a function from a length to its probability in a geometric distribution that ends with
+    probability `value`.
+    """
     return lambda length: value * (1 - value) ** (length - 1) if length else Decimal(0)
 
 
 def _uniform(value: Decimal) -> Callable[[int], Decimal]:
-    """Return the probability of each length, uniform from 1 to this length."""
+    """Return a function from a length to its probability in a uniform distribution from 1 to
+    `value`.
+    """
     return lambda length: 1 / value if 0 < length <= value else Decimal(0)
 
 
 def _fixed(value: Decimal) -> Callable[[int], Decimal]:
-    """Return the probability of each length, 1 for this one."""
+    """Return a function from a length to its probability: 1 for `value`, 0 for others."""
     return lambda length: Decimal(int(length == value))
 
 
@@ -179,7 +191,9 @@ _TABLES = {"poisson": _poisson, "geometric": _geometric, "uniform": _uniform, "f
 
 @lru_cache(maxsize=32)
 def _table(kind: str, value: str, longest: int | None) -> IntArray:
-    """Return the read-only table of a distribution: (65536,)."""
+    """Return the read-only table of a distribution: the length for each 16-bit random number,
+    (65536,).
+    """
     with localcontext(prec=50):
         if kind == "fixed":
             table = np.full(LANE_RANGE, int(value))
@@ -191,14 +205,16 @@ def _table(kind: str, value: str, longest: int | None) -> IntArray:
 
 @lru_cache(maxsize=32)
 def _mean(kind: str, value: str, longest: int | None) -> float:
+    """Return the mean length of a distribution."""
     return float(_table(kind, value, longest).mean())
 
 
 def _tabulate(probability: Callable[[int], Decimal], longest: int | None) -> IntArray:
-    """Return lengths in ascending order, each as often as its probability times 65,536.
+    """Return 65,536 lengths in ascending order, each as often as `probability(length)` times
+    65,536.
 
-    Length l ends at the rounded sum of the probabilities up to l; probabilities are scaled so that
-    those up to `longest` add up to 1.
+    The last table entry of a length is at the rounded sum of the probabilities up to it.
+    Probabilities are scaled so that those up to `longest` (None: all) add up to 1.
     """
     sums: list[Decimal] = []
     total, limit = Decimal(0), LANE_RANGE if longest is None else longest

@@ -1,4 +1,4 @@
-"""Spans of tokens: drawing them, and writing one token in place of each."""
+"""Spans of tokens: drawing spans at random, and replacing each by one token."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ from noisebeam.transforms.noise.subsets import BoolArray, choose_subsets
 
 
 class Spans(NamedTuple):
-    """Spans of the tokens of a batch, ascending. A span of length 0 is before the token at
-    `starts`.
+    """Spans of consecutive tokens in a flat batch, ascending.
+
+    `starts` (spans,) are positions in `batch.ids`, `lengths` (spans,) numbers of tokens, 0 or more,
+    and `counts` (samples,) the number of spans in each sample. A span of length 0 is the gap before
+    the token at its start.
     """
 
     starts: IntArray  # (spans,), positions in `ids`
@@ -32,7 +35,7 @@ class Spans(NamedTuple):
 
 
 def replace_spans(batch: FlatBatch, spans: Spans, ids: Array | None) -> FlatBatch:
-    """Return the batch with the token `ids[j]` in place of span j, without sentences.
+    """Return the flat batch with token `ids[j]` in place of span j, without sentences.
 
     `ids` of shape () is the same token for all spans; None removes the spans.
 
@@ -58,7 +61,8 @@ def replace_spans(batch: FlatBatch, spans: Spans, ids: Array | None) -> FlatBatc
 
 
 def _gather(ids: Array, bounds: IntArray, shifts: IntArray, total: int) -> Array:
-    """Return `ids[o + shifts[j]]` for each o below `total`; j is the number of bounds <= o.
+    """Return `ids[o + shifts[j]]` for each o from 0 to `total` - 1, where j is the number of
+    `bounds` that are at most o.
 
     `bounds` (spans,) ascend; `shifts` has shape (spans + 1,).
     """
@@ -73,10 +77,12 @@ def _gather(ids: Array, bounds: IntArray, shifts: IntArray, total: int) -> Array
 def spans_of_ordinary(
     ordinary: Ordinary, starts: IntArray, lengths: IntArray, counts: IntArray
 ) -> Spans:
-    """Return spans of positions for spans of numbers of ordinary tokens.
+    """Return spans as positions in `batch.ids`, given as numbers of ordinary tokens (counted
+    without special tokens).
 
-    Spans ascend and do not touch; a span of length 0 may be after the last ordinary token of its
-    sample, and several may be at one position. A span with special tokens inside is divided.
+    `starts` and `lengths` (spans,) ascend and do not touch; `counts` (samples,) are the spans of
+    each sample. A span of length 0 may be after the last ordinary token of its sample, and several
+    may be at one position. A span with special tokens inside is divided.
     """
     if not ordinary.scattered:
         return Spans(starts + ordinary.leads.repeat(counts), lengths, counts)
@@ -87,9 +93,11 @@ def spans_of_ordinary(
 def _divide(
     ordinary: Ordinary, starts: IntArray, lengths: IntArray, counts: IntArray, after: BoolArray
 ) -> Spans:
-    """Return spans of positions, each divided where its tokens are not neighbours in `ids`.
+    """Return spans as positions in `batch.ids`, each divided where special tokens are between its
+    tokens.
 
-    `after` (spans,) is True for a span of length 0 behind the last ordinary token of its sample.
+    Arguments are those of `spans_of_ordinary`; `after` (spans,) is True for a span of length 0
+    behind the last ordinary token of its sample.
     """
     # (spans,) -> (tokens of spans,) positions -> (pieces,) runs of neighbouring positions
     sizes = np.maximum(lengths, 1)
@@ -114,9 +122,10 @@ def draw_spans(
     *,
     empty: bool = True,
 ) -> Spans:
-    """Draw spans over `covered[i]` ordinary tokens of sample i that never overlap or touch.
+    """Draw spans that cover `covered[i]` ordinary (not special) tokens of each sample i, and never
+    overlap or touch.
 
-    Lengths come from `distribution`; without `empty`, spans of length 0 are dropped.
+    Lengths come from `distribution`. If `empty` is False, spans of length 0 are left out.
     """
     slots = ordinary.counts - covered + 1  # (samples,): gaps between the tokens that stay
     length_streams, start_streams = stream_keys(

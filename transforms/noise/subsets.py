@@ -1,8 +1,8 @@
 """Uniformly random subsets of an exact size, for all samples of a batch at once.
 
-Numbers are drawn from the range of each sample, and the first `count` different ones are chosen. If
-more than half of a range is wanted, the numbers to leave out are drawn instead. So every subset of
-the size is equally likely.
+For each sample, random numbers from its range are drawn, and the first `count` different ones are
+chosen. If more than half of a range is wanted, the numbers to leave out are drawn instead. So every
+subset of that size is equally likely.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ BoolArray = npt.NDArray[np.bool_]
 def choose_subsets(
     streams: UIntArray, sizes: IntArray, counts: IntArray, bases: IntArray
 ) -> IntArray:
-    """Return `counts[i]` random numbers of range `bases[i]` to `bases[i] + sizes[i] - 1`.
+    """Return `counts[i]` different random integers from `bases[i]` to `bases[i] + sizes[i]` - 1 for
+    each sample i.
 
-    The numbers of each sample i are different and ascend; samples are end to end. Counts are 0 to
-    the size.
+    They ascend in each sample, one sample after another: (sum of counts,). Counts are 0 to the
+    size. `streams` (samples,) are the keys of the random numbers.
 
     >>> streams, sizes = np.arange(2, dtype=np.uint64), np.array([10, 4])
     >>> choose_subsets(streams, sizes, np.array([3, 4]), bases=np.array([0, 10])).tolist()[3:]
@@ -50,8 +51,9 @@ def mark_subsets(
 ) -> BoolArray:
     """Return a mask (total,) that is True at `counts[i]` random positions of each sample i.
 
-    Sample i has the positions `starts[i]` to `starts[i] + sizes[i] - 1`. Positions in `excluded`
-    stay False, and `allowed` (samples,) is the number of the other ones.
+    Sample i has the positions `starts[i]` to `starts[i] + sizes[i]` - 1. Positions in `excluded`
+    stay False; `allowed` (samples,) is then the number of other positions of each sample. `streams`
+    (samples,) are the keys of the random numbers.
     """
     available = sizes if allowed is None else allowed
     inverted = counts * 2 > available
@@ -76,7 +78,7 @@ def draw_subsets(
     excluded: IntArray | None = None,
     allowed: IntArray | None = None,
 ) -> IntArray:
-    """Return the positions that `mark_subsets` marks, in any order.
+    """Return the positions that `mark_subsets` marks, in no order; arguments are the same.
 
     Slow if more than half of the positions of a sample are wanted.
     """
@@ -93,8 +95,10 @@ def draw_subsets(
 def _tables(
     sizes: IntArray, allowed: IntArray, counts: IntArray
 ) -> Iterator[tuple[int, slice | IntArray]]:
-    """Yield groups of rows that need about as many draws, each with that number (the table's
-    width).
+    """Yield groups of samples that need a similar number of random draws: that number, and which
+    samples.
+
+    `sizes`, `allowed` and `counts` (samples,) are as in `mark_subsets`.
     """
     if not len(counts):
         return
@@ -112,9 +116,11 @@ def _tables(
 
 
 def _width(count: int, share: float, loss: float) -> int:
-    """Return about how many draws contain `count` different numbers, with a good margin.
+    """Return how many random draws should be enough to get `count` different usable positions.
 
-    The result affects the speed alone: rows with too few numbers are drawn again.
+    `share` is the share of the usable positions that is wanted, `loss` how many positions there are
+    for each usable one. The result affects speed alone: samples with too few positions are drawn
+    again.
     """
     repeated = count * share * (0.5 + 0.6 * share)
     return int((count + repeated + 5 * math.sqrt(repeated) + 2) * loss) if count else 1
@@ -129,9 +135,11 @@ def _first_different(
     total: int,
     excluded: IntArray | None,
 ) -> IntArray:
-    """Return the first `counts[i]` different positions drawn for row i, rows end to end.
+    """Return the first `counts[i]` different positions drawn at random for each sample i, one
+    sample after another.
 
-    `width` is the number of draws of the first try; it doubles until every row has enough.
+    `width` is the number of draws of the first try; it doubles until every sample has enough. Other
+    arguments are as in `mark_subsets`.
     """
     seen = np.empty(total + 1, dtype=np.int32)  # a row of size 0 draws the position after it
     while True:

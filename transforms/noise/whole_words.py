@@ -1,4 +1,4 @@
-"""Whole words: the tokens of a word are chosen together.
+"""Whole words: all tokens of a word are chosen together.
 
 A word begins at every token that does not continue one, and after a special token. In scripts
 without spaces between words (Chinese, Japanese, Thai, ...) each character is a word, since a
@@ -25,9 +25,11 @@ def choose_words(
     ordinary: Ordinary,
     budgets: IntArray,
 ) -> IntArray:
-    """Return the numbers of the ordinary tokens of random words, ascending.
+    """Choose random whole words with at most `budgets[i]` tokens in sample i; return the numbers of
+    their ordinary tokens, ascending.
 
-    At most `budgets[i]` tokens of sample i are chosen.
+    Ordinary tokens are counted through the batch without special tokens (`ordinary`). `streams`
+    (samples,) are the keys of the random numbers.
     """
     starts = word_starts(batch, vocabulary, ordinary)
     # (words,) tokens of each word; (samples,) words of each sample
@@ -40,7 +42,9 @@ def choose_words(
 
 
 def word_starts(batch: FlatBatch, vocabulary: Vocabulary, ordinary: Ordinary) -> IntArray:
-    """Return the numbers of the ordinary tokens that begin a word: (words,)."""
+    """Return the numbers of the ordinary tokens (counted without special tokens) that begin a word:
+    (words,).
+    """
     positions = ordinary.positions(np.arange(ordinary.offsets[-1]))
     begins = ~vocabulary.continues_word[batch.ids[positions]]
     begins[1:] |= positions[1:] != positions[:-1] + 1
@@ -49,9 +53,11 @@ def word_starts(batch: FlatBatch, vocabulary: Vocabulary, ordinary: Ordinary) ->
 
 
 def _take_in_turn(lengths: IntArray, rows: IntArray, budgets: IntArray) -> IntArray:
-    """Return the indices of the words that fit when words are taken in order, row by row.
+    """Return the indices of the words that fit into the budgets of their samples, if words are
+    taken in order.
 
-    A word is skipped if its length exceeds what is left of the budget of its row.
+    `lengths` (words,) are tokens, `rows` (words,) the sample of each word, ascending. A word is
+    skipped if its length exceeds what is left of the budget of its sample.
     """
     left, waiting, taken = budgets.copy(), np.arange(len(lengths)), []
     while len(waiting):

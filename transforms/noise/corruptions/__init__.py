@@ -1,3 +1,4 @@
-"""The built-in corruptions, one a module: `registry` finds each class with a name and an
-`apply`.
+"""The built-in corruptions, one in each module.
+
+`registry` finds every class here that has `name`, `check` and `apply`.
 """

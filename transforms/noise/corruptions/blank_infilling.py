@@ -46,7 +46,10 @@ from noisebeam.transforms.noise.spans import Spans, draw_spans, replace_spans
 
 
 class Blanks(NamedTuple):
-    """Spans to cut out, and their order in part B."""
+    """Spans that GLM cuts out of each sample of a flat batch, and their order in part B.
+
+    `spans` have length 1 or more. `order` (spans,) are numbers of spans, one sample after another.
+    """
 
     spans: Spans  # of length 1 and more
     order: IntArray  # (spans,): numbers of spans, sample by sample
@@ -54,7 +57,14 @@ class Blanks(NamedTuple):
 
 @dataclass(frozen=True)
 class BlankInfilling:
-    """Settings of `infill_blanks`. A token has a text, a role (mask, bos, eos) or an id."""
+    """Corruption of GLM that cuts spans out of the text and appends them; the settings of
+    `infill_blanks`.
+
+    `share` is the share of the ordinary (not special) tokens of each sample to cut out, rounded to
+    the nearest; `lengths` the distribution of span lengths, of which 0 is not drawn. `mask`
+    replaces each span in part A, `start` is before each span in part B, and `end` is the last label
+    of each span: each is the text of a token, its role (mask, bos, eos) or its id.
+    """
 
     name: ClassVar[str] = "blank-infilling"
     objective: ClassVar[str] = "glm"
@@ -73,11 +83,15 @@ class BlankInfilling:
         check_lengths(self.name, self.lengths)
 
     def check(self, vocabulary: Vocabulary) -> None:
-        """Raise ValueError if the vocabulary lacks a token that these settings need."""
+        """Raise ValueError if the vocabulary lacks the mask, start or end token of these
+        settings.
+        """
         self.token_ids(vocabulary)
 
     def token_ids(self, vocabulary: Vocabulary) -> tuple[int, int, int]:
-        """Return the ids of mask, start and end; ValueError if the vocabulary lacks one."""
+        """Return the ids of the mask, start and end tokens; raise ValueError if the vocabulary
+        lacks one.
+        """
         mask, start, end = (
             token_id(self.name, key, token, vocabulary)
             for key, token in (("mask", self.mask), ("start", self.start), ("end", self.end))
@@ -87,7 +101,9 @@ class BlankInfilling:
     def apply(
         self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
     ) -> FlatBatch:
-        """Return the batch with part A and part B as ids, as `infill_blanks`."""
+        """Return the flat batch with part A followed by part B as ids, without sentences; see
+        `infill_blanks`.
+        """
         return without_sentences(
             batch, *self.model_inputs(batch, vocabulary, seed=seed, epoch=epoch)["input_ids"]
         )
@@ -95,12 +111,14 @@ class BlankInfilling:
     def model_inputs(
         self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
     ) -> dict[str, Ragged]:
-        """Return inputs, labels and two rows of positions, as `infill_blanks`."""
+        """Return `input_ids`, `labels` and two kinds of positions by name, a row for each sample;
+        see `infill_blanks`.
+        """
         return infill_blanks(batch, vocabulary, self, seed=seed, epoch=epoch)
 
     def trace(self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int) -> Trace:
-        """Return which tokens of a batch of one sample are cut out, and where they are in part
-        B.
+        """Return which tokens of a flat batch of one sample are cut out, and their positions in
+        part B.
         """
         blanks = choose_blanks(batch, vocabulary, self, seed, epoch)
         origins = cut_blanks(numbered(batch), blanks, NEW, NEW, NEW)["input_ids"].values
@@ -121,9 +139,12 @@ def infill_blanks(
     seed: int,
     epoch: int = 0,
 ) -> dict[str, Ragged]:
-    """Return `input_ids`, `labels`, `position_ids` and `block_position_ids`, a row a sample.
+    """Return the fields of the GLM objective for a flat batch: `input_ids`, `labels`,
+    `position_ids` and `block_position_ids`, a row for each sample.
 
-    The four fields of a sample have the same length.
+    Part A is the text with a mask in place of each random span, part B the spans in random order.
+    The four fields of a sample have the same length. `options` of None are the defaults; `seed` and
+    `epoch` select the random numbers.
     """
     options = options or _DEFAULTS
     blanks = choose_blanks(batch, vocabulary, options, seed, epoch)
@@ -133,7 +154,9 @@ def infill_blanks(
 def choose_blanks(
     batch: FlatBatch, vocabulary: Vocabulary, options: BlankInfilling, seed: int, epoch: int
 ) -> Blanks:
-    """Draw the spans and their order in part B; all orders are equally likely."""
+    """Draw the spans to cut out of each sample of a flat batch, and their order in part B; all
+    orders are equally likely.
+    """
     ordinary = ordinary_tokens(batch, vocabulary)
     covered = budgets(ordinary.counts, options.share)
     spans = draw_spans(batch, ordinary, covered, options.lengths, seed, epoch, empty=False)
@@ -144,7 +167,10 @@ def choose_blanks(
 def cut_blanks(
     batch: FlatBatch, blanks: Blanks, mask_id: int, start_id: int, end_id: int
 ) -> dict[str, Ragged]:
-    """Return the fields of `infill_blanks` for given blanks.
+    """Return the fields of `infill_blanks` for spans that were chosen already.
+
+    `mask_id` replaces each span in part A, `start_id` is before each span in part B, `end_id` is
+    the last label of each span.
 
     >>> from noisebeam.transforms.data.samples import Sample, batch_samples
     >>> ids = {"ids": np.array([1, 2, 3, 4, 5, 6]), "sentence_lengths": np.array([6])}
@@ -181,9 +207,11 @@ def cut_blanks(
 
 
 def _part_b(tokens: Array, pieces: IntArray, start_id: int, end_id: int) -> tuple[Array, Array]:
-    """Return inputs and labels of part B: start token + span, and span + end token.
+    """Return the inputs and the labels of part B for all samples: a start token before each span,
+    and an end token after each span.
 
-    `pieces` (spans + 1,) are the offsets of the pieces; both results have shape (pieces[-1],).
+    `tokens` are the tokens of all spans in order, `pieces` (spans + 1,) the offsets of the spans
+    with their extra token; both results have shape (pieces[-1],).
     """
     inputs, labels = np.empty((2, pieces[-1]), dtype=np.int64)
     for values, edges, id_ in ((inputs, pieces[:-1], start_id), (labels, pieces[1:] - 1, end_id)):
@@ -195,7 +223,9 @@ def _part_b(tokens: Array, pieces: IntArray, start_id: int, end_id: int) -> tupl
 
 
 class _Merge:
-    """Concatenation of two ragged arrays row by row: `first[i]` values, then `second[i]` values."""
+    """Joins two ragged arrays row by row: row i has `first[i]` values of the first array, then
+    `second[i]` values of the second.
+    """
 
     def __init__(self, first: IntArray, second: IntArray) -> None:
         self.first = first
@@ -206,7 +236,7 @@ class _Merge:
         )
 
     def __call__(self, first: Array, second: Array, dtype: np.dtype[np.generic]) -> Ragged:
-        """Return the rows, given the values of each part end to end."""
+        """Return the joined rows as `dtype`, given the flat values of both ragged arrays."""
         values: Array = np.empty(len(self._is_second), dtype=dtype)
         values[~self._is_second] = first
         values[self._is_second] = second

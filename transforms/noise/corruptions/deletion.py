@@ -22,7 +22,11 @@ from noisebeam.transforms.noise.rng import Stream, stream_keys
 
 @dataclass(frozen=True)
 class TokenDeletion:
-    """Settings of `delete_tokens`."""
+    """Corruption that removes random tokens; the settings of `delete_tokens`.
+
+    `share` is the share of the ordinary (not special) tokens of each sample to remove, rounded to
+    the nearest. `probability` is that of a sample to lose tokens at all.
+    """
 
     name: ClassVar[str] = "token-deletion"
 
@@ -34,16 +38,16 @@ class TokenDeletion:
         check_share(self.name, "probability", self.probability)
 
     def check(self, vocabulary: Vocabulary) -> None:
-        """Accept any vocabulary."""
+        """Accept any vocabulary; no special token is needed."""
 
     def apply(
         self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
     ) -> FlatBatch:
-        """Return the batch with tokens deleted, as `delete_tokens`."""
+        """Return the flat batch without random tokens; see `delete_tokens`."""
         return delete_tokens(batch, vocabulary, self, seed=seed, epoch=epoch)
 
     def trace(self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int) -> Trace:
-        """Return which tokens of a batch of one sample are deleted."""
+        """Return which tokens of a flat batch of one sample are removed."""
         deleted = choose_deletion(batch, vocabulary, self, seed, epoch)
         return Trace(remove_tokens(numbered(batch), deleted).ids, gone=Change.DELETED)
 
@@ -59,9 +63,11 @@ def delete_tokens(
     seed: int,
     epoch: int = 0,
 ) -> FlatBatch:
-    """Return the batch with random ordinary tokens deleted; the others keep their order.
+    """Return the flat batch without random ordinary (not special) tokens; the others keep their
+    order.
 
-    The result has no sentences.
+    The result has no sentences. `options` of None are the defaults; `seed` and `epoch` select the
+    random numbers.
     """
     return remove_tokens(
         batch, choose_deletion(batch, vocabulary, options or _DEFAULTS, seed, epoch)
@@ -69,7 +75,8 @@ def delete_tokens(
 
 
 def remove_tokens(batch: FlatBatch, positions: IntArray) -> FlatBatch:
-    """Return the batch without the tokens at these ascending positions in `ids`.
+    """Return the flat batch without the tokens at `positions` in `batch.ids`, which ascend; the
+    result has no sentences.
 
     >>> from noisebeam.transforms.data.samples import Sample, batch_samples
     >>> fields = {"ids": np.array([0, 7, 8, 2]), "sentence_lengths": np.array([2])}
@@ -88,7 +95,7 @@ def remove_tokens(batch: FlatBatch, positions: IntArray) -> FlatBatch:
 def choose_deletion(
     batch: FlatBatch, vocabulary: Vocabulary, options: TokenDeletion, seed: int, epoch: int
 ) -> IntArray:
-    """Draw the positions in `ids` of the tokens to delete, ascending."""
+    """Draw the tokens to delete from a flat batch: ascending positions in `batch.ids`."""
     ordinary = ordinary_tokens(batch, vocabulary)
     counts = budgets(ordinary.counts, options.share)
     counts = only_some(counts, batch, options.probability, seed, epoch, Stream.DELETION_HAPPENS)

@@ -1,4 +1,6 @@
-"""Token insertion: masks or random tokens are inserted, and a model has to find and remove them."""
+"""Token insertion: mask tokens or random tokens are inserted, and a model has to find and remove
+them.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ from noisebeam.transforms.noise.subsets import choose_subsets
 
 
 class Insertion(NamedTuple):
-    """Tokens to insert: spans of length 0, and the id for each."""
+    """Tokens to insert into a flat batch: where, as spans of length 0, and the id of each,
+    (spans,).
+    """
 
     spans: Spans
     ids: Array  # (spans,)
@@ -33,7 +37,12 @@ class Insertion(NamedTuple):
 
 @dataclass(frozen=True)
 class TokenInsertion:
-    """Settings of `insert_tokens`."""
+    """Corruption that inserts mask tokens or random tokens; the settings of `insert_tokens`.
+
+    `share` is the number of inserted tokens relative to the ordinary (not special) tokens of a
+    sample, rounded to the nearest. `random` is the share of the inserted tokens that are random;
+    the others are masks. `probability` is that of a sample to get insertions at all.
+    """
 
     name: ClassVar[str] = "token-insertion"
 
@@ -46,7 +55,9 @@ class TokenInsertion:
             check_share(self.name, key, getattr(self, key))
 
     def check(self, vocabulary: Vocabulary) -> None:
-        """Raise ValueError if the vocabulary lacks a token that these settings need."""
+        """Raise ValueError if masks are inserted and the vocabulary has no mask token, or random
+        tokens and all ids are special.
+        """
         if self.random < 1:
             require_mask(self.name, vocabulary, "set random to 1")
         if self.random > 0:
@@ -55,11 +66,13 @@ class TokenInsertion:
     def apply(
         self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
     ) -> FlatBatch:
-        """Return the batch with tokens inserted, as `insert_tokens`."""
+        """Return the flat batch with tokens inserted; see `insert_tokens`."""
         return insert_tokens(batch, vocabulary, self, seed=seed, epoch=epoch)
 
     def trace(self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int) -> Trace:
-        """Return which tokens of a batch of one sample are inserted."""
+        """Return which tokens of a flat batch of one sample after the corruption are
+        inserted ones.
+        """
         spans = choose_insertion(batch, vocabulary, self, seed, epoch).spans
         origins = replace_spans(numbered(batch), spans, np.array(NEW)).ids
         return Trace(origins, (Change.INSERTED,) * len(spans.starts))
@@ -76,7 +89,11 @@ def insert_tokens(
     seed: int,
     epoch: int = 0,
 ) -> FlatBatch:
-    """Return the batch with tokens inserted among the ordinary ones, without sentences."""
+    """Return the flat batch with mask tokens or random tokens inserted among the ordinary (not
+    special) ones, without sentences.
+
+    `options` of None are the defaults; `seed` and `epoch` select the random numbers.
+    """
     return replace_spans(
         batch, *choose_insertion(batch, vocabulary, options or _DEFAULTS, seed, epoch)
     )
@@ -85,9 +102,9 @@ def insert_tokens(
 def choose_insertion(
     batch: FlatBatch, vocabulary: Vocabulary, options: TokenInsertion, seed: int, epoch: int
 ) -> Insertion:
-    """Draw where to insert tokens, and which.
+    """Draw where to insert tokens into a flat batch, and which tokens.
 
-    Every set of positions in the sequence with insertions is equally likely.
+    Every set of positions in the longer sequence is equally likely.
     """
     options.check(vocabulary)
     ordinary = ordinary_tokens(batch, vocabulary)

@@ -1,4 +1,5 @@
-"""Token masking: tokens become the mask, a random token, or stay, and a model has to restore them.
+"""Token masking: chosen tokens become the mask or a random token, or are unchanged, and a model has
+to restore them.
 
 Devlin et al. 2019 (BERT), section 3.1, with `mask=0.8, random=0.1`; Lewis et al. 2020 (BART),
 section 2.2, with the defaults. The stated share counts all chosen tokens, changed or not.
@@ -37,7 +38,13 @@ from noisebeam.transforms.noise.whole_words import choose_words
 
 @dataclass(frozen=True)
 class TokenMasking:
-    """Settings of `mask_tokens`."""
+    """Corruption that masks tokens; the settings of `mask_tokens`.
+
+    `share` is the share of the ordinary (not special) tokens of each sample to choose, rounded to
+    the nearest. Of the chosen tokens, the share `mask` becomes the mask token, the share `random` a
+    random token, and the others are unchanged. With `whole_words`, all tokens of a word are chosen
+    together, and the share is not exceeded. `probability` is that of a sample to be masked at all.
+    """
 
     name: ClassVar[str] = "token-masking"
 
@@ -57,7 +64,9 @@ class TokenMasking:
             )
 
     def check(self, vocabulary: Vocabulary) -> None:
-        """Raise ValueError if the vocabulary lacks a token that these settings need."""
+        """Raise ValueError if the vocabulary lacks what these settings need: a mask token, random
+        tokens, or marks of word starts.
+        """
         if self.mask > 0:
             require_mask(self.name, vocabulary, "set mask to 0")
         if self.random > 0:
@@ -71,20 +80,24 @@ class TokenMasking:
     def apply(
         self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
     ) -> FlatBatch:
-        """Return the batch with tokens masked, as `mask_tokens`."""
+        """Return the flat batch with tokens masked; see `mask_tokens`."""
         return mask_tokens(batch, vocabulary, self, seed=seed, epoch=epoch)
 
     def model_inputs(
         self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
     ) -> dict[str, Ragged]:
-        """Return the masked ids, and labels at the chosen positions alone (-100 elsewhere)."""
+        """Return `input_ids` with masked tokens, and `labels`: the original ids at the chosen
+        positions, -100 elsewhere; a row for each sample.
+        """
         chosen = choose_masking(batch, vocabulary, self, seed, epoch)
         masked = replace_tokens(batch, chosen)
         labels = labels_at(batch, chosen.positions)
         return {"input_ids": Ragged(masked.ids, masked.offsets), "labels": labels}
 
     def trace(self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int) -> Trace:
-        """Return which tokens of a batch of one sample are replaced, and which are chosen."""
+        """Return which tokens of a flat batch of one sample are replaced, and which are chosen for
+        prediction.
+        """
         chosen = choose_masking(batch, vocabulary, self, seed, epoch)
         changed = chosen.positions[batch.ids[chosen.positions] != chosen.ids]
         origins = replace_tokens(numbered(batch), Replacements(changed, np.array(NEW))).ids
@@ -107,7 +120,11 @@ def mask_tokens(
     seed: int,
     epoch: int = 0,
 ) -> FlatBatch:
-    """Return the batch with random ordinary tokens masked; lengths and sentences are unchanged."""
+    """Return the flat batch with random ordinary (not special) tokens masked; lengths and sentences
+    are unchanged.
+
+    `options` of None are the defaults; `seed` and `epoch` select the random numbers.
+    """
     return replace_tokens(
         batch, choose_masking(batch, vocabulary, options or _DEFAULTS, seed, epoch)
     )
@@ -116,7 +133,7 @@ def mask_tokens(
 def choose_masking(
     batch: FlatBatch, vocabulary: Vocabulary, options: TokenMasking, seed: int, epoch: int
 ) -> Replacements:
-    """Draw the positions to mask, and the new ids at them."""
+    """Draw the tokens of a flat batch to mask: positions in `batch.ids`, and the new ids."""
     options.check(vocabulary)
     ordinary = ordinary_tokens(batch, vocabulary)
     counts = budgets(ordinary.counts, options.share)
@@ -139,9 +156,11 @@ def _mixed(
     epoch: int,
     positions: IntArray,
 ) -> IntArray:
-    """Return the new id at each position: the mask, a random id, or the old id.
+    """Return the new id of each chosen position, (positions,): the mask, a random id, or the old
+    id.
 
-    The upper 32 bits of one draw decide which; the lower 32 bits choose the random id.
+    The upper 32 bits of one random number decide which of the three; the lower 32 bits choose the
+    random id.
     """
     # (samples,): chosen positions of each sample, by counting those before each offset
     counts = differences(np.searchsorted(positions, batch.offsets))

@@ -24,7 +24,10 @@ from noisebeam.transforms.noise.rng import Stream, counting, draw, stream_keys
 
 @dataclass(frozen=True)
 class SentencePermutation:
-    """Settings of `permute_sentences`."""
+    """Corruption that shuffles the sentences of each sample; the settings of `permute_sentences`.
+
+    `probability` is that of a sample to be permuted at all.
+    """
 
     name: ClassVar[str] = "sentence-permutation"
     needs_sentences: ClassVar[bool] = True
@@ -35,16 +38,18 @@ class SentencePermutation:
         check_share(self.name, "probability", self.probability)
 
     def check(self, vocabulary: Vocabulary) -> None:
-        """Accept any vocabulary."""
+        """Accept any vocabulary; no special token is needed."""
 
     def apply(
         self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
     ) -> FlatBatch:
-        """Return the batch with sentences permuted, as `permute_sentences`."""
+        """Return the flat batch with the sentences of samples shuffled; see `permute_sentences`."""
         return permute_sentences(batch, vocabulary, self, seed=seed, epoch=epoch)
 
     def trace(self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int) -> Trace:
-        """Return where the tokens of a batch of one sample move."""
+        """Return, for a flat batch of one sample, the position before the permutation of each token
+        after it.
+        """
         order = choose_order(batch, self, seed, epoch)
         after = reorder_sentences(batch, order, len(vocabulary.prefix))
         origins = _origins(batch, order, len(vocabulary.prefix))
@@ -65,10 +70,12 @@ def permute_sentences(
     seed: int,
     epoch: int = 0,
 ) -> FlatBatch:
-    """Return the batch with the sentences of each sample shuffled; all orders are equally likely.
+    """Return the flat batch with the sentences of each sample shuffled; all orders are equally
+    likely.
 
-    The result has sentence ends, but no `head_lengths` and `alternatives`: it cannot be permuted
-    again. Raises ValueError if the batch has tokens but no sentences.
+    The result has sentence ends, but not the `head_lengths` and `alternatives` that another
+    permutation would need. Raises ValueError if the batch has tokens but no sentences. `options` of
+    None are the defaults; `seed` and `epoch` select the random numbers.
     """
     if not len(batch.sentence_ends) and len(batch.ids) > len(batch) * len(
         vocabulary.prefix + vocabulary.suffix
@@ -82,9 +89,12 @@ def permute_sentences(
 
 
 def reorder_sentences(batch: FlatBatch, order: IntArray, prefix_length: int) -> FlatBatch:
-    """Return the batch with sentence `order[j]` in place of sentence j of the same sample.
+    """Return the flat batch with its sentences in a given order, each sample with its own
+    sentences.
 
-    `order` (sentences,) has numbers of sentences, counted through the batch.
+    `order` (sentences,) has numbers of sentences, counted through the batch: sentence `order[j]`
+    comes in place of sentence j. Each sample has `prefix_length` special tokens at its start, which
+    stay.
 
     >>> from noisebeam.transforms.data.samples import Sample, batch_samples
     >>> fields = {"ids": np.array([0, 7, 8, 9, 2]), "sentence_lengths": np.array([1, 2])}
@@ -111,7 +121,9 @@ def reorder_sentences(batch: FlatBatch, order: IntArray, prefix_length: int) -> 
 
 
 def choose_order(batch: FlatBatch, options: SentencePermutation, seed: int, epoch: int) -> IntArray:
-    """Draw the order of the sentences of each sample: (sentences,) numbers of sentences."""
+    """Draw an order of the sentences of each sample: (sentences,) numbers of sentences, counted
+    through the batch.
+    """
     counts = differences(batch.sentence_offsets)
     counts = only_some(counts, batch, options.probability, seed, epoch, Stream.PERMUTATION_HAPPENS)
     draws = draw(stream_keys(seed, epoch, batch.keys, Stream.SENTENCE_ORDER), counts)
@@ -125,9 +137,10 @@ def choose_order(batch: FlatBatch, options: SentencePermutation, seed: int, epoc
 
 
 def _sentence_starts(batch: FlatBatch, prefix_length: int) -> tuple[IntArray, IntArray]:
-    """Return the start of each sentence in `ids`, and the numbers of the first sentences.
+    """Return the position in `batch.ids` of the start of each sentence, and the number of the first
+    sentence of each sample.
 
-    Shapes: (sentences,) and (samples with sentences,).
+    Shapes: (sentences,) and (samples with sentences,). Sentences are counted through the batch.
     """
     filled = differences(batch.sentence_offsets) > 0
     firsts = batch.sentence_offsets[:-1][filled]
@@ -140,10 +153,11 @@ def _sentence_starts(batch: FlatBatch, prefix_length: int) -> tuple[IntArray, In
 def _assemble(
     batch: FlatBatch, pool: Array, begins: IntArray, lengths: IntArray, prefix_length: int
 ) -> FlatBatch:
-    """Return samples whose sentences are concatenated from pieces of `pool`.
+    """Return a flat batch whose sentences are put together from pieces of the array `pool`.
 
-    `begins` and `lengths` (sentences, pieces) say where each piece is in `pool`. The tokens between
-    the last sentence of a sample and the first one of the next (suffix and prefix) are one piece:
+    `begins` and `lengths` (sentences, pieces of a sentence) say which values of `pool` each piece
+    has. The tokens between the last sentence of a sample and the first one of the next (suffix and
+    prefix) are one piece:
 
         prefix | pieces of sample 0 | suffix prefix | pieces of sample 1 | suffix
     """
@@ -179,7 +193,9 @@ def _assemble(
 
 
 def _origins(batch: FlatBatch, order: IntArray, prefix_length: int) -> IntArray:
-    """Return where each token of the permuted sample was before (tokens after,), for one sample."""
+    """Return the position in one sample, before its permutation, of each token after it: (tokens
+    after,).
+    """
     tagged = numbered(batch)
     if tagged.alternatives is not None:
         starts, _ = _sentence_starts(batch, prefix_length)

@@ -25,11 +25,12 @@ from noisebeam.transforms.noise.rng import Stream, below, draw, stream_keys
 
 @dataclass(frozen=True)
 class PrefixSplit:
-    """Settings of `split_prefixes`: the bounds of prefix lengths.
+    """Corruption that divides each sample into a prefix and a rest to predict; the settings of
+    `split_prefixes`.
 
-    Bounds are shares of the sample's tokens, special ones included. All lengths from the smallest
-    to the largest are equally likely. Prefix and rest have at least one token each; a sample of one
-    token has no prefix.
+    `smallest` and `largest` bound the length of the prefix, as shares (0 to 1) of the sample's
+    tokens, special ones included. All lengths between them are equally likely. Prefix and rest have
+    at least one token each; a sample of one token has no prefix.
     """
 
     name: ClassVar[str] = "prefix-split"
@@ -48,23 +49,25 @@ class PrefixSplit:
             )
 
     def check(self, vocabulary: Vocabulary) -> None:
-        """Accept any vocabulary."""
+        """Accept any vocabulary; no special token is needed."""
 
     def apply(
         self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
     ) -> FlatBatch:
-        """Return the batch itself: the split is in the labels alone."""
+        """Return the flat batch unchanged, since only the labels show the division."""
         return batch
 
     def model_inputs(
         self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
     ) -> dict[str, Ragged]:
-        """Return the ids of the batch, and labels that are -100 on the prefix."""
+        """Return the ids of the batch as `input_ids`, and `labels` that are -100 on the prefix; a
+        row for each sample.
+        """
         labels = split_prefixes(batch, vocabulary, self, seed=seed, epoch=epoch)
         return {"input_ids": Ragged(batch.ids, batch.offsets), "labels": labels}
 
     def trace(self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int) -> Trace:
-        """Return that every token of a batch of one sample is kept."""
+        """Return that every token of a flat batch of one sample is unchanged."""
         return Trace(numbered(batch).ids)
 
 
@@ -79,19 +82,25 @@ def split_prefixes(
     seed: int,
     epoch: int = 0,
 ) -> Ragged:
-    """Return the labels of each sample: -100 on a random prefix, and the ids after it."""
+    """Return the labels of a flat batch, a row for each sample: -100 on a random prefix, and the
+    ids after it.
+
+    `options` of None are the defaults; `seed` and `epoch` select the random numbers.
+    """
     return prefix_labels(batch, choose_prefixes(batch, options or _DEFAULTS, seed, epoch))
 
 
 def prefix_labels(batch: FlatBatch, lengths: IntArray) -> Ragged:
-    """Return labels that are -100 on the first `lengths[i]` tokens of sample i, else the ids."""
+    """Return the labels of a flat batch, a row for each sample: -100 on the first `lengths[i]`
+    tokens of sample i, else the ids.
+    """
     return labels_at(
         batch, ranges(batch.offsets[:-1] + lengths, differences(batch.offsets) - lengths)
     )
 
 
 def choose_prefixes(batch: FlatBatch, options: PrefixSplit, seed: int, epoch: int) -> IntArray:
-    """Draw the number of tokens of the prefix of each sample: (samples,)."""
+    """Draw the length of the prefix of each sample in tokens: (samples,)."""
     sizes = differences(batch.offsets)
     most = np.maximum(sizes - 1, 0)
     lows, highs = (

@@ -22,7 +22,10 @@ from noisebeam.transforms.noise.rng import Stream, below, draw, stream_keys
 
 @dataclass(frozen=True)
 class DocumentRotation:
-    """Settings of `rotate_documents`."""
+    """Corruption that rotates the tokens of each sample; the settings of `rotate_documents`.
+
+    `probability` is that of a sample to be rotated at all.
+    """
 
     name: ClassVar[str] = "document-rotation"
 
@@ -32,16 +35,18 @@ class DocumentRotation:
         check_share(self.name, "probability", self.probability)
 
     def check(self, vocabulary: Vocabulary) -> None:
-        """Accept any vocabulary."""
+        """Accept any vocabulary; no special token is needed."""
 
     def apply(
         self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
     ) -> FlatBatch:
-        """Return the batch with samples rotated, as `rotate_documents`."""
+        """Return the flat batch with samples rotated; see `rotate_documents`."""
         return rotate_documents(batch, vocabulary, self, seed=seed, epoch=epoch)
 
     def trace(self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int) -> Trace:
-        """Return where the tokens of a batch of one sample move."""
+        """Return, for a flat batch of one sample, the position before the rotation of each token
+        after it.
+        """
         ordinary = ordinary_tokens(batch, vocabulary)
         starts = choose_rotation(batch, ordinary, self, seed, epoch)
         origins = rotate_to(numbered(batch), ordinary, starts).ids
@@ -60,10 +65,11 @@ def rotate_documents(
     seed: int,
     epoch: int = 0,
 ) -> FlatBatch:
-    """Return the batch with the ordinary tokens of each sample rotated, without sentences.
+    """Return the flat batch with each sample rotated to begin at a random token, without sentences.
 
-    Special tokens stay where they are. Every start but the old one is equally likely; a sample of
-    fewer than two ordinary tokens is unchanged.
+    Only ordinary tokens move; special tokens stay where they are. Every new start is equally
+    likely; a sample of fewer than two ordinary tokens is unchanged. `options` of None are the
+    defaults; `seed` and `epoch` select the random numbers.
     """
     ordinary = ordinary_tokens(batch, vocabulary)
     return rotate_to(
@@ -72,7 +78,8 @@ def rotate_documents(
 
 
 def rotate_to(batch: FlatBatch, ordinary: Ordinary, starts: IntArray) -> FlatBatch:
-    """Return the batch with ordinary token `starts[i]` of sample i as its first ordinary token.
+    """Return the flat batch rotated so that each sample begins with a given ordinary (not special)
+    token, without sentences.
 
     `starts` (samples,) counts ordinary tokens from 0 in each sample; 0 changes nothing.
 
@@ -96,7 +103,9 @@ def rotate_to(batch: FlatBatch, ordinary: Ordinary, starts: IntArray) -> FlatBat
 def choose_rotation(
     batch: FlatBatch, ordinary: Ordinary, options: DocumentRotation, seed: int, epoch: int
 ) -> IntArray:
-    """Draw the ordinary token that each sample begins with: (samples,), 0 for no rotation."""
+    """Draw the ordinary (not special) token with which each sample begins after rotation:
+    (samples,), counted in the sample; 0 for no rotation.
+    """
     streams = stream_keys(seed, epoch, batch.keys, Stream.ROTATION_START)
     draws = draw(streams, np.ones(len(batch), dtype=np.int64))
     starts = np.where(ordinary.counts > 1, 1 + below(draws, np.maximum(ordinary.counts - 1, 1)), 0)

@@ -1,4 +1,5 @@
-"""Span corruption: a sentinel replaces each span; labels are the sentinels, each with its span.
+"""Span corruption: a sentinel token replaces each span; labels are the sentinels, each with its
+span.
 
 Spans are drawn as in T5's published code (google-research/text-to-text-transfer-transformer,
 `random_spans_noise_mask`): the number and total length of spans follow from the length of the
@@ -35,7 +36,10 @@ from noisebeam.transforms.noise.subsets import choose_subsets
 
 
 class CorruptedSpans(NamedTuple):
-    """Spans to replace by sentinels, and the denoiser of each sample."""
+    """Spans of a flat batch to replace by sentinels, and the denoiser of each sample.
+
+    `denoisers` (samples,) are indices into `SpanCorruption.denoisers`.
+    """
 
     spans: Spans
     denoisers: IntArray  # (samples,), indices into `SpanCorruption.denoisers`
@@ -43,10 +47,12 @@ class CorruptedSpans(NamedTuple):
 
 @dataclass(frozen=True)
 class Denoiser:
-    """One way to corrupt spans.
+    """One way to corrupt spans; UL2 draws one of several for each sample.
 
-    `share` is that of the ordinary tokens of a sample, rounded to the nearest, at least one token
-    and not all. `mode` is a token for the start of the inputs, by its text or id.
+    `share` is the share of the ordinary (not special) tokens of a sample to replace, rounded to the
+    nearest, at least one token and not all. `mean_length` is the mean span length in tokens; None
+    is a single span at the end of the sample. `weight` is the relative probability of this
+    denoiser. `mode` is a token (text or id) to put at the start of the inputs, None for none.
     """
 
     share: float = 0.15
@@ -64,7 +70,9 @@ class Denoiser:
 
 
 def _read_denoisers(corruption: str, value: Any) -> tuple[Denoiser, ...]:
-    """Return the denoisers of a recipe's list of mappings; ValueError if it is no such list."""
+    """Return the denoisers that a list of mappings in a recipe describes; raise ValueError, with
+    the name of the corruption, if it is wrong.
+    """
     is_list = isinstance(value, Sequence) and not isinstance(value, str)
     if not is_list or not all(isinstance(entry, Mapping) for entry in value):
         raise ValueError(
@@ -78,13 +86,17 @@ def _read_denoisers(corruption: str, value: Any) -> tuple[Denoiser, ...]:
 
 
 def _write_denoisers(denoisers: tuple[Denoiser, ...]) -> list[dict[str, Any]]:
-    """Return denoisers as plain values, the inverse of `_read_denoisers`."""
+    """Return denoisers as a list of dicts for JSON or YAML, the inverse of `_read_denoisers`."""
     return [asdict(denoiser) for denoiser in denoisers]
 
 
 @dataclass(frozen=True)
 class SpanCorruption:
-    """Settings of `corrupt_spans`."""
+    """Corruption of T5 and UL2 that replaces spans by sentinel tokens; the settings of
+    `corrupt_spans`.
+
+    One of the `denoisers` is drawn for each sample.
+    """
 
     name: ClassVar[str] = "span-corruption"
     objective: ClassVar[str] = "spans"
@@ -100,7 +112,9 @@ class SpanCorruption:
             )
 
     def check(self, vocabulary: Vocabulary) -> None:
-        """Raise ValueError if the vocabulary lacks a token that these settings need."""
+        """Raise ValueError if the vocabulary has no sentinels, no end-of-text token, or lacks the
+        mode token of a denoiser.
+        """
         if not vocabulary.sentinel_ids:
             raise ValueError(
                 f"{self.name}: needs sentinels (<extra_id_0>, ...), and the tokenizer has none; "
@@ -114,7 +128,7 @@ class SpanCorruption:
         self.mode_ids(vocabulary)
 
     def mode_ids(self, vocabulary: Vocabulary) -> IntArray:
-        """Return the id of the mode token of each denoiser, -1 for none: (denoisers,).
+        """Return the id of the mode token of each denoiser, -1 for none: (denoisers,) int64.
 
         Raises ValueError if the vocabulary lacks one.
         """
@@ -129,18 +143,22 @@ class SpanCorruption:
     def apply(
         self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
     ) -> FlatBatch:
-        """Return the batch with spans replaced by sentinels, as `corrupt_spans`."""
+        """Return the flat batch with spans replaced by sentinels, without sentences; see
+        `corrupt_spans`.
+        """
         return corrupt_spans(batch, vocabulary, self, seed=seed, epoch=epoch)[0]
 
     def model_inputs(
         self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
     ) -> dict[str, Ragged]:
-        """Return the ids with sentinels, and the sentinels with their spans as labels."""
+        """Return `input_ids` with sentinels, and `labels` with each sentinel and its span; a row
+        for each sample.
+        """
         after, labels = corrupt_spans(batch, vocabulary, self, seed=seed, epoch=epoch)
         return {"input_ids": Ragged(after.ids, after.offsets), "labels": labels}
 
     def trace(self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int) -> Trace:
-        """Return which tokens of a batch of one sample are covered by sentinels."""
+        """Return which tokens of a flat batch of one sample are replaced by sentinels."""
         spans, denoisers = choose_corrupted_spans(batch, vocabulary, self, seed, epoch)
         modes = sum(self.denoisers[i].mode is not None for i in denoisers)
         corrupted = replace_spans(numbered(batch), spans, np.array(NEW)).ids
@@ -160,7 +178,11 @@ def corrupt_spans(
     seed: int,
     epoch: int = 0,
 ) -> tuple[FlatBatch, Ragged]:
-    """Return the batch with spans replaced by sentinels, without sentences, and the labels."""
+    """Return two values: the flat batch with random spans replaced by sentinels, without sentences,
+    and the labels, a row for each sample.
+
+    `options` of None are the defaults; `seed` and `epoch` select the random numbers.
+    """
     options = options or _DEFAULTS
     spans, denoisers = choose_corrupted_spans(batch, vocabulary, options, seed, epoch)
     labels = span_labels(batch, spans, vocabulary)
@@ -176,14 +198,15 @@ def corrupt_spans(
 
 
 def sentinels(spans: Spans, vocabulary: Vocabulary) -> IntArray:
-    """Return the sentinel id of each span, counted from the first span of its sample: (spans,)."""
+    """Return the id of the sentinel token of each span, counted from the first span of its sample:
+    (spans,).
+    """
     return _sentinel_array(vocabulary).take(ranges(np.zeros_like(spans.counts), spans.counts))
 
 
 def span_labels(batch: FlatBatch, spans: Spans, vocabulary: Vocabulary) -> Ragged:
-    """Return the labels of each sample: sentinel and tokens of each span, then the end of text.
-
-    <extra_id_0> a b <extra_id_1> c </s>
+    """Return the labels of each sample, a row each: sentinel and tokens of each span, then the end
+    of text.
     """
     ends = offsets_of(spans.lengths + 1)
     leads = ends[:-1] + counting(len(batch)).repeat(spans.counts)
@@ -201,7 +224,7 @@ def span_labels(batch: FlatBatch, spans: Spans, vocabulary: Vocabulary) -> Ragge
 def choose_corrupted_spans(
     batch: FlatBatch, vocabulary: Vocabulary, options: SpanCorruption, seed: int, epoch: int
 ) -> CorruptedSpans:
-    """Draw the denoiser of each sample, and its spans."""
+    """Draw the denoiser of each sample of a flat batch, and the spans to replace."""
     options.check(vocabulary)
     ordinary = ordinary_tokens(batch, vocabulary)
     denoisers = np.zeros(len(batch), dtype=np.int64)
@@ -233,10 +256,11 @@ def choose_corrupted_spans(
 def span_counts(
     sizes: IntArray, denoisers: tuple[Denoiser, ...], chosen: IntArray, most: int
 ) -> tuple[IntArray, IntArray]:
-    """Return how many of `sizes` tokens are noised, and the number of spans, of each sample.
+    """Return two arrays (samples,): the number of tokens to noise in each sample, and the number of
+    spans.
 
-    `sizes` and `chosen` (samples,) are the ordinary tokens and the denoiser of each sample; there
-    are at most `most` spans.
+    `sizes` (samples,) is the number of ordinary (not special) tokens, `chosen` (samples,) the index
+    of the denoiser of each sample; there are at most `most` spans in a sample.
 
     >>> noised, spans = span_counts(np.array([511, 1]), (Denoiser(),), np.array([0, 0]), most=100)
     >>> noised.tolist(), spans.tolist()
@@ -252,10 +276,12 @@ def span_counts(
 
 
 def _random_parts(streams: UIntArray, totals: IntArray, counts: IntArray) -> IntArray:
-    """Divide each total at random into `counts[i]` non-empty parts; return the end of each part.
+    """Divide each total at random into `counts[i]` non-empty parts; return the end of each part,
+    for all totals one after another.
 
-    All divisions are equally likely. Ends continue over the rows: those of row i begin after the
-    sum of the totals before it. A total of 0 has 0 parts.
+    All divisions are equally likely. Ends continue from one total to the next: those of total i
+    begin after the sum of the totals before it. A total of 0 has 0 parts. `streams` are the keys of
+    the random numbers.
     """
     bases = totals.cumsum() - totals
     cuts = choose_subsets(streams, np.maximum(totals - 1, 0), np.maximum(counts - 1, 0), bases + 1)
@@ -270,14 +296,14 @@ def _random_parts(streams: UIntArray, totals: IntArray, counts: IntArray) -> Int
 
 @lru_cache(maxsize=16)
 def _sentinel_array(vocabulary: Vocabulary) -> IntArray:
-    """Return the sentinel ids of a vocabulary as an array."""
+    """Return the sentinel ids of a vocabulary as an int64 array."""
     return np.array(vocabulary.sentinel_ids, dtype=np.int64)
 
 
 def _at_most(spans: Spans, most: int) -> Spans:
-    """Return the first `most` spans of each sample.
+    """Return the first `most` spans of each sample, without the others.
 
-    There are more only if special tokens divide spans.
+    There are more only where special tokens divide spans.
     """
     if not np.count_nonzero(spans.counts > most):
         return spans

@@ -36,7 +36,13 @@ from noisebeam.transforms.noise.spans import Spans, draw_spans, replace_spans
 
 @dataclass(frozen=True)
 class TextInfilling:
-    """Settings of `infill_text`."""
+    """Corruption that replaces spans of tokens by masks; the settings of `infill_text`.
+
+    `share` is the share of the ordinary (not special) tokens of each sample to replace, rounded to
+    the nearest; `lengths` is the distribution of span lengths. `replace_length` is 1 for one mask
+    for each span, 0 for none, -1 for one mask for each token (a span of length 0 then inserts
+    nothing). `probability` is that of a sample to be noised at all.
+    """
 
     name: ClassVar[str] = "text-infilling"
 
@@ -55,18 +61,18 @@ class TextInfilling:
         check_lengths(self.name, self.lengths)
 
     def check(self, vocabulary: Vocabulary) -> None:
-        """Raise ValueError if the vocabulary lacks a token that these settings need."""
+        """Raise ValueError if these settings write masks and the vocabulary has no mask token."""
         if self.replace_length:
             require_mask(self.name, vocabulary, "set replace_length to 0")
 
     def apply(
         self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int
     ) -> FlatBatch:
-        """Return the batch with spans masked, as `infill_text`."""
+        """Return the flat batch with spans replaced by masks; see `infill_text`."""
         return infill_text(batch, vocabulary, self, seed=seed, epoch=epoch)
 
     def trace(self, batch: FlatBatch, vocabulary: Vocabulary, *, seed: int, epoch: int) -> Trace:
-        """Return which tokens of a batch of one sample are covered by masks."""
+        """Return which tokens of a flat batch of one sample are replaced by masks."""
         spans = choose_infilling(batch, vocabulary, self, seed, epoch)
         origins = fill_spans(numbered(batch), spans, NEW, self.replace_length).ids
         return Trace(
@@ -88,7 +94,11 @@ def infill_text(
     seed: int,
     epoch: int = 0,
 ) -> FlatBatch:
-    """Return the batch with random spans of tokens masked, without sentences."""
+    """Return the flat batch with random spans of ordinary (not special) tokens replaced by masks,
+    without sentences.
+
+    `options` of None are the defaults; `seed` and `epoch` select the random numbers.
+    """
     options = options or _DEFAULTS
     spans = choose_infilling(batch, vocabulary, options, seed, epoch)
     return fill_spans(batch, spans, vocabulary.mask_id, options.replace_length)
@@ -97,7 +107,7 @@ def infill_text(
 def fill_spans(
     batch: FlatBatch, spans: Spans, mask_id: int | None, replace_length: int = 1
 ) -> FlatBatch:
-    """Return the batch with some spans masked, without sentences.
+    """Return the flat batch with the given spans replaced by masks, without sentences.
 
     `replace_length` is 1 for one mask for each span, -1 for one mask for each token, 0 for none.
 
@@ -118,7 +128,7 @@ def fill_spans(
 def choose_infilling(
     batch: FlatBatch, vocabulary: Vocabulary, options: TextInfilling, seed: int, epoch: int
 ) -> Spans:
-    """Draw the lengths of the spans, and their positions."""
+    """Draw the spans of a flat batch to replace by masks: lengths and positions."""
     options.check(vocabulary)
     ordinary = ordinary_tokens(batch, vocabulary)
     covered = budgets(ordinary.counts, options.share)
