@@ -1,4 +1,4 @@
-"""Texts of errors of other code, shortened to one line."""
+"""Error texts of other libraries, shortened to one line."""
 
 from __future__ import annotations
 

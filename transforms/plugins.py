@@ -31,20 +31,21 @@ CORRUPTIONS = "noisebeam.corruptions"
 
 
 class PluginError(ValueError):
-    """An entry point cannot be used; the text names it and its package."""
+    """Error: an entry point cannot be used; the text names it and its package."""
 
 
 @cache
 def plugin_names(group: str) -> tuple[str, ...]:
-    """Return the names that installed packages offer in a group, sorted."""
+    """Return the names of all entry points in a group, sorted."""
     return tuple(sorted({entry.name for entry in entry_points(group=group)}))
 
 
 @cache
 def load_plugin(group: str, name: str) -> Any:
-    """Return the object of an entry point.
+    """Return the object that the entry point `name` in a group points to.
 
-    Raises PluginError if no package offers the name, if two do, or if it cannot be loaded.
+    Raises PluginError if no package has this entry point, if two packages have it, or if it cannot
+    be loaded.
     """
     found = tuple(entry_points(group=group, name=name))
     if not found:
@@ -68,14 +69,17 @@ def load_plugin(group: str, name: str) -> Any:
 
 @cache
 def plugin_origin(group: str, name: str) -> str:
-    """Return name and version of the package that offers a name, as "my-package 1.0"; else ""."""
+    """Return name and version of the package that has the entry point `name`, as "my-package 1.0";
+    "" if there is none.
+    """
     return next((_package(entry) for entry in entry_points(group=group, name=name)), "")
 
 
 def describe(entry: EntryPoint) -> str:
-    """Return an entry point and its package, for error texts."""
+    """Return an entry point and its package in words, for error texts."""
     return f"entry point {entry.group}: {entry.name} = {entry.value} of package {_package(entry)}"
 
 
 def _package(entry: EntryPoint) -> str:
+    """Return name and version of the package of an entry point."""
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown"

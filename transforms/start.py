@@ -1,4 +1,6 @@
-"""The names by which a pipeline of its own prepares an output for `WriteShards`."""
+"""The functions with which a pipeline of the user's own prepares an output folder for
+`WriteShards`.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,11 @@ __all__ = ["plan_manifest", "start_output"]
 def start_output(
     url: str, tokenizer: LoadedTokenizer, *, overwrite: bool = False
 ) -> LoadedTokenizer:
-    """Prepare the folder `url` for shards, and return the tokenizer by its name in the folder.
+    """Prepare the folder `url` for shards; return the tokenizer, now loaded from its copy in that
+    folder.
 
-    An older build in the folder is unfinished from then on. Raises ValueError if there is a
-    finished one and `overwrite` is False, and OSError if the folder cannot be written to.
+    An older build in the folder loses its manifest, so that it counts as unfinished. Raises
+    ValueError if the folder has a finished build and `overwrite` is False, and OSError if it cannot
+    be written to.
     """
     return OutputFolder(url).begin(tokenizer, overwrite=overwrite)

@@ -1,7 +1,7 @@
 """Cleaning of documents, one at a time; every step is off by default.
 
-A document that a filter drops is counted by reason and written nowhere: it was read well, and is no
-dead letter.
+A document that a filter drops is counted by reason and written nowhere: it is not a bad record, so
+it does not become a dead letter.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ _OTHER_LINE_ENDS = re.compile("[\x0b\x0c\x85]")
 
 @dataclass(frozen=True, kw_only=True)
 class CleaningOptions:
-    """What is done to documents, in the order of the fields.
+    """Settings of the cleaning of documents, in the order in which they are applied.
 
     `min_chars` and `max_chars` are inclusive bounds of the text's length, in characters. A document
     without a language has that of the corpus (`keep_langs`). `drop_duplicates` keeps one of the
     documents with the same text. `near_duplicates` keeps one of the documents whose sets of word
-    5-grams have at least this Jaccard similarity (0.5 to 1).
+    5-grams have at least this Jaccard similarity (0.5 to 1). Raises ValueError for values out of
+    range.
     """
 
     normalize: bool = setting("Unicode normalisation, to NFC", False)
@@ -67,7 +68,7 @@ class CleaningOptions:
 
     @property
     def drops(self) -> bool:
-        """Whether documents may be dropped."""
+        """Whether these settings can drop a document."""
         return (
             self.compares
             or bool(self.keep_langs)
@@ -76,11 +77,12 @@ class CleaningOptions:
 
     @property
     def compares(self) -> bool:
-        """Whether documents are compared with each other."""
+        """Whether these settings compare documents with each other, to find duplicates."""
         return self.drop_duplicates or self.near_duplicates is not None
 
 
 def _check(name: str, right: bool, expected: str, value: object) -> None:
+    """Raise ValueError for aliases, and for values nested too deeply."""
     if not right:
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
 
@@ -100,10 +102,10 @@ def remove_controls(text: str) -> str:
 def clean_document(
     document: Document, options: CleaningOptions, lang: str = "en"
 ) -> tuple[Document | None, list[str]]:
-    """Return the cleaned document, or None if it is dropped, and the names of the counts that
-    apply.
+    """Return two values: the cleaned document, or None if it is dropped, and the names of the
+    counters to add one to.
 
-    `lang` is the language of a document that names none. The id is unchanged.
+    `lang` is the language of a document that names none. The id of the document is unchanged.
 
     >>> options = CleaningOptions(normalize=True, remove_controls=True)
     >>> clean_document(Document("a", "\\x07Caf" + "e\\u0301"), options)
@@ -125,6 +127,7 @@ def clean_document(
 
 
 def _reason_to_drop(text: str, lang: str | None, options: CleaningOptions) -> str:
+    """Return the name of the counter of the reason to drop a text; "" if it is kept."""
     if len(text) < (options.min_chars or 1) or text.isspace():
         return TOO_SHORT
     if options.max_chars is not None and len(text) > options.max_chars:

@@ -24,7 +24,8 @@ _READ_AS = {
 
 
 def detect_language(text: str) -> str:
-    """Return the language code of the first 2,000 characters of a text; "und" if it is uncertain.
+    """Return the language code of a text, detected from its first 2,000 characters; "und" if it is
+    uncertain.
 
     The first call in a process loads the model: a second, and about 50 MB.
     """
@@ -33,13 +34,14 @@ def detect_language(text: str) -> str:
 
 
 def check_detector() -> None:
-    """Raise ValueError if py3langid is not installed."""
+    """Raise ValueError, with what to install, if the package py3langid is missing."""
     if find_spec("py3langid") is None:
         raise ValueError("lang: 'auto' needs the package py3langid; pip install 'noisebeam[lang]'")
 
 
 @cache
 def _load_identifier() -> Any:
+    """Return the language identifier of py3langid, loaded at the first call."""
     check_detector()
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 SIGNATURE_BYTES = 128
 
 Signature = bytes
-Entry = tuple[bytes, Signature]  # a document's place, which names it, and its signature
+Entry = tuple[bytes, Signature]  # a document's name, unique in the corpus, and its signature
 
 _SEED = 1
 _WORDS_TOGETHER = 5
@@ -37,8 +37,10 @@ _LEADERS = 64  # of a bucket, with which its documents are compared: bounds memo
 
 
 def shingles(text: str) -> list[str]:
-    """Return the word 5-grams of a text in lower case; in scripts without spaces a character is a
-    word.
+    """Return the word 5-grams of a text in lower case; in scripts without spaces each character is
+    a word.
+
+    A shorter text is one shingle.
 
     >>> shingles("One, two; THREE four five six.")
     ['one two three four five', 'two three four five six']
@@ -53,7 +55,7 @@ def shingles(text: str) -> list[str]:
 
 
 def check_minhash() -> None:
-    """Raise ValueError if the library that computes MinHash is not installed."""
+    """Raise ValueError, with what to install, if the library that computes MinHash is missing."""
     try:
         import rensa  # noqa: F401
     except ImportError as error:
@@ -63,8 +65,9 @@ def check_minhash() -> None:
 
 
 def minhash(text: str) -> npt.NDArray[np.uint32]:
-    """Return the MinHash values of a text: (128,). The share of equal values estimates the
-    similarity.
+    """Return the 128 MinHash values of a text: (128,) uint32.
+
+    The share of equal values of two texts estimates their Jaccard similarity.
     """
     from rensa import RMinHash
 
@@ -74,13 +77,13 @@ def minhash(text: str) -> npt.NDArray[np.uint32]:
 
 
 def signature(values: npt.NDArray[np.uint32]) -> Signature:
-    """Return the lowest 8 bits of each MinHash value."""
+    """Return the lowest 8 bits of each MinHash value: 128 bytes."""
     return values.astype(np.uint8).tobytes()
 
 
 def band_rows(threshold: float) -> int:
-    """Return the number of values in a band: the most with which 95 % of pairs at the threshold
-    share a bucket.
+    """Return how many MinHash values make a band: as many as possible while 95 % of the pairs with
+    similarity `threshold` share a bucket.
 
     >>> [band_rows(similarity) for similarity in (0.5, 0.7, 0.8, 0.9, 1.0)]
     [3, 5, 7, 12, 128]
@@ -93,7 +96,11 @@ def band_rows(threshold: float) -> int:
 
 
 def buckets(values: npt.NDArray[np.uint32], threshold: float) -> list[bytes]:
-    """Return the names of the buckets of a document, one for each band, 16 bytes each."""
+    """Return the names of the buckets of a document, one for each band of its MinHash values, 16
+    bytes each.
+
+    `values` is (128,) uint32. Documents that share a bucket are compared with each other.
+    """
     rows = band_rows(threshold)
     bands = values[: len(values) // rows * rows].astype("<u4").reshape(-1, rows)
     return [
@@ -103,10 +110,12 @@ def buckets(values: npt.NDArray[np.uint32], threshold: float) -> list[bytes]:
 
 
 def near_duplicates(bucket: Iterable[Entry], threshold: float) -> Iterator[bytes]:
-    """Yield the positions of documents in a bucket that nearly equal one with a smaller position.
+    """Yield the names of documents in a bucket that nearly equal another document whose name is
+    smaller.
 
-    Iterates over `bucket` twice. Each document is compared with at most 64 others of different
-    signature, those with the smallest positions.
+    A document of the bucket is a pair: its name (bytes) and its signature. Iterates over `bucket`
+    twice. Each document is compared with at most 64 others of different signature, those with the
+    smallest names.
     """
     leaders = _leaders(bucket)
     keys = [key for key, _ in leaders]
@@ -123,9 +132,10 @@ def near_duplicates(bucket: Iterable[Entry], threshold: float) -> Iterator[bytes
 
 
 def equal_values(threshold: float) -> int:
-    """Return how many of the 128 bytes of two texts' signatures are equal at this similarity.
+    """Return how many of the 128 bytes of two signatures are expected to be equal, if the texts
+    have Jaccard similarity `threshold`.
 
-    It is the expected number: by chance 1 byte in 256 is equal.
+    By chance one byte in 256 is equal.
 
     >>> equal_values(0.8), equal_values(1)
     (102, 128)
@@ -134,8 +144,8 @@ def equal_values(threshold: float) -> int:
 
 
 def _leaders(bucket: Iterable[Entry]) -> list[Entry]:
-    """Return the smallest position of each signature, for the 64 signatures with the smallest
-    positions.
+    """Return a pair for each of the 64 signatures with the smallest document names: that name and
+    the signature, sorted.
     """
     smallest: dict[Signature, bytes] = {}
     for key, own in bucket:

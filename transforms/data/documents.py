@@ -20,16 +20,19 @@ _CHARACTERS = 2**20  # of a text that are looked at together
 
 
 class BadRecordError(ValueError):
-    """A record is no document; the text says what was expected and what came."""
+    """Error: a record of an input file is not a document; the text says what was expected and what
+    was found.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text of the corpus: not empty, without NUL, and valid as UTF-8.
+    """One text of the corpus: not empty, without NUL characters, and valid as UTF-8.
 
-    `lang` is a language code such as "en". `source` and `position` say where the document was read,
-    as in `DeadLetter`; `size` is the number of bytes of its record (None in formats such as
-    parquet). Documents that differ in these three alone are equal.
+    `lang` is a language code such as "en", None if unknown. `source` is the file and `position` the
+    place in it from which the document was read, as in `DeadLetter`; `size` is the number of bytes
+    of its record (None in formats such as parquet). These last three are not compared: documents
+    that differ in them alone are equal.
     """
 
     id: str
@@ -42,17 +45,19 @@ class Document:
     def to_bytes(self) -> bytes:
         """Return the document as bytes, the same for equal documents read at the same position.
 
-        This is no pickle: reading it runs no code, and it needs no second copy of the text.
+        The bytes are not a pickle: reading them runs no code, and needs no second copy of the text.
         """
-        place = [None if number is None else index(number) for number in (self.position, self.size)]
-        header = json.dumps([self.id, self.lang, self.source, *place]).encode()
+        numbers = [
+            None if number is None else index(number) for number in (self.position, self.size)
+        ]
+        header = json.dumps([self.id, self.lang, self.source, *numbers]).encode()
         return b"".join(
             [len(header).to_bytes(8, "little"), header, self.text.encode("utf-8", "surrogatepass")]
         )
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Document:
-        """Return the document of its bytes, the inverse of `to_bytes`.
+        """Return the document that `to_bytes` wrote.
 
         >>> Document.from_bytes(Document("a", "One.", source="a.txt").to_bytes())
         Document(id='a', text='One.', lang=None, source='a.txt', position=None, size=None)
@@ -71,11 +76,11 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A whole record that is no document, with its source and the reason.
+    """A record of an input file that is not a document: the whole record, where it was read, and
+    the reason.
 
-    `position` is the byte offset of the record in the decompressed file; in parquet it is the
-    number of the row. If the file itself cannot be read to its end, `position` and `record` are
-    None.
+    `position` is the byte offset of the record in the decompressed file; in parquet the number of
+    the row. If the file itself cannot be read to its end, `position` and `record` are None.
     """
 
     source: str
@@ -109,9 +114,9 @@ class DeadLetter:
 
 
 def make_document(identifier: str | None, text: str) -> Document:
-    """Return the document of a text; without an id, its id is a hash of the text.
+    """Return the document of a text; if `identifier` is None, its id is a hash of the text.
 
-    Raises BadRecordError if the text is empty, or if text or id have NUL or lone surrogates.
+    Raises BadRecordError if the text is empty, or if text or id contain NUL or lone surrogates.
 
     >>> make_document(None, "One.").id
     'dcc47be7abc04d47807ee464d18fba2d'
@@ -130,10 +135,12 @@ def make_document(identifier: str | None, text: str) -> Document:
 def document_of_fields(
     fields: dict[str, object], text_field: str, id_field: str, lang_field: str | None = None
 ) -> Document:
-    """Return the document of a record with named fields.
+    """Return the document of a record, given its fields by name and the names of the fields with
+    text, id and language.
 
-    The id may be absent, null or an integer. A language that is absent, or has not the form of a
-    language code, counts as none. Raises BadRecordError if text or id have another type.
+    The id may be absent, null or an integer. A language that is absent, or is not of the form of a
+    language code, becomes None; so it does if `lang_field` is None. Raises BadRecordError if text
+    or id have another type.
     """
     if text_field not in fields:
         names = ", ".join(repr(name)[:40] for name in list(fields)[:8]) or "none"
@@ -154,7 +161,7 @@ def document_of_fields(
 
 
 def kind_of(value: object) -> str:
-    """Return what a value is, in the words of JSON.
+    """Return the type of a value of JSON in words, for error texts.
 
     >>> kind_of(None), kind_of([1]), kind_of(b"x")
     ('null', 'an array', 'bytes')
@@ -172,7 +179,9 @@ def kind_of(value: object) -> str:
 
 
 def decode(record: bytes, encoding: str) -> str:
-    """Return the text of some bytes; raise BadRecordError if they are not valid in the encoding."""
+    """Return the text that `record` encodes; raise BadRecordError if the bytes are not valid in
+    `encoding`.
+    """
     try:
         return record.decode(encoding)
     except UnicodeDecodeError as error:
@@ -180,12 +189,17 @@ def decode(record: bytes, encoding: str) -> str:
 
 
 def describe_undecodable(error: UnicodeDecodeError, encoding: str = "utf-8") -> str:
-    """Return the reason of a dead letter whose bytes are not valid in the encoding."""
+    """Return a text for the dead letter of bytes that are not valid in `encoding`: the first bad
+    byte, its position and the reason.
+    """
     found = f"0x{error.object[error.start]:02x} at byte {error.start} ({error.reason})"
     return f"expected {encoding.upper()}, got {found}"
 
 
 def _check_characters(name: str, value: str) -> None:
+    """Raise BadRecordError if `value`, the field `name` of a record, contains NUL or lone
+    surrogates.
+    """
     if "\0" in value:
         raise BadRecordError(
             f"expected {name} without NUL, got one at character {value.index(chr(0))}"

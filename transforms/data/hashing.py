@@ -20,7 +20,8 @@ _FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
 def mix64(values: UInts) -> UInts:
-    """Return SplitMix64's finaliser of each value, a bijection of 64-bit numbers; any shape.
+    """Return the SplitMix64 finaliser of each value, a bijection of 64-bit numbers: uint64, of the
+    same shape.
 
     >>> state = np.arange(1, 4, dtype=np.uint64) * np.uint64(GAMMA)  # seed 0: its first three draws
     >>> [f"{draw:x}" for draw in mix64(state)]
@@ -38,9 +39,9 @@ def mix64(values: UInts) -> UInts:
 
 
 def hash64(rng_key: tuple[int, ...], values: npt.ArrayLike) -> UInts:
-    """Return a hash of each value with a key: uint64, 0 to 2**64 - 1.
+    """Return a hash of each value under a key of several numbers: uint64, of the same shape.
 
-    For one key it is a bijection: different values never collide.
+    For one key it is a bijection: different values never have the same hash.
 
     >>> [f"{value:x}" for value in hash64((), [0, 1])]
     ['e220a8397b1dcdaf', '910a2dec89025cc1']
@@ -50,6 +51,7 @@ def hash64(rng_key: tuple[int, ...], values: npt.ArrayLike) -> UInts:
 
 @lru_cache(maxsize=1024)
 def _state(rng_key: tuple[int, ...]) -> UInts:
+    """Return the mix of the numbers of a key, to which values are added: (1,) uint64."""
     if not rng_key:
         return np.zeros(1, dtype=np.uint64)
     # all but the last are often known
@@ -57,7 +59,8 @@ def _state(rng_key: tuple[int, ...]) -> UInts:
 
 
 def permutation(rng_key: tuple[int, ...], size: int) -> npt.NDArray[np.int64]:
-    """Return the numbers 0 to `size` - 1, sorted by their hashes with the key.
+    """Return a random permutation of 0 to `size` - 1 under a key: the numbers sorted by their
+    hashes; (size,) int64.
 
     >>> permutation((17, 0), 6).tolist()
     [0, 5, 2, 3, 4, 1]

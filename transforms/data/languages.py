@@ -35,9 +35,11 @@ _TAG = re.compile(r"([A-Za-z]{2,3})([-_][A-Za-z0-9]{1,8})*")
 
 
 def language_code(tag: str) -> str | None:
-    """Return the code of the language of a tag such as "en", "zh-Hans" or "deu_Latn"; else None.
+    """Return the language code of a tag such as "en", "zh-Hans" or "deu_Latn"; None if the tag is
+    not valid.
 
-    All codes of two letters are known; any three letters may be a code.
+    It is the code of two letters if the language has one. All codes of two letters are known; any
+    three letters may be a code.
 
     >>> [language_code(tag) for tag in ("en", "pt_BR", "cmn-Hans", "tlh", "klingon", "jp", "")]
     ['en', 'pt', 'zh', 'tlh', None, None, None]

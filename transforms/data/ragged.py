@@ -29,14 +29,18 @@ _LONG = (
 
 @dataclass(frozen=True, eq=False)
 class Ragged:
-    """Rows of different lengths in one flat array: row i is `values[offsets[i]:offsets[i + 1]]`."""
+    """Ragged array: rows of different lengths in one flat array.
+
+    Row i is `values[offsets[i]:offsets[i + 1]]`. `values` is (total,), `offsets` (rows + 1,) int64,
+    from 0 up to total.
+    """
 
     values: Array  # (total,)
     offsets: IntArray  # (rows + 1,), from 0 up to total
 
     @classmethod
     def of(cls, rows: Sequence[Array]) -> Ragged:
-        """Return the concatenation of some rows; without rows its dtype is int64.
+        """Return the ragged array of a list of rows; without rows its dtype is int64.
 
         >>> Ragged.of([np.array([5, 6]), np.array([7])])
         Ragged(values=array([5, 6, 7]), offsets=array([0, 2, 3]))
@@ -48,7 +52,7 @@ class Ragged:
 
     @classmethod
     def joined(cls, parts: Sequence[Ragged]) -> Ragged:
-        """Return the rows of all parts (at least one part), in order.
+        """Return the rows of several ragged arrays (at least one), one array after another.
 
         >>> Ragged.joined([Ragged.of([np.array([5, 6])]), Ragged.of([np.array([7])])])
         Ragged(values=array([5, 6, 7]), offsets=array([0, 2, 3]))
@@ -62,35 +66,37 @@ class Ragged:
 
     @property
     def lengths(self) -> IntArray:
-        """Length of each row: (rows,)."""
+        """Length of each row of this ragged array: (rows,) int64."""
         return self.offsets[1:] - self.offsets[:-1]
 
     @property
     def longest(self) -> int:
-        """Length of the longest row; 0 without rows."""
+        """Length of the longest row; 0 if there are no rows."""
         return int(self.lengths.max(initial=0))
 
     def row(self, i: int) -> Array:
-        """Return row i, as a view."""
+        """Return row i as a view of the values."""
         return self.values[self.offsets[i] : self.offsets[i + 1]]
 
     def rows(self) -> list[Array]:
-        """Return all rows, as views."""
+        """Return a list of all rows, as views of the values."""
         return [self.values[start:end] for start, end in pairwise(self.offsets.tolist())]
 
     def between(self, first: int, last: int) -> Ragged:
-        """Return rows `first` to `last` - 1, or fewer if there are not as many; values are not
+        """Return rows `first` to `last` - 1, or fewer if there are not so many; values are not
         copied.
         """
         bounds = self.offsets[first : last + 1]
         return Ragged(self.values[bounds[0] : bounds[-1]], bounds - bounds[0])
 
     def split(self, bounds: IntArray) -> Iterator[Ragged]:
-        """Yield the rows between each two neighbouring bounds; values are not copied."""
+        """Yield the rows between each two neighbouring `bounds` (indexes of rows) as a ragged
+        array; values are not copied.
+        """
         return (self.between(first, last) for first, last in pairwise(bounds.tolist()))
 
     def take(self, rows: IntArray) -> Ragged:
-        """Return the rows with these numbers, in this order; values are copied.
+        """Return the rows with these indexes, in this order; values are copied.
 
         >>> Ragged.of([np.array([5, 6]), np.array([7])]).take(np.array([1, 0]))
         Ragged(values=array([7, 5, 6]), offsets=array([0, 1, 3]))
@@ -109,14 +115,21 @@ class Ragged:
         )
 
     def mask(self, width: int) -> Mask:
-        """Return a mask (rows, width) that is True at the values of each row."""
+        """Return a mask (rows, width) bool that is True at the values of each row and False behind
+        its end.
+        """
         return within(self.lengths, width)
 
     def fill_up(self, fill: int) -> None:
-        """Prepare for `padded` with this fill value; subclasses may, this class does nothing."""
+        """Prepare for calls of `padded` with this fill value, if a subclass can; do nothing
+        here.
+        """
 
     def padded(self, mask: Mask, fill: int) -> IntArray:
-        """Return the rows as int64 (rows, width): their values where `mask` is True, else `fill`.
+        """Return the rows as an int64 matrix of the shape of `mask`: values where `mask` is True,
+        else `fill`.
+
+        `mask` is the result of `mask(width)`.
 
         >>> rows = Ragged.of([np.array([5, 6]), np.array([7])])
         >>> rows.padded(rows.mask(2), fill=0).tolist()
@@ -128,7 +141,10 @@ class Ragged:
 
 
 class LazyRagged(Ragged):
-    """Rows of known lengths whose `values` are concatenated when they are first used."""
+    """Base class of ragged arrays whose `values` are put together when they are first used.
+
+    `lengths` (rows,) are known from the start.
+    """
 
     # for `__init__`: that of a frozen class takes three times as long
     __setattr__ = object.__setattr__
@@ -138,26 +154,27 @@ class LazyRagged(Ragged):
 
     @cached_property
     def values(self) -> Array:
-        """Values of all rows, end to end: (total,)."""
+        """Values of all rows, one row after another: (total,)."""
         return self._joined()
 
     @cached_property
     def offsets(self) -> IntArray:
-        """Start of each row in `values`, and the end: (rows + 1,)."""
+        """Start of each row in `values`, and the total: (rows + 1,) int64."""
         return offsets_of(self._lengths)
 
     @property
     def lengths(self) -> IntArray:
-        """Length of each row: (rows,)."""
+        """Length of each row of this ragged array: (rows,) int64."""
         return self._lengths
 
     @abstractmethod
     def _joined(self) -> Array:
-        """Return the values of all rows, end to end."""
+        """Return the values of all rows, one row after another: (total,)."""
 
 
 def offsets_of(lengths: Array) -> IntArray:
-    """Return the offsets (rows + 1,) of rows with these lengths (rows,).
+    """Return the offsets of rows with these lengths, (rows,): the start of each row, and the total;
+    (rows + 1,) int64.
 
     >>> offsets_of(np.array([2, 0, 3])).tolist()
     [0, 2, 2, 5]
@@ -168,7 +185,7 @@ def offsets_of(lengths: Array) -> IntArray:
 
 
 def in_smallest_dtype(lengths: IntArray) -> Array:
-    """Return lengths, none of them negative, in the smallest unsigned dtype that holds them all.
+    """Return lengths (0 or more) in the smallest unsigned integer type that can hold them all.
 
     >>> in_smallest_dtype(np.array([3, 255])).dtype, in_smallest_dtype(np.array([256])).dtype
     (dtype('uint8'), dtype('uint16'))
@@ -177,7 +194,7 @@ def in_smallest_dtype(lengths: IntArray) -> Array:
 
 
 def within(lengths: IntArray, width: int) -> Mask:
-    """Return a mask (rows, width) that is True at the first `lengths[i]` columns of row i.
+    """Return a mask (rows, width) bool that is True at the first `lengths[i]` columns of row i.
 
     >>> within(np.array([2, 0]), 3).tolist()
     [[True, True, False], [False, False, False]]
@@ -187,9 +204,9 @@ def within(lengths: IntArray, width: int) -> Mask:
 
 @lru_cache(maxsize=32)
 def _steps(width: int) -> Mask:
-    """Return a matrix (width + 1, width) whose row n begins with n times True.
+    """Return a bool matrix (width + 1, width) whose row n is True in its first n columns.
 
-    To copy rows of it is several times as fast as to compare. Its rows overlap in memory, so that
-    it takes two bytes a column.
+    Copying rows of it is several times as fast as comparing numbers. Its rows overlap in memory, so
+    that it takes two bytes for each column.
     """
     return sliding_window_view(np.arange(2 * width) < width, width)[::-1]

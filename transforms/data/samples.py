@@ -1,12 +1,12 @@
-"""Samples, and flat batches of samples: what noise kernels process and shards store.
+"""Samples, and flat batches of samples: what noise processes and shards store.
 
-    window 0: 0 7 8 9 2    window 1: 0 5 2         each with prefix 0 and suffix 2
+    sample 0: 0 7 8 9 2    sample 1: 0 5 2         each with prefix 0 and suffix 2
     ids              0 7 8 9 2 0 5 2               (tokens,)
     offsets          0 5 8                         (samples + 1,)
-    sentence_ends    3 4 7                         (sentences,): window 0 has two sentences
+    sentence_ends    3 4 7                         (sentences,): sample 0 has two sentences
     sentence_offsets 0 2 3                         (samples + 1,)
 
-A kernel processes all samples of a flat batch in a few numpy calls, without padding and without a
+Noise processes all samples of a flat batch in a few numpy calls, without padding and without a
 Python loop over samples.
 """
 
@@ -24,11 +24,12 @@ from noisebeam.transforms.data.ragged import Array, IntArray, Ragged, offsets_of
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One encoded window.
+    """One encoded window: the tokens of some consecutive sentences of a document.
 
-    `key` (0 to 2**64 - 1) is a hash of the document's id, its text and the window's index. It seeds
-    the random numbers and the shuffle, so that both are independent of the order in which samples
-    arrive.
+    `key` (0 to 2**64 - 1) is a hash of the document's id, its text and the number of the window. It
+    seeds the random numbers and the shuffle, so that both are independent of the order in which
+    samples arrive. `document` is the document's id, `window` the number of the window in it, from
+    0.
 
     `fields` holds one-dimensional arrays, by name:
 
@@ -50,13 +51,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class FlatBatch:
-    """Many samples in flat arrays.
+    """Many samples, one after another in flat arrays.
 
-    `ids` (tokens,) has any integer dtype; sample i is `ids[offsets[i]:offsets[i + 1]]`. Sentences
-    are numbered through the batch: sample i has those from `sentence_offsets[i]` to
-    `sentence_offsets[i + 1]` - 1, and `sentence_ends` (sentences,) are exclusive ends, positions in
-    `ids`. The first sentence of a sample begins after the prefix. `head_lengths` (sentences,) and
-    `alternatives` (a row per sentence) are as in `Sample`, or None.
+    `ids` (tokens,) has any integer dtype; sample i is `ids[offsets[i]:offsets[i + 1]]`. `keys`
+    (samples,) are the keys of the samples. Sentences are numbered through the batch: sample i has
+    those from `sentence_offsets[i]` to `sentence_offsets[i + 1]` - 1, and `sentence_ends`
+    (sentences,) are exclusive ends, positions in `ids`. The first sentence of a sample begins after
+    the prefix. `head_lengths` (sentences,) and `alternatives` (a row per sentence) are as in
+    `Sample`, or None.
     """
 
     ids: Array  # (tokens,)
@@ -72,8 +74,10 @@ class FlatBatch:
 
 
 def flat_batch(columns: Mapping[str, Ragged], keys: Array, prefix_length: int) -> FlatBatch:
-    """Return the flat batch of samples, given their fields (those of `Sample`), a row a sample, and
-    keys.
+    """Return samples as a flat batch, given the fields of `Sample` as ragged arrays, a row for each
+    sample, and their keys.
+
+    Each sample begins with `prefix_length` special tokens.
 
     >>> batch = flat_batch({"ids": Ragged(np.array([0, 7, 8, 9, 2, 0, 5, 2]), np.array([0, 5, 8])),
     ...                     "sentence_lengths": Ragged(np.array([2, 1, 1]), np.array([0, 2, 3]))},
@@ -103,7 +107,10 @@ def flat_batch(columns: Mapping[str, Ragged], keys: Array, prefix_length: int) -
 
 
 def batch_samples(samples: Sequence[Sample], prefix_length: int) -> FlatBatch:
-    """Return the flat batch of some samples (at least one), in their order."""
+    """Return a list of samples (at least one) as a flat batch, in the same order.
+
+    Each sample begins with `prefix_length` special tokens.
+    """
     columns = {
         name: Ragged.of([sample.fields[name] for sample in samples]) for name in samples[0].fields
     }
@@ -113,7 +120,7 @@ def batch_samples(samples: Sequence[Sample], prefix_length: int) -> FlatBatch:
 
 
 def sample_to_bytes(sample: Sample) -> bytes:
-    """Return a sample as bytes, the same for equal samples; reading them runs no code."""
+    """Return a sample as bytes, the same for equal samples; reading the bytes runs no code."""
     arrays = {name: np.ascontiguousarray(array) for name, array in sample.fields.items()}
     header = {
         "key": sample.key,
@@ -128,7 +135,7 @@ def sample_to_bytes(sample: Sample) -> bytes:
 
 
 def sample_from_bytes(data: bytes) -> Sample:
-    """Return the sample of its bytes, the inverse of `sample_to_bytes`."""
+    """Return the sample that `sample_to_bytes` wrote."""
     position = 4 + int.from_bytes(data[:4], "little")
     header = json.loads(data[4:position])
     fields = {}

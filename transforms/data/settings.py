@@ -16,7 +16,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Setting:
-    """A field of an option class, under the name by which users know it."""
+    """Description of one setting that users can set: a field of an option class.
+
+    `name` is the name that users see, such as `window_sentences`; `field` that of the dataclass
+    field, such as `size`. `type` is its annotation as text, `default` is MISSING if a value is
+    required, and `argument` has further keyword arguments for argparse.
+    """
 
     name: str  # of the setting: `window_sentences`
     field: str  # of the dataclass: `size`
@@ -27,29 +32,29 @@ class Setting:
 
     @property
     def kind(self) -> str:
-        """Type without None: "bool", "int", "float", "str" or "tuple[str, ...]"."""
+        """Type of the setting without None: "bool", "int", "float", "str" or "tuple[str, ...]"."""
         return self.type.removesuffix(" | None")
 
     @property
     def is_optional(self) -> bool:
-        """Whether None is a value of the setting."""
+        """Whether None is a valid value of the setting."""
         return self.type.endswith(" | None")
 
 
 def setting(
     help_text: str, default: Any = MISSING, *, name: str | None = None, **argument: Any
 ) -> Any:
-    """Return a dataclass field that users set.
+    """Return a dataclass field for a setting that users can set.
 
-    `name` is the name of the setting, if it is not that of the field. `argument` are keyword
-    arguments for argparse.
+    `name` is the name that users see, if it differs from that of the field. `argument` are keyword
+    arguments for argparse. Without a default the setting is required.
     """
     metadata = {"help": help_text, "name": name, "argument": argument}
     return field(default=default, metadata=metadata)
 
 
 def settings_of(options: type) -> Iterator[Setting]:
-    """Yield the settings of an option dataclass, in the order of its fields."""
+    """Yield a description of each setting of an option class, in the order of its fields."""
     for entry in fields(options):
         if "help" in entry.metadata:
             yield Setting(
@@ -63,7 +68,7 @@ def settings_of(options: type) -> Iterator[Setting]:
 
 
 def values_of(options: Any) -> dict[str, Any]:
-    """Return the values of the settings of an option object, by name.
+    """Return the values of the settings of an option object, by the names that users see.
 
     >>> @dataclass
     ... class Options:
@@ -75,9 +80,10 @@ def values_of(options: Any) -> dict[str, Any]:
 
 
 def options_from(options: Any, values: dict[str, Any]) -> Any:
-    """Return an object of an option class, with its settings that are in `values`.
+    """Return an object of the option class `options`, made from `values`, by the names that users
+    see.
 
-    Values of other settings are ignored.
+    Values that are not settings of this class are ignored.
     """
     given = {one.field: values[one.name] for one in settings_of(options) if one.name in values}
     return options(**given)

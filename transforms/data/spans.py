@@ -23,21 +23,22 @@ _JOINERS = "\u200c\u200d"
 
 
 class SegmenterError(ValueError):
-    """A segmenter cannot be loaded, or its spans are not the sentences of the text."""
+    """Error: a segmenter cannot be loaded, or its spans are not valid for the text."""
 
 
 def spans_between(text: str, ends: Iterable[int]) -> Spans:
-    """Return the spans of a text divided at ascending positions, without white space around them.
+    """Return the spans of a text that is divided at the ascending positions `ends`, without white
+    space around them: (spans, 2).
 
-    Spans of white space alone are dropped. Combining marks, joiners and skin tones of emoji stay
+    Spans of white space alone are left out. Combining marks, joiners and skin tones of emoji stay
     with the character before them.
 
     >>> spans_between("It rains.  We stay.", [9]).tolist()
     [[0, 9], [11, 19]]
     """
     spans, start = array("q"), 0  # a list would take ten times the memory
-    for place in chain(ends, [len(text)]):
-        end = max(start, place)
+    for position in chain(ends, [len(text)]):
+        end = max(start, position)
         while end < len(text) and _extends(text[end]):
             end += 1
         piece = text[start:end].rstrip()
@@ -49,6 +50,9 @@ def spans_between(text: str, ends: Iterable[int]) -> Spans:
 
 
 def _extends(character: str) -> bool:
+    """Return True if a character belongs to the character before it: a combining mark, a joiner or
+    a skin tone.
+    """
     if character < "\u0300":
         return False
     return (
@@ -59,9 +63,10 @@ def _extends(character: str) -> bool:
 
 
 def find_broken_law(text: str, spans: Spans) -> str | None:
-    """Return what is wrong with the spans of a text, or None if they are valid.
+    """Return in words what is wrong with the sentence spans of a text; None if they are valid.
 
-    Valid spans ascend, and cover all of the text except white space.
+    Valid spans are an integer array (sentences, 2), ascend, and cover all of the text except white
+    space.
 
     >>> find_broken_law("Hi. Yes.", np.array([[0, 3]]))
     "expected only white space between sentences, got ' Yes.' at 3"
@@ -102,22 +107,25 @@ def find_broken_law(text: str, spans: Spans) -> str | None:
 
 
 def _rows(spans: Spans) -> Iterator[tuple[int, int]]:
+    """Yield the start and the end of each span, as Python integers."""
     for first in range(0, len(spans), _ROWS):
         yield from spans[first : first + _ROWS].tolist()
 
 
 def _shown(text: str) -> str:
+    """Return the beginning of a text, quoted, for an error text."""
     return repr(text if len(text) <= 40 else text[:40] + "...")
 
 
 def piecewise_ends(text: str, find_ends: Callable[[str], list[int]], limit: int) -> list[int]:
-    """Return the sentence ends of a text of any length; `find_ends` gets at most `limit`
+    """Return the sentence ends of a text of any length, found in pieces of at most `limit`
     characters.
 
-    `limit` is 10 or more. A piece ends at a blank line in its second half if there is one, which
-    changes nothing for rules that treat paragraphs separately. Otherwise the next piece begins with
-    the last sentence of this one. A sentence longer than half the limit continues over several
-    pieces. The time is linear in the text.
+    `find_ends` returns the ends of sentences in a piece of text. `limit` is 10 or more. A piece
+    ends at a blank line in its second half if there is one, which changes nothing for rules that
+    treat paragraphs separately. Otherwise the next piece begins with the last sentence of this one.
+    A sentence longer than half the limit continues over several pieces. The time is linear in the
+    length of the text.
     """
     ends: list[int] = []
     start = 0
@@ -148,4 +156,7 @@ def piecewise_ends(text: str, find_ends: Callable[[str], list[int]], limit: int)
 
 
 def _last_word_end(text: str, start: int, end: int) -> int:
+    """Return the position in `text` of the end of the last word between `start` and `end`; `start`
+    if there is only white space.
+    """
     return start + len(text[start:end].rstrip())

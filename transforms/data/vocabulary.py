@@ -1,4 +1,4 @@
-"""The vocabulary: what noise and training need to know of a tokenizer.
+"""The vocabulary: what noise and training must know of a tokenizer.
 
 The manifest stores it, so that training needs no tokenizer.
 """
@@ -16,9 +16,13 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Special ids of a tokenizer, and which tokens continue a word.
+    """Special ids of a tokenizer, and which of its tokens continue a word.
 
-    Ids are 0 to `size` - 1; a token that the tokenizer lacks is None.
+    Ids are 0 to `size` - 1. `prefix` and `suffix` are the special ids that the tokenizer puts
+    before and after a text: (0,) and (2,) for BART. `special_ids` are all special and added ids,
+    ascending, which are never noised or drawn; `special_tokens` are their texts, or empty if
+    unknown. The id of a special token that the tokenizer does not have is None. `sentinel_ids` are
+    T5's <extra_id_0>, <extra_id_1>, ..., in this order.
     """
 
     size: int
@@ -37,15 +41,15 @@ class Vocabulary:
 
     @cached_property
     def is_special(self) -> npt.NDArray[np.bool_]:
-        """Mask of special and added ids: (size,)."""
+        """Mask (size,) bool that is True for special and added ids."""
         table = np.zeros(self.size, dtype=np.bool_)
         table[list(self.special_ids)] = True
         return table
 
     @cached_property
     def continues_word(self) -> npt.NDArray[np.bool_]:
-        """Mask of ids that continue the word before, as `##s` or a byte-level piece without space:
-        (size,).
+        """Mask (size,) bool that is True for ids that continue the word before them, such as `##s`
+        or a byte-level piece without a space.
         """
         bits = np.frombuffer(bytes.fromhex(self.continues_word_hex), dtype=np.uint8)
         return (
@@ -56,14 +60,15 @@ class Vocabulary:
 
     @property
     def padding_id(self) -> int:
-        """Id that pads inputs, under an attention mask of 0: padding, end of text, or 0."""
+        """Id for the padding of inputs: that of the padding token, else of the end of text,
+        else 0.
+        """
         known = (self.pad_id, self.eos_id)
         return next((id_ for id_ in known if id_ is not None), 0)
 
     def id_of(self, token: str | int) -> int | None:
-        """Return the id of a token given by its text, its role (mask, pad, bos, eos) or its id.
-
-        None if the vocabulary has no such special or added token.
+        """Return the id of a token given by its text, its role (mask, pad, bos, eos) or its id;
+        None if there is no such special or added token.
 
         >>> vocabulary = Vocabulary(8, special_ids=(5, 6), special_tokens=("[M]", "[R]"), mask_id=5)
         >>> [vocabulary.id_of(token) for token in ("[R]", "mask", "eos", 7, 8)]
@@ -76,11 +81,11 @@ class Vocabulary:
         return roles[token] if token in roles else named.get(token)
 
     def document_suffixes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the suffixes of a document's inner windows and of its last one, with one end of
-        text.
+        """Return two suffixes (special ids after a text): for the inner windows of a document, and
+        for its last window.
 
-        A suffix that has an end of text keeps it in the last window alone; a suffix without one
-        gets it there. Raises ValueError if the tokenizer has no end of text.
+        Only the last window of a document ends with the end-of-text token: it is taken away from
+        other suffixes, or added here. Raises ValueError if the tokenizer has no end-of-text token.
 
         >>> Vocabulary(9, suffix=(2,), eos_id=2).document_suffixes()
         ((), (2,))
@@ -97,12 +102,12 @@ class Vocabulary:
         return inner, inner + end
 
     def to_json(self) -> dict[str, Any]:
-        """Return the vocabulary as plain values, as the manifest has it."""
+        """Return the vocabulary as a dict for JSON, as the manifest stores it."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Vocabulary:
-        """Return the vocabulary of plain values, the inverse of `to_json`."""
+        """Return the vocabulary that `to_json` wrote."""
         plain: dict[str, Any] = {
             k: tuple(value) if isinstance(value, list) else value for k, value in values.items()
         }

@@ -26,12 +26,14 @@ _XZ_MEMORY = 2**30  # xz -9 takes 65 MB
 
 
 class DamagedFileError(ValueError):
-    """A file cannot be read to its end; to try again does not help."""
+    """Error: a file cannot be read to its end, and another try does not help."""
 
 
 def gunzip(blocks: Blocks) -> Iterator[bytes]:
-    """Yield the content of a gzip file of one or more members; zero bytes after a member are
-    padding.
+    """Yield the decompressed content of a gzip file, given its bytes in blocks.
+
+    The file has one or more members; zero bytes after a member are padding. Raises DamagedFileError
+    after the content that can be read.
 
     >>> import gzip
     >>> b"".join(gunzip([gzip.compress(b"ab") + gzip.compress(b"c")]))
@@ -55,7 +57,9 @@ def gunzip(blocks: Blocks) -> Iterator[bytes]:
 
 
 def _inflate(decompressor: Any, data: bytes) -> tuple[bytes, bytes, str]:
-    """Return some content, the bytes after the member's end, and what is wrong ("" if nothing)."""
+    """Decompress `data`; return the content, the bytes after the end of the gzip member, and the
+    error text ("" if there is none).
+    """
     before = decompressor.copy()
     try:
         return decompressor.decompress(data), decompressor.unused_data, ""
@@ -64,6 +68,7 @@ def _inflate(decompressor: Any, data: bytes) -> tuple[bytes, bytes, str]:
 
 
 def _inflate_up_to_error(decompressor: Any, data: bytes) -> bytes:
+    """Return the content that can be decompressed from `data` before an error, byte by byte."""
     content = []
     with suppress(zlib.error):
         for byte in data:
@@ -72,7 +77,10 @@ def _inflate_up_to_error(decompressor: Any, data: bytes) -> bytes:
 
 
 def bunzip2(blocks: Blocks) -> Iterator[bytes]:
-    """Yield the content of a bzip2 file of one or more streams.
+    """Yield the decompressed content of a bzip2 file of one or more streams, given its bytes in
+    blocks.
+
+    Raises DamagedFileError after the content that can be read.
 
     >>> b"".join(bunzip2([bz2.compress(b"ab") + bz2.compress(b"c")]))
     b'abc'
@@ -81,8 +89,11 @@ def bunzip2(blocks: Blocks) -> Iterator[bytes]:
 
 
 def unxz(blocks: Blocks) -> Iterator[bytes]:
-    """Yield the content of an xz file of one or more streams; zero bytes after a stream are
-    padding.
+    """Yield the decompressed content of an xz file of one or more streams, given its bytes in
+    blocks.
+
+    Zero bytes after a stream are padding. Raises DamagedFileError after the content that can be
+    read.
 
     >>> b"".join(unxz([lzma.compress(b"ab") + bytes(4) + lzma.compress(b"c")]))
     b'abc'
@@ -91,6 +102,11 @@ def unxz(blocks: Blocks) -> Iterator[bytes]:
 
 
 def _decompress(name: str, new_decompressor: Callable[[], Any], blocks: Blocks) -> Iterator[bytes]:
+    """Yield the decompressed content of a file of one or more streams, given its bytes in blocks.
+
+    `name` names the format in errors; `new_decompressor` returns a decompressor of one stream.
+    Raises DamagedFileError after the content that can be read.
+    """
     decompressor, streams, size = None, 0, 0
     for block in blocks:
         data = block
@@ -113,7 +129,10 @@ def _decompress(name: str, new_decompressor: Callable[[], Any], blocks: Blocks) 
 
 
 def unzstd(blocks: Blocks) -> Iterator[bytes]:
-    """Yield the content of a zstd file of one or more frames.
+    """Yield the decompressed content of a zstd file of one or more frames, given its bytes in
+    blocks.
+
+    Raises DamagedFileError after the content that can be read.
 
     >>> import zstandard
     >>> b"".join(unzstd([zstandard.compress(b"ab") + zstandard.compress(b"c")]))
@@ -153,12 +172,16 @@ class _ZstdDecompressor:
 
 
 def _corrupt(name: str, size: int, problem: str) -> DamagedFileError:
+    """Return the error for a compressed stream with wrong bytes, after `size` bytes of content."""
     return DamagedFileError(
         f"the {name} stream is corrupt after {size} bytes of content: {problem}"
     )
 
 
 def _cut(name: str, size: int) -> DamagedFileError:
+    """Return the error for a compressed stream that ends too early, after `size` bytes of
+    content.
+    """
     return DamagedFileError(f"the {name} stream ends too early, after {size} bytes of content")
 
 

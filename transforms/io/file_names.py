@@ -1,4 +1,4 @@
-"""Names of input files, whose endings are those of format and compression."""
+"""Names of input files: their endings tell the format and the compression."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
 
 
 class InputError(ValueError):
-    """The input cannot be used: no file matches, or its format is unknown."""
+    """Error: the input cannot be used, since no file matches or its format is unknown."""
 
 
 def name_endings(url: str) -> tuple[str, str]:
-    """Return the ending of a file's name for its format, and the one for its compression ("" for
-    none).
+    """Return two endings of the name of a file: that of its format and that of its compression,
+    each "" if there is none.
 
     >>> name_endings("s3://bucket/a.b.JSONL.gz"), name_endings("notes.txt")
     (('.jsonl', '.gz'), ('.txt', ''))

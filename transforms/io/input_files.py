@@ -31,10 +31,10 @@ _READ_AHEAD_BYTES = 8 * 2**20  # of one request to a remote store
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """Records of a file whose first byte is in `start` to `end` (half-open, None: to the end of the
-    file).
+    """Part of an input file: the records whose first byte is at `start` to `end` - 1.
 
-    In a parquet file `start` and `end` count row groups. (0, None) is a whole file.
+    `end` of None is the end of the file, so that (0, None) is a whole file. In a parquet file,
+    `start` and `end` count row groups.
     """
 
     url: str
@@ -43,16 +43,17 @@ class FilePart:
 
 
 def expand_inputs(patterns: Sequence[str]) -> list[str]:
-    """Return the files that match at least one pattern, sorted, each once.
+    """Return the URLs of the files that match at least one pattern, sorted, each once.
 
     A pattern is a path or fsspec URL with `*`, `?`, `[...]` and `**` (any folders); local paths
-    become absolute. A folder of parquet files, as Hugging Face data sets are, means these files.
-    Raises InputError for a pattern without a match.
+    become absolute. A folder with parquet files, such as a Hugging Face data set, means these
+    files. Raises InputError for a pattern without a match.
     """
     return sorted({url for pattern in patterns for url in _expand(pattern)})
 
 
 def _expand(pattern: str) -> list[str]:
+    """Return the URLs of the files that match one pattern; raise InputError if there are none."""
     try:
         file_system, path = url_to_fs(pattern)
         is_file = call_store(file_system, lambda: file_system.isfile(path))
@@ -74,6 +75,9 @@ def _expand(pattern: str) -> list[str]:
 
 
 def _matching_files(file_system: Any, path: str) -> list[str]:
+    """Return the names of the files in a file system that match a pattern; none if it has no
+    wildcard.
+    """
     if not any(character in path for character in "*?["):
         return []
     found = file_system.glob(path, detail=True).items()
@@ -85,11 +89,12 @@ def _matching_files(file_system: Any, path: str) -> list[str]:
 
 
 def _url(file_system: Any, name: str) -> str:
+    """Return the URL of a file, or its plain path if it is local."""
     return name if is_local(file_system) else str(file_system.unstrip_protocol(name))
 
 
 def for_each(urls: Sequence[str], ask: Callable[[str], T]) -> list[T]:
-    """Return the result of `ask` for each file, in order; files of a remote store run in
+    """Return the result of `ask` for each URL, in order; up to 32 calls run at a time, in
     threads.
     """
     with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
@@ -97,8 +102,10 @@ def for_each(urls: Sequence[str], ask: Callable[[str], T]) -> list[T]:
 
 
 def split_file(url: str, part_bytes: int) -> list[FilePart]:
-    """Return parts of `part_bytes` bytes of a file of uncompressed lines; the last one may be
-    shorter.
+    """Return the parts of a file of uncompressed lines, each of `part_bytes` bytes; the last one
+    may be shorter.
+
+    A file that can be read from its beginning only is one part.
     """
     if _is_stream(url):
         return [FilePart(url)]
@@ -109,27 +116,30 @@ def split_file(url: str, part_bytes: int) -> list[FilePart]:
 
 
 def file_size(url: str) -> int:
-    """Return the size of a file in bytes, as stored; 0 if its store does not know it."""
+    """Return the stored size of a file in bytes; 0 if its file system does not know the size."""
     file_system, path = url_to_fs(url)
     return int(call_store(file_system, lambda: file_system.size(path)) or 0)
 
 
 def _is_stream(url: str) -> bool:
-    """Return whether a file can be read from its beginning only: many web servers support no
-    ranges.
+    """Return True if a file is on a web server, which may only be able to send it from its
+    beginning.
     """
     return url.startswith(("http://", "https://"))
 
 
 def read_blocks(url: str, start: int = 0) -> Iterator[bytes]:
-    """Yield the decompressed bytes of a file from byte `start` on; 0 for a compressed file."""
+    """Yield the decompressed bytes of a file in blocks, from byte `start` on.
+
+    `start` must be 0 for a compressed file.
+    """
     decompress = DECOMPRESSORS.get(name_endings(url)[1])
     blocks = _read_raw_blocks(url, start)
     return decompress(blocks) if decompress else blocks
 
 
 def read_range(url: str, start: int, end: int) -> bytes:
-    """Return bytes `start` to `end` (exclusive) of a file, decompressed."""
+    """Return the bytes `start` to `end` - 1 of the decompressed content of a file."""
     first = 0 if name_endings(url)[1] or _is_stream(url) else start
     content, at = [], first
     for block in read_blocks(url, first):
@@ -141,6 +151,9 @@ def read_range(url: str, start: int, end: int) -> bytes:
 
 
 def _read_raw_blocks(url: str, start: int) -> Iterator[bytes]:
+    """Yield the bytes of a file in blocks, as stored, from byte `start` on; raise OSError, in one
+    line, on failure.
+    """
     try:
         with open_file(url, block_size=0 if _is_stream(url) else _READ_AHEAD_BYTES) as file:
             if start:
@@ -154,9 +167,9 @@ def _read_raw_blocks(url: str, start: int) -> Iterator[bytes]:
 
 
 def open_file(url: str, **settings: Any) -> Any:
-    """Open a file to read from, with fsspec's `settings`.
+    """Open a file for reading; `settings` are passed to fsspec.
 
-    Raises TimeoutError, here and in each read, if the store does not answer in a minute.
+    Raises TimeoutError, here and in each read, if a remote store does not answer in a minute.
     """
     file_system, path = url_to_fs(url, **_request_settings(url))
     if is_local(file_system):
@@ -167,6 +180,7 @@ def open_file(url: str, **settings: Any) -> Any:
 
 
 def _request_settings(url: str) -> dict[str, Any]:
+    """Return the settings of fsspec for a URL: no time limit for a whole file on a web server."""
     if not _is_stream(url):
         return {}
     from aiohttp import ClientTimeout
@@ -176,7 +190,7 @@ def _request_settings(url: str) -> dict[str, Any]:
 
 
 class _Answering(io.RawIOBase):
-    """File of a remote store, each read of which has a deadline."""
+    """File of a remote store in which each read has a time limit."""
 
     def __init__(self, file_system: Any, file: Any) -> None:
         self._file_system = file_system  # that of an archive closes its files when it is not held

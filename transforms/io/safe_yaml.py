@@ -1,4 +1,4 @@
-"""YAML from strangers: plain values alone, bounded by the size of the text."""
+"""YAML from strangers: read as plain values only, with bounded depth and size."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ _MOST_DEPTH = 50  # the time that reading takes grows with its square
 
 
 def load_yaml(text: str) -> Any:
-    """Return the plain values of a YAML text; raise ValueError, in one line, if it is not valid.
+    """Return the values of a YAML text (dicts, lists, strings, numbers, ...); raise ValueError, in
+    one line, if it is not valid.
 
-    Tags of objects are refused, and aliases too: with them a short text names unbounded values.
+    Tags of objects are refused, and so are aliases, with which a short text can mean unbounded
+    values.
 
     >>> load_yaml("name: bart")
     {'name': 'bart'}

@@ -1,7 +1,8 @@
-"""Small files in any storage that fsspec reaches; a file is either complete or absent.
+"""Small files in any storage that fsspec reaches; a file that is written is either complete or
+absent.
 
 A URL is a local path or anything that fsspec knows (`s3://bucket/folder`, `gs://...`,
-`memory://...`). To write twice is safe: a retried or duplicated worker writes the same bytes to the
+`memory://...`). Writing twice is safe: a retried or duplicated worker writes the same bytes to the
 same URL.
 """
 
@@ -37,11 +38,11 @@ _AGAIN = "; mend that, and run the same command again"
 
 
 class TooLargeError(ValueError):
-    """A file has more bytes than a file of its kind can have."""
+    """Error: a file has more bytes than a file of its kind can have."""
 
 
 def join(url: str, name: str) -> str:
-    """Return the URL of the file `name` in the folder `url`.
+    """Return the URL of the file called `name` in the folder `url`.
 
     >>> join("s3://bucket/set/", "manifest.json")
     's3://bucket/set/manifest.json'
@@ -50,7 +51,7 @@ def join(url: str, name: str) -> str:
 
 
 def local_path(url: str) -> str | None:
-    """Return the local path of a URL; None if it is not on this machine's file system.
+    """Return the local path that a URL means; None if it is not on this machine's file system.
 
     >>> local_path("file:///data/set"), local_path("s3://bucket/set")
     ('/data/set', None)
@@ -61,10 +62,11 @@ def local_path(url: str) -> str | None:
 
 
 def publish(url: str, data: Buffer) -> None:
-    """Write `data` to `url` atomically, making its folders; raise OSError, in one line, on failure.
+    """Write `data` to the file `url` atomically, making its folders; raise OSError, in one line, on
+    failure.
 
     Readers never see a part of the file. On a local file system the bytes are written to a
-    temporary name in the same folder, flushed to the disk, and renamed. An object store shows an
+    temporary file in the same folder, flushed to the disk, and renamed. An object store shows an
     object when its upload is complete; it has a minute to answer, and a second more for each
     megabyte.
     """
@@ -73,6 +75,7 @@ def publish(url: str, data: Buffer) -> None:
 
 
 def _write(url: str, data: Buffer) -> None:
+    """Write `data` to the file `url` atomically, without changing errors."""
     fs, path = url_to_fs(url)
     if is_local(fs):
         _replace(path, data)
@@ -81,16 +84,18 @@ def _write(url: str, data: Buffer) -> None:
 
 
 def _put(fs: Any, path: str, data: bytes) -> None:
+    """Write `data` to a remote file system, making folders where it has any."""
     if not protocols(fs) & _OBJECT_STORES:
         fs.makedirs(fs._parent(path), exist_ok=True)
     fs.pipe_file(path, data, **(_WHOLE if protocols(fs) & {"s3", "s3a"} else {}))
 
 
 def read_bytes(url: str, most: int | None = None, timeout: float | None = None) -> bytes:
-    """Return the content of a file.
+    """Return the content of the file `url`.
 
-    Raises FileNotFoundError if there is none, and TooLargeError if it has more than `most` bytes. A
-    store has `timeout` seconds to answer; by default a minute, and a second more for each megabyte.
+    Raises FileNotFoundError if there is none, and TooLargeError if it has more than `most` bytes
+    (None: no limit). A remote store has `timeout` seconds to answer; None means a minute, and a
+    second more for each megabyte.
     """
     found = 0 if most is None else size(url)
     if most is not None and found > most:
@@ -101,22 +106,22 @@ def read_bytes(url: str, most: int | None = None, timeout: float | None = None) 
 
 
 def size(url: str) -> int:
-    """Return the size of a file in bytes; raise FileNotFoundError if there is none."""
+    """Return the size of the file `url` in bytes; raise FileNotFoundError if there is none."""
     with _telling(f"cannot read {url}"):
         fs, path = _fresh(url)
         return int(call_store(fs, lambda: fs.size(path)) or 0)
 
 
 def exists(url: str) -> bool:
-    """Return whether there is a file or folder at `url`."""
+    """Return True if there is a file or folder at `url`."""
     with _telling(f"cannot read {url}"):
         fs, path = _fresh(url)
         return bool(call_store(fs, lambda: fs.exists(path)))
 
 
 def list_names(url: str) -> list[str]:
-    """Return the sorted names of the files directly in a folder; none if there is no such
-    folder.
+    """Return the names of the files directly in the folder `url`, sorted; an empty list if there is
+    no such folder.
     """
     try:
         with _telling(f"cannot read {url}"):
@@ -130,15 +135,15 @@ def list_names(url: str) -> list[str]:
 
 
 def remove(url: str) -> None:
-    """Remove a file, if it exists."""
+    """Remove the file `url`, if it exists; raise OSError, in one line, on failure."""
     with _telling(f"cannot remove {url}", _AGAIN), suppress(FileNotFoundError):
         fs, path = url_to_fs(url)
         call_store(fs, lambda: fs.rm_file(path))
 
 
 def check_writable(url: str) -> None:
-    """Write and remove a small file in the folder `url`; raise OSError, in one line, if that
-    fails.
+    """Raise OSError, in one line, if files cannot be written to the folder `url`; a small file is
+    written and removed.
     """
     probe = join(url, f".writable-{uuid4().hex}")
     with _telling(f"cannot write to {url}", "; give an output folder that you may write to"):
@@ -148,9 +153,9 @@ def check_writable(url: str) -> None:
 
 @contextmanager
 def _telling(what: str, advice: str = "") -> Iterator[None]:
-    """Raise OSError in one line for any error of a store within the block.
+    """Turn any error in the block into an OSError in one line: `what`, the reason, and `advice`.
 
-    Without advice, a missing file stays a FileNotFoundError.
+    Without advice, the error of a missing file is raised as it is.
     """
     try:
         yield
@@ -161,19 +166,27 @@ def _telling(what: str, advice: str = "") -> Iterator[None]:
 
 
 def _fresh(url: str) -> tuple[Any, str]:
-    """Return the file system of a URL, with its cached listings dropped, and the path in it."""
+    """Return the file system of a URL, with its cached listings dropped, and the path in that file
+    system.
+    """
     fs, path = url_to_fs(url)
     fs.invalidate_cache()
     return fs, path
 
 
 def _reason(error: Exception) -> str:
+    """Return the reason of an error in one line, in the words of the operating system if there are
+    any.
+    """
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return one_line(error)
 
 
 def _replace(path: str, data: Buffer) -> None:
+    """Write `data` to a temporary file beside the local file `path`, flush it to the disk, and
+    rename it to `path`.
+    """
     folder, name = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
     temporary = os.path.join(folder, f".{name}.{uuid4().hex}.tmp")

@@ -1,4 +1,4 @@
-"""Calls to a store with a deadline, in daemon threads: a store may never answer."""
+"""Calls to a remote store with a time limit, in daemon threads, since a store may never answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ _SLOWEST = 2**20  # bytes a second
 
 
 def run_in_thread(call: Callable[[], T]) -> Future[T]:
-    """Run a call in a daemon thread, which does not keep the process from ending.
+    """Start `call` in a daemon thread, which does not keep the process from ending; return the
+    future of its result.
 
     >>> run_in_thread(lambda: 42).result()
     42
@@ -25,15 +26,17 @@ def run_in_thread(call: Callable[[], T]) -> Future[T]:
 
 
 def deadline(size: int = 0) -> int:
-    """Return the seconds that a call may take: 60, and one more for each megabyte of `size`."""
+    """Return the time limit in seconds of a call that transfers `size` bytes: 60, and one more for
+    each megabyte.
+    """
     return SHORTEST_DEADLINE + size // _SLOWEST
 
 
 def run_with_deadline(call: Callable[[], T], seconds: float) -> T:
-    """Return the result of a call; raise TimeoutError if it takes longer than `seconds`.
+    """Return the result of `call`; raise TimeoutError if it takes longer than `seconds`.
 
     Clients of stores repeat failed requests by rules of their own, some of them for hours. After a
-    TimeoutError the call goes on in its thread.
+    TimeoutError the call continues in its thread, and its result is dropped.
 
     >>> run_with_deadline(lambda: 42, seconds=60)
     42
@@ -48,7 +51,7 @@ def run_with_deadline(call: Callable[[], T], seconds: float) -> T:
 
 
 def _run(future: Future[T], call: Callable[[], T]) -> None:
-    """Run a call, and set its result or its exception in a future."""
+    """Run `call`, and set its result or its exception in the future."""
     try:
         future.set_result(call())
     except BaseException as error:  # raised again in the thread that waits
@@ -56,18 +59,19 @@ def _run(future: Future[T], call: Callable[[], T]) -> None:
 
 
 def call_store(fs: Any, call: Callable[[], T], timeout: float | None = None) -> T:
-    """Return the result of a call to a file system, with a deadline unless it is local.
+    """Return the result of `call`, which uses the file system `fs`; with a time limit unless `fs`
+    is local.
 
-    Raises TimeoutError after `timeout` seconds, by default those of `deadline`.
+    Raises TimeoutError after `timeout` seconds; None means one minute.
     """
     return call() if is_local(fs) else run_with_deadline(call, timeout or deadline())
 
 
 def is_local(fs: Any) -> bool:
-    """Return whether a file system of fsspec is that of this machine."""
+    """Return True if an fsspec file system is that of this machine."""
     return "file" in protocols(fs)
 
 
 def protocols(fs: Any) -> set[str]:
-    """Return the protocols of a file system of fsspec, such as {"s3", "s3a"}."""
+    """Return the protocols of an fsspec file system, such as {"s3", "s3a"}."""
     return {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
