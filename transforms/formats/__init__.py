@@ -1,8 +1,8 @@
-"""Formats: files -> documents and dead letters.
+"""Formats of input files: files are read as documents and dead letters.
 
-A format has a function that reads a part of a file and, if files can be divided, a function that
-divides them. Every record becomes a `Document` or a `DeadLetter`. A new built-in format is its
-module and its line in `FORMATS`.
+A dead letter is a record that is not a document, with the reason. A format has a function that
+reads a part of a file and, if files can be divided, a function that divides them. A new built-in
+format is its module and its line in `FORMATS`.
 """
 
 from __future__ import annotations
@@ -31,12 +31,16 @@ _PARTS, _LEAST_PART_BYTES, _MOST_PART_BYTES = 1024, 2**20, 2**26
 
 
 def _whole(url: str, options: ReadOptions, part_bytes: int) -> list[FilePart]:
+    """Return a file as a single part, for formats whose files cannot be divided."""
     return [FilePart(url)]
 
 
 class Format(NamedTuple):
-    """Functions that read a part of a file, and that divide a file into parts of about
-    `part_bytes`.
+    """Format of input files: a function that reads one part of a file, and a function that divides
+    a file into parts.
+
+    `read(part, options)` yields a document or a dead letter for each record. `split(url, options,
+    part_bytes)` returns parts of about `part_bytes` bytes; by default a file is one part.
     """
 
     read: Callable[[FilePart, ReadOptions], Iterator[Document | DeadLetter]]
@@ -55,10 +59,11 @@ FORMATS: Mapping[str, Format] = {
 def split_inputs(
     urls: Sequence[str], options: ReadOptions, part_bytes: int | None = None
 ) -> list[FilePart]:
-    """Return parts of files that can be read independently.
+    """Divide input files into parts that can be read independently, and return the parts of all
+    files.
 
-    Parquet and uncompressed lines are divided into parts of about `part_bytes`, other files are one
-    part. Without `part_bytes` there are about a thousand parts, of 1 to 64 MiB.
+    Parquet files and uncompressed files of lines are divided into parts of about `part_bytes`
+    bytes; other files are one part. With None there are about a thousand parts, of 1 to 64 MiB.
     """
     forms = {url: _format(options.format_of(url)) for url in urls}
     if part_bytes is None:
@@ -74,9 +79,9 @@ def split_inputs(
 
 
 def read_documents(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
-    """Yield a document or a dead letter for each record of a part, in order.
+    """Yield a document or a dead letter for each record in a part of an input file, in order.
 
-    A damaged file has a dead letter for the record that is cut off, and one for the file.
+    A damaged file yields a dead letter for the record that is cut off, and one for the file.
     """
     try:
         yield from _format(options.format_of(part.url)).read(part, options)
@@ -87,8 +92,8 @@ def read_documents(part: FilePart, options: ReadOptions) -> Iterator[Document | 
 
 
 def _format(name: str) -> Format:
-    """Return the format with this name; that of another package is a `Format` or a reading
-    function.
+    """Return the format with this name, built in or of an installed plugin, whose documents are
+    checked.
     """
     if name in FORMATS:
         return FORMATS[name]
@@ -102,7 +107,11 @@ def _format(name: str) -> Format:
 def _checked(
     name: str, part: FilePart, records: Iterable[Document | DeadLetter]
 ) -> Iterator[Document | DeadLetter]:
-    """Yield the records of another package's reader; invalid documents become dead letters."""
+    """Yield the documents and dead letters of a plugin's reader; invalid documents become dead
+    letters.
+
+    Raises PluginError if the reader yields something else.
+    """
     for found in records:
         if isinstance(found, DeadLetter):
             yield found

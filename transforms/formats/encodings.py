@@ -1,4 +1,4 @@
-"""Encodings of text files, and records that are too long."""
+"""Encodings of text files, and the error text for records that are too long."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 
 
 def is_wide(encoding: str) -> bool:
-    """Return whether an encoding has units of two or four bytes, so that a line feed is several
+    """Return True if an encoding has units of two or four bytes, so that a line feed takes several
     bytes.
 
     >>> is_wide("UTF16"), is_wide("utf-8")
@@ -16,7 +16,7 @@ def is_wide(encoding: str) -> bool:
 
 
 def longer_than(longest: int) -> str:
-    """Return the reason of the dead letter of a record that is longer than `longest` bytes."""
+    """Return the reason, for a dead letter, that a record is longer than `longest` bytes."""
     return (
         f"expected a record of at most {longest} bytes, got a longer one, whose beginning this is"
     )

@@ -1,4 +1,4 @@
-"""JSON Lines: one object with a text on each line, as WikiExtractor's `--json` writes too."""
+"""JSON Lines: one JSON object with a text on each line, as WikiExtractor's `--json` also writes."""
 
 from __future__ import annotations
 
@@ -21,20 +21,23 @@ if TYPE_CHECKING:
 
 
 def read_json_lines(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
-    """Yield a document or a dead letter for each line that is not blank."""
+    """Yield a document or a dead letter for each line of a part of a file that is not blank."""
     records = map(_without_return, filter(_is_record, lines(part, options)))
     return parse_each(records, part, options, _parse)
 
 
 def _is_record(line: Record) -> bool:
+    """Return True if a line is not blank, or is damaged."""
     return bool(line.problem or line.content.strip())
 
 
 def _without_return(line: Record) -> Record:
+    """Return the line without a carriage return at its end."""
     return line._replace(content=line.content.removesuffix(b"\r"))
 
 
 def _parse(content: str, options: ReadOptions) -> Document:
+    """Return a text as a document whose id is a hash of the text."""
     try:
         value = json.loads(content)
     except json.JSONDecodeError as error:

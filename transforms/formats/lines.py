@@ -2,8 +2,8 @@
 
     bytes of a part -> blocks -> lines -> Record(position, content) -> Document or DeadLetter
 
-Blank lines between records are no records. The record that a damaged file cuts off is returned,
-marked, before the error is raised.
+A block is some bytes of a file, read together. Blank lines between records are not records. The
+record that a damaged file cuts off is yielded, marked, before the error is raised.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ Parse = Callable[[str, "ReadOptions"], Document]
 
 
 class Record(NamedTuple):
-    """Bytes of a record at a byte offset of the decompressed file; with a `problem` they are
-    incomplete.
+    """Bytes of one record, and their byte offset in the decompressed file.
+
+    `problem` says what is wrong if the record is too long or cut off, so that `content` is not the
+    whole record; else it is "".
     """
 
     position: int
@@ -45,7 +47,11 @@ class Record(NamedTuple):
     problem: str = ""
 
     def parse(self, url: str, options: ReadOptions, parse: Parse) -> Document | DeadLetter:
-        """Return the document that `parse` makes of the record's text, or a dead letter."""
+        """Return the document that `parse` makes of the record's text, or a dead letter if it
+        raises BadRecordError.
+
+        `url` is the file of the record.
+        """
         try:
             if self.problem:
                 raise BadRecordError(self.problem)
@@ -66,9 +72,9 @@ class Record(NamedTuple):
 def parse_each(
     records: Iterable[Record], part: FilePart, options: ReadOptions, parse: Parse
 ) -> Iterator[Document | DeadLetter]:
-    """Yield the document or dead letter of each record.
+    """Yield the document or dead letter of each record, as `parse` makes it.
 
-    A record may have a gigabyte, so none is kept while its document is in use.
+    A record may have a gigabyte, so no record is kept in memory while its document is in use.
     """
 
     def parsed(record: Record) -> Document | DeadLetter:
@@ -78,20 +84,19 @@ def parse_each(
 
 
 def split_lines(url: str, options: ReadOptions, part_bytes: int) -> list[FilePart]:
-    """Return parts of `part_bytes` bytes; a file that cannot be entered anywhere is one part.
+    """Divide a file of lines into parts of `part_bytes` bytes, and return the parts.
 
-    Files that are compressed, or whose characters have several bytes each, cannot be entered
-    anywhere.
+    A file that is compressed, or whose encoding has units of several bytes, is one part.
     """
     is_divisible = not name_endings(url)[1] and not is_wide(options.encoding)
     return split_file(url, part_bytes) if is_divisible else [FilePart(url)]
 
 
 def lines(part: FilePart, options: ReadOptions) -> Iterator[Record]:
-    """Yield the lines that start in a part, blank ones too, without their "\\n".
+    """Yield the lines that start in a part of a file, blank ones too, without their "\\n".
 
-    A line that runs into the part from the part before belongs to that part. Files of 16- or 32-bit
-    units are converted to UTF-8 first.
+    A line that began in the part before belongs to that part. Files with units of 16 or 32 bits are
+    converted to UTF-8 first.
     """
     start, blocks = (
         _next_line(part, part.start - 1, options)
@@ -106,7 +111,8 @@ def lines(part: FilePart, options: ReadOptions) -> Iterator[Record]:
 
 
 def _next_line(part: FilePart, start: int, options: ReadOptions) -> tuple[int, Iterator[bytes]]:
-    """Return the start of the first line after byte `start`, and the blocks from there on.
+    """Return two values: the byte offset of the first line that starts after byte `start`, and the
+    blocks of the file from there on.
 
     There are no blocks if that line starts behind the part, so that a line that runs through many
     parts is read by its own part alone.
@@ -123,7 +129,9 @@ def _next_line(part: FilePart, start: int, options: ReadOptions) -> tuple[int, I
 
 
 def paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Record]:
-    """Yield the paragraphs that start in a part: runs of lines between blank lines."""
+    """Yield the paragraphs that start in a part of a file: consecutive lines between blank
+    lines.
+    """
     position, run = 0, bytearray()
     try:
         for line in _lines_of_paragraphs(part, options):
@@ -147,7 +155,9 @@ def paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Record]:
 
 
 def _lines_of_paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Record]:
-    """Yield the lines of the paragraphs that start in a part, and blank lines between them."""
+    """Yield the lines of all paragraphs that start in a part of a file, and the blank lines between
+    them.
+    """
     start = _line_before(part)
     end = math.inf if part.end is None else part.end
     if start and _next_line(part, start, options)[0] >= end:
@@ -171,7 +181,9 @@ def _lines_of_paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Recor
 
 
 def _line_before(part: FilePart) -> int:
-    """Return an offset from which reading shows whether the line before the part is blank."""
+    """Return the byte offset at which reading must begin to see whether the line before the part is
+    blank.
+    """
     end = part.start - 1
     while end > 0:
         start = max(0, end - _LOOK_BACK_BYTES)
@@ -183,7 +195,7 @@ def _line_before(part: FilePart) -> int:
 
 
 def whole_file(part: FilePart, options: ReadOptions) -> Iterator[Record]:
-    """Yield the file as one record."""
+    """Yield the content of a file as one record."""
     content: list[bytes] = []
     size = 0
     try:
@@ -203,13 +215,16 @@ def whole_file(part: FilePart, options: ReadOptions) -> Iterator[Record]:
 
 
 def _blocks(url: str, start: int, options: ReadOptions) -> Iterator[bytes]:
+    """Yield the decompressed bytes of a file from byte `start` on, converted to UTF-8 if the
+    encoding has units of several bytes.
+    """
     blocks = read_blocks(url, start)
     return _to_utf8(blocks, options.encoding) if is_wide(options.encoding) else blocks
 
 
 def _to_utf8(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """Yield blocks converted to UTF-8; a lone surrogate becomes invalid bytes, which make its
-    record bad.
+    """Yield blocks of bytes in `encoding` as UTF-8; a lone surrogate becomes invalid bytes, which
+    make its record bad.
     """
     decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
     try:
@@ -224,8 +239,11 @@ def _to_utf8(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
 
 
 def _split(blocks: Iterable[bytes], position: int, longest: int) -> Iterator[Record]:
-    """Yield lines without their "\\n"; the line that a damaged file cuts off comes before the
-    error.
+    """Yield the lines in blocks of bytes, without their "\\n"; `position` is the byte offset of the
+    first block.
+
+    A line of more than `longest` bytes is marked as a problem. A line that a damaged file cuts off
+    is yielded, marked, before the error is raised.
     """
     pieces: list[bytes] = []  # of the line that goes on in the next block
     size = 0
@@ -249,6 +267,7 @@ def _split(blocks: Iterable[bytes], position: int, longest: int) -> Iterator[Rec
 
 
 def _beginning(pieces: Iterable[bytes]) -> list[bytes]:
+    """Return the first 64 KiB of some pieces of a record, as one piece."""
     kept = bytearray()
     for piece in pieces:
         kept += piece[: BEGINNING_BYTES - len(kept)]
@@ -256,7 +275,11 @@ def _beginning(pieces: Iterable[bytes]) -> list[bytes]:
 
 
 def _line(position: int, pieces: list[bytes], size: int, longest: int) -> Record:
-    """Return the line of some pieces, and empty the list of pieces."""
+    """Return the line that consists of these pieces, of `size` bytes in all, and empty the list of
+    pieces.
+
+    A line of more than `longest` bytes is marked as a problem.
+    """
     content = b"".join(pieces)
     pieces.clear()
     if size > longest:
@@ -265,6 +288,7 @@ def _line(position: int, pieces: list[bytes], size: int, longest: int) -> Record
 
 
 def _without_mark(record: Record) -> Record:
+    """Return the record without a byte order mark at the beginning of the file."""
     if record.position or not record.content.startswith(_BYTE_ORDER_MARK):
         return record
     return record._replace(
@@ -273,7 +297,7 @@ def _without_mark(record: Record) -> Record:
 
 
 def _paragraph(position: int, run: bytearray, problem: str = "") -> Record:
-    """Return the record of some lines, and empty the buffer of lines."""
+    """Return the record of consecutive lines in a buffer, and empty the buffer."""
     run.pop()  # the end of the last line
     content = bytes(run).removesuffix(b"\r")
     run.clear()

@@ -1,4 +1,4 @@
-"""Options of reading, which all formats share."""
+"""Settings of reading, which all formats share."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ MAX_RECORD_BYTES = 2**30
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """How records are read.
+    """Settings of how records are read from input files.
 
-    `format` is "jsonl", "text" (a file a document), "paragraphs" (documents separated by blank
-    lines), "parquet", "warc" (web archives and their WET files), the name of a format of another
-    package (`plugins`), or "auto": by the name of the file, whose ending is `.NAME` for the format
-    NAME of another package. `text_field` and `id_field` are fields of a JSON record or columns of a
-    parquet file; the id may be absent or null. `lang_field` is the field with a language code, such
-    as "en", "zh-Hans" or "deu_Latn"; in web archives it is a header of a record. `encoding` is that
-    of JSON and text, by its name in Python; a byte order mark is dropped.
+    `format` is "jsonl", "text" (each file is a document), "paragraphs" (documents separated by
+    blank lines), "parquet", "warc" (web archives and their WET files), the name of a plugin's
+    format, or "auto": chosen by the ending of the file's name, which is `.NAME` for the format NAME
+    of a plugin. `text_field` and `id_field` are fields of a JSON record or columns of a parquet
+    file; the id may be absent or null. `lang_field` is the field with a language code, such as
+    "en", "zh-Hans" or "deu_Latn"; in web archives it is a header of a record. `encoding` is that of
+    JSON and text, by its name in Python; a byte order mark is dropped.
 
     A record of more than `max_record_bytes` becomes a dead letter with its first 64 KiB, which
     bounds the memory. A worker needs about four times the size of its longest record if that is
     ASCII, six times if it is not, and ten times with characters outside Unicode's basic plane.
+    Raises ValueError for values that are not valid.
     """
 
     format: str = setting(
@@ -79,7 +80,9 @@ class ReadOptions:
             raise ValueError(f"max_record_bytes: expected at least 1, got {self.max_record_bytes}")
 
     def format_of(self, url: str) -> str:
-        """Return the format of a file, with "auto" resolved; raise InputError if its name has none.
+        """Return the name of the format of a file; with "auto" by the ending of its name.
+
+        Raises InputError if no format has this ending.
 
         >>> ReadOptions().format_of("corpus/books.jsonl.zst")
         'jsonl'
@@ -101,6 +104,7 @@ class ReadOptions:
 
 
 def _check_encoding(name: str) -> None:
+    """Raise ValueError unless Python knows an encoding and its line feeds can be found."""
     try:
         "".encode(name)
         if is_wide(name) or b"\n".decode(name) == "\n":

@@ -1,4 +1,4 @@
-"""Parquet: one document a row, as in the data sets of Hugging Face."""
+"""Parquet: each row is a document, as in the data sets of Hugging Face."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ Fields = dict[str, object]
 
 
 def read_parquet(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
-    """Yield a document or a dead letter for each row of the row groups `start` to `end` of the
-    part.
+    """Yield a document or a dead letter for each row in a part of a parquet file, whose `start` and
+    `end` count row groups.
 
     Only the columns of text, id and language are read.
     """
@@ -53,7 +53,9 @@ def read_parquet(part: FilePart, options: ReadOptions) -> Iterator[Document | De
 
 
 def split_parquet(url: str, options: ReadOptions, part_bytes: int) -> list[FilePart]:
-    """Return parts of row groups, of about `part_bytes` bytes of content each."""
+    """Divide a parquet file into parts of whole row groups, of about `part_bytes` bytes of content
+    each, and return the parts.
+    """
     try:
         with _open(url) as file:
             sizes = [
@@ -73,7 +75,9 @@ def split_parquet(url: str, options: ReadOptions, part_bytes: int) -> list[FileP
 
 
 def _rows(batch: Any) -> Iterator[Fields | BadRecordError]:
-    """Yield the rows of a batch, or the error of a row whose values Python cannot hold."""
+    """Yield each row of a batch as a dict; for a row with values that Python cannot hold, yield the
+    error.
+    """
     try:
         yield from batch.to_pylist()
     except _UNFIT:
@@ -82,6 +86,7 @@ def _rows(batch: Any) -> Iterator[Fields | BadRecordError]:
 
 
 def _row(batch: Any) -> Fields | BadRecordError:
+    """Return the only row of a batch as a dict, or the error if Python cannot hold its values."""
     try:
         (fields,) = batch.to_pylist()
         return dict(fields)
@@ -94,6 +99,9 @@ def _row(batch: Any) -> Fields | BadRecordError:
 def _read_row(
     file: Any, url: str, number: int, fields: Fields | BadRecordError, options: ReadOptions
 ) -> Document | DeadLetter:
+    """Return the document or dead letter of row `number` of a file, given its fields or the error
+    of reading them.
+    """
     try:
         if isinstance(fields, BadRecordError):
             raise fields
@@ -106,7 +114,7 @@ def _read_row(
 
 
 def _whole_row(file: Any, number: int) -> bytes:
-    """Return a row with all of its columns, as JSON."""
+    """Return row `number` of a parquet file with all of its columns, as JSON, for a dead letter."""
     group = 0
     while number >= (rows := file.metadata.row_group(group).num_rows):
         number, group = number - rows, group + 1
@@ -118,8 +126,8 @@ def _whole_row(file: Any, number: int) -> bytes:
 
 
 def _plain(column: Any) -> object:
-    """Return the only value of a column: Python's value, or else its bytes, or else Arrow's text of
-    it.
+    """Return the only value of a column as a Python value; else its bytes, or Arrow's text
+    of it.
     """
     import pyarrow
 
@@ -133,8 +141,8 @@ def _plain(column: Any) -> object:
 
 @contextmanager
 def _open(url: str) -> Iterator[Any]:
-    """Open a parquet file; raise DamagedFileError if its content is wrong, and OSError if access
-    fails.
+    """Open a parquet file for the block; raise DamagedFileError if its content is wrong, and
+    OSError if it cannot be accessed.
     """
     import pyarrow
     from pyarrow.parquet import ParquetFile

@@ -9,9 +9,10 @@ from noisebeam.transforms.io.input_files import read_range
 
 
 def record_of(document: Document) -> bytes:
-    """Return the record of a document, read again from its file.
+    """Return the bytes of the record from which a document was read, by reading its file again.
 
-    A document that has no bytes of its own, as in parquet, becomes a JSON object of id and text.
+    A document whose position in a file is unknown, as in parquet, becomes a JSON object of id and
+    text.
     """
     if document.position is not None and document.size is not None:
         return read_range(document.source, document.position, document.position + document.size)

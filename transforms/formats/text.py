@@ -1,4 +1,4 @@
-"""Plain text: a file a document, or documents separated by blank lines."""
+"""Plain text: each file is a document, or documents are separated by blank lines."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 
 def read_text(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
-    """Yield the file as one document or dead letter."""
+    """Yield a whole file as one document or dead letter."""
     return parse_each(whole_file(part, options), part, options, _parse)
 
 
 def read_paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
-    """Yield a document or a dead letter for each paragraph."""
+    """Yield a document or a dead letter for each paragraph in a part of a file; blank lines
+    separate paragraphs.
+    """
     return parse_each(paragraphs(part, options), part, options, _parse)
 
 

@@ -45,7 +45,9 @@ _TEXT, _HTML = ("text/plain",), ("text/html", "application/xhtml+xml")
 
 
 def read_warc(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
-    """Yield a document or a dead letter for each record that holds a page or its text."""
+    """Yield a document or a dead letter for each record of a web archive that contains a page or
+    its text.
+    """
     for page in _pages(part.url, options):
         try:
             if page.problem:
@@ -67,7 +69,12 @@ def read_warc(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadL
 
 
 class _Page(NamedTuple):
-    """A record that holds a page: bytes `start` to `end` of the decompressed file."""
+    """Page in a record of a web archive, not yet decoded.
+
+    `id` is that of the record, `lang` the first language that its header names. `media_type` and
+    `charset` are those of the page, `content` its bytes. `problem` says what is wrong with the
+    record ("" if nothing). The record is bytes `start` to `end` - 1 of the decompressed file.
+    """
 
     id: str
     lang: str  # the first that the record's header names
@@ -79,7 +86,7 @@ class _Page(NamedTuple):
     end: int = 0
 
     def text(self) -> str:
-        """Return the text of the page."""
+        """Return the text of the page: plain text as it is, or the main content of HTML."""
         if self.media_type in _TEXT:
             return decode(self.content, "utf-8")
         from resiliparse.extract.html2text import extract_plain_text
@@ -88,7 +95,8 @@ class _Page(NamedTuple):
 
 
 def decode_html(content: bytes, charset: str = "") -> str:
-    """Return the text of an HTML page, decoded as browsers do; `charset` is that of its header.
+    """Return the bytes of an HTML page as text, decoded as browsers do; `charset` is that of its
+    HTTP header.
 
     In this order: byte order mark, header, UTF-8 if the bytes are valid, meta element, guess.
     (Browsers look at the meta element before UTF-8.) Names are those of the WHATWG's Encoding
@@ -110,7 +118,9 @@ def decode_html(content: bytes, charset: str = "") -> str:
 
 
 def _codec(charset: str) -> str | None:
-    """Return Python's name of an encoding; None if it is unknown."""
+    """Return Python's name of the encoding that a web page calls `charset`; None if it is
+    unknown.
+    """
     from resiliparse.parse.encoding import map_encoding_to_html5
 
     if name := map_encoding_to_html5(charset, fallback_utf8=False):
@@ -123,6 +133,9 @@ def _codec(charset: str) -> str | None:
 
 def _is_utf8(content: bytes) -> bool:
     # of UTF-16, and of ISO-2022-JP, whose bytes are all ASCII
+    """Return True if the bytes of a page are valid UTF-8, and not another encoding that only looks
+    like it.
+    """
     if b"\0" in content or b"\x1b" in content:
         return False
     try:
@@ -133,13 +146,14 @@ def _is_utf8(content: bytes) -> bool:
 
 
 def _pages(url: str, options: ReadOptions) -> Iterator[_Page]:
+    """Yield the pages of a web archive, with the position of each record."""
     from warcio.archiveiterator import ArchiveIterator
 
     archive = ArchiveIterator(_Stream(read_blocks(url)))
     records = iter(archive)
     while True:
         errors = archive.err_count
-        with _telling_damage():
+        with _damage_as_error():
             record = next(records, None)
             if record is None:
                 return
@@ -155,9 +169,9 @@ def _pages(url: str, options: ReadOptions) -> Iterator[_Page]:
 
 
 @contextmanager
-def _telling_damage() -> Iterator[None]:
-    """Raise DamagedFileError for any error of warcio in a damaged archive, and suppress its
-    output.
+def _damage_as_error() -> Iterator[None]:
+    """Turn any error of warcio in the block into a DamagedFileError, and suppress what warcio
+    prints.
     """
     try:
         with redirect_stderr(io.StringIO()):
@@ -171,7 +185,7 @@ def _telling_damage() -> Iterator[None]:
 
 
 def _page(record: Any, options: ReadOptions) -> _Page | None:
-    """Read the page of a record; None if the record holds no page."""
+    """Return the page in a record of a web archive; None if the record is of another kind."""
     longest = options.max_record_bytes
     headers = record.http_headers if record.rec_type == "response" else record.rec_headers
     if record.rec_type not in ("conversion", "response") or headers is None:
@@ -194,6 +208,7 @@ def _page(record: Any, options: ReadOptions) -> _Page | None:
 
 
 def _pieces(stream: Any, longest: int) -> Iterator[bytes]:
+    """Yield pieces of a stream, until a little more than `longest` bytes are read."""
     size = 0
     while size <= longest and (piece := stream.read(_PIECE_BYTES)):
         size += len(piece)
@@ -201,7 +216,7 @@ def _pieces(stream: Any, longest: int) -> Iterator[bytes]:
 
 
 class _Stream(io.RawIOBase):
-    """Blocks of bytes as a file to read from."""
+    """File object that reads from an iterable of blocks of bytes."""
 
     def __init__(self, blocks: Iterable[bytes]) -> None:
         self._blocks = iter(blocks)

@@ -1,4 +1,4 @@
-"""The verdict on a build: its counts, and whether it may count as finished."""
+"""How a build ends: its counts, and whether it succeeds or fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ _NAMED_FILES = 3
 
 @dataclass(frozen=True)
 class DeadLetterPart:
-    """One file of dead letters: its number of records, and the input files that are damaged."""
+    """One written file of dead letters: its name, its number of records, and the damaged input
+    files.
+
+    `bad_files` has the source and the reason of each input file that could not be read to its end.
+    """
 
     name: str
     records: int
@@ -23,7 +27,11 @@ class DeadLetterPart:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a build did not finish, as `failure.json` has it."""
+    """Why a build failed: the content of `failure.json`.
+
+    `bad_files` is True if an input file could not be read to its end. `counts` are the numbers of
+    documents, samples, dead letters and others.
+    """
 
     reason: str
     bad_files: bool  # whether an input file could not be read to its end
@@ -33,7 +41,9 @@ class Failure:
 def count_all(
     shards: Sequence[ShardInfo], dead_letters: Sequence[DeadLetterPart]
 ) -> dict[str, int]:
-    """Return the counts of a build: sums over its shards, and the number of dead letters."""
+    """Return the counts of a build, by name: documents, samples, tokens and duplicates of all
+    shards, and dead letters.
+    """
     sums: dict[str, int] = {
         name: sum(getattr(shard, name) for shard in shards)
         for name in ("documents", "samples", "tokens", "duplicate_documents", "duplicate_samples")
@@ -44,7 +54,11 @@ def count_all(
 def reason_to_fail(
     counts: dict[str, int], dead_letters: Sequence[DeadLetterPart], max_bad_fraction: float
 ) -> str | None:
-    """Return why a build fails: damaged files, no document left, or bad records; else None."""
+    """Return why a build must fail; None if it succeeds.
+
+    It fails if an input file is damaged, no document is left, or the share of bad records is above
+    `max_bad_fraction`. `counts` are those of the build.
+    """
     if bad_files := sorted(bad for part in dead_letters for bad in part.bad_files):
         more = (
             f"; and {len(bad_files) - _NAMED_FILES} more" if len(bad_files) > _NAMED_FILES else ""

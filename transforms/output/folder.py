@@ -64,7 +64,9 @@ _BUILD_FILES = re.compile(
 
 @dataclass(frozen=True)
 class OutputFolder:
-    """Folder of a build, a local path or an fsspec URL. Every write is atomic and repeatable."""
+    """Output folder of a build, a local path or an fsspec URL. Each write is atomic and can be
+    repeated.
+    """
 
     url: str
 
@@ -77,10 +79,12 @@ class OutputFolder:
             )
 
     def begin(self, tokenizer: LoadedTokenizer, *, overwrite: bool = False) -> LoadedTokenizer:
-        """Prepare the folder for shards, and return the tokenizer by its name in the folder.
+        """Prepare the folder for shards; return the tokenizer, now loaded from its copy in the
+        folder.
 
-        An older build in the folder is unfinished from then on. Raises ValueError if there is a
-        finished one and `overwrite` is False, and OSError if the folder cannot be written to.
+        The manifest of an older build in the folder is removed, so that it counts as unfinished.
+        Raises ValueError if there is a finished build and `overwrite` is False, and OSError if the
+        folder cannot be written to.
         """
         self.check_replaceable(overwrite)
         check_writable(self.url)
@@ -91,26 +95,29 @@ class OutputFolder:
         return replace(tokenizer, name=folder)
 
     def remove_verdict(self) -> None:
-        """Remove the manifest and the failure of an older build."""
+        """Remove the manifest and the failure file of an older build."""
         for name in (MANIFEST_NAME, FAILURE_NAME):
             remove(self._path(name))
 
     def find_interrupted(self, fingerprint: str) -> InterruptedBuild:
-        """Return what an interrupted run of the build with this fingerprint left in the folder.
+        """Return what an interrupted run of the same build, with the same fingerprint, has finished
+        in the folder.
 
-        Its shards are those whose files have the recorded size, and whose indexes have the recorded
-        sha256. ShardReader finds other damage.
+        It has those recorded shards whose files have the recorded size, and whose indexes have the
+        recorded sha256. ShardReader finds other damage.
         """
         return InterruptedBuild(fingerprint, tuple(self._finished_shards(fingerprint)))
 
     def record_shard(self, fingerprint: str, shard: ShardInfo) -> None:
-        """Record that the build with this fingerprint has published a shard."""
+        """Write a file that records that the build with this fingerprint has finished a shard."""
         publish(self._path(record_name(shard)), record_of_shard(fingerprint, shard))
 
     def write_dead_letters(
         self, letters: Iterable[DeadLetter], part: int, parts: int
     ) -> DeadLetterPart:
-        """Write dead letters, sorted, to file `part` of `parts` files."""
+        """Write dead letters, sorted, as file number `part` of `parts` files; return a description
+        of that file.
+        """
         name = f"dead-letters-{part:05d}-of-{parts:05d}.jsonl"
         lines, bad_files = [], []
         for letter in letters:
@@ -129,10 +136,13 @@ class OutputFolder:
         max_bad_fraction: float,
         counted: Iterable[tuple[str, int]] = (),
     ) -> Manifest | Failure:
-        """Write the manifest, `header` with shards and counts; or `failure.json` with the reason.
+        """Write the manifest, which is `header` with shards and counts; or, if the build failed,
+        `failure.json` with the reason.
 
-        Files of older builds and of killed writers are removed before that, so that a folder with a
-        manifest is clean. `counted` are more counts, pairs of a name and a number.
+        Files of older builds and of killed writers are removed first, so that a folder with a
+        manifest has no other files. The build fails if the share of bad records is above
+        `max_bad_fraction`. `counted` are further counts, pairs of a name and a number. Returns what
+        was written.
         """
         shards = sorted(shards, key=lambda shard: shard.name)
         counts = {**count_all(shards, dead_letters), **dict(counted)}
@@ -148,13 +158,13 @@ class OutputFolder:
         return self.fail(failure)
 
     def fail(self, failure: Failure) -> Failure:
-        """Write `failure.json`: why the build did not finish."""
+        """Write `failure.json`, which says why the build failed; return the failure."""
         text = json.dumps(asdict(failure), indent=1, sort_keys=True)
         publish(self._path(FAILURE_NAME), text.encode())
         return failure
 
     def read_outcome(self) -> Manifest | Failure:
-        """Return the failure of the last build into the folder, or else its manifest.
+        """Return the failure of the last build into this folder if there is one, else its manifest.
 
         Raises ManifestError if there is neither.
         """
@@ -164,8 +174,10 @@ class OutputFolder:
         return read_manifest(self.url)
 
     def is_finished(self, header: Manifest) -> bool:
-        """Return whether the folder has the finished build of a header; False if it is
-        unreadable.
+        """Return True if the folder has a finished build whose manifest, without shards and counts,
+        is `header`.
+
+        Returns False if the folder cannot be read.
         """
         with suppress(OSError, ValueError):
             found = replace(read_manifest(self.url), shards=(), counts={})
@@ -173,9 +185,13 @@ class OutputFolder:
         return False
 
     def _path(self, name: str) -> str:
+        """Return the URL of a file in this folder."""
         return join(self.url, name)
 
     def _finished_shards(self, fingerprint: str) -> Iterator[ShardInfo]:
+        """Yield the whole shards that the build with this fingerprint has recorded in the
+        folder.
+        """
         names = list_names(self.url)
         for name in filter(RECORD_NAME.fullmatch, names):
             shard = read_record(name, read_bytes(self._path(name)), fingerprint)
@@ -183,7 +199,9 @@ class OutputFolder:
                 yield shard
 
     def _is_whole(self, shard: ShardInfo) -> bool:
-        """Return whether a shard has its recorded size, and its index its recorded sha256."""
+        """Return True if the file of a shard has its recorded size, and its index the recorded
+        sha256.
+        """
         index = read_bytes(self._path(shard.index_name))
         return (
             size(self._path(shard.name)) == shard.bytes
@@ -193,8 +211,8 @@ class OutputFolder:
     def _remove_strays(
         self, shards: Sequence[ShardInfo], dead_letters: Sequence[DeadLetterPart]
     ) -> None:
-        """Remove shards, dead letters, records and temporary files that this build did not
-        write.
+        """Remove shards, dead letters, records and temporary files that do not belong to this
+        build.
         """
         shard_files = {name for shard in shards for name in (shard.name, shard.index_name)}
         for folder, kept in (

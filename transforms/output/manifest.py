@@ -27,12 +27,20 @@ _INTEGERS = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64
 
 
 class ManifestError(ValueError):
-    """A folder has no finished build, or its manifest cannot be read."""
+    """Error: a folder has no finished build, or its manifest cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """How a build was made, and all of its shards."""
+    """Manifest of a build: how it was made, and its shards.
+
+    `settings` are those of the build, `tokenizer` the tokenizer's name and fingerprint,
+    `vocabulary` the result of `Vocabulary.to_json`. `fields` has the dtype of each array that
+    shards may contain, by name. `max_tokens` is the length of the longest possible sample; a shard
+    has `samples_per_member` samples in each block. `baked` is True if noise was applied at build
+    time, and `recipe` is then its YAML text, else None. `plugins` are the packages of plugins by
+    entry point, `counts` the numbers of documents, samples, tokens, dead letters and others.
+    """
 
     seed: int
     settings: Mapping[str, Any]  # those of the build
@@ -52,33 +60,35 @@ class Manifest:
 
     @property
     def dtypes(self) -> dict[str, np.dtype[np.generic]]:
-        """Dtype of each array that shards may have, by name."""
+        """Dtype of each array that the shards of this build may contain, by name."""
         return {name: np.dtype(dtype) for name, dtype in self.fields.items()}
 
     @property
     def recipe_name(self) -> str | None:
-        """Name of the baked-in recipe, or None."""
+        """Name of the recipe of baked noise; None for clean samples."""
         return None if self.recipe is None else load_yaml(self.recipe).get("name")
 
     @property
     def samples(self) -> int:
-        """Number of samples in all shards."""
+        """Number of samples in all shards of this build."""
         return sum(shard.samples for shard in self.shards)
 
     @property
     def tokens(self) -> int:
-        """Number of tokens in all shards."""
+        """Number of tokens in all shards of this build."""
         return sum(shard.tokens for shard in self.shards)
 
     @property
     def digest(self) -> str:
-        """Sixteen hex digits that change with the shards and with the samples in them."""
+        """Hash of the shards of this build, sixteen hex digits, which differs for other shards or
+        other samples.
+        """
         shards = "".join(f"{shard.sha256} {shard.samples}\n" for shard in self.shards)
         return sha256(f"{self.samples_per_member}\n{shards}".encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
-        """Return the text of the manifest, the same for the same build, whenever and wherever it
-        ran.
+        """Return the manifest as the text of its file, which is the same whenever and wherever the
+        build runs.
         """
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         values["shards"] = [shard.to_json() for shard in self.shards]
@@ -86,8 +96,8 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Manifest:
-        """Return the manifest of a text; raise ManifestError, with what is wrong, if it is not
-        one.
+        """Return the manifest whose file has this text; raise ManifestError, with what is wrong, if
+        it is not valid.
         """
         values = _object(text)
         version = values.get("format_version")
@@ -110,6 +120,9 @@ class Manifest:
 
 
 def _check_types(manifest: Manifest) -> None:
+    """Raise ValueError if the manifest has dtypes that are not integers, or a recipe that is not a
+    mapping.
+    """
     if unknown := [dtype for dtype in manifest.fields.values() if dtype not in _INTEGERS]:
         raise ValueError(f"fields of dtype {unknown[0]!r}")
     if manifest.recipe is not None and not isinstance(load_yaml(manifest.recipe), Mapping):
@@ -139,7 +152,8 @@ def _check_shard(shard: ShardInfo) -> None:
 
 
 def check_name(name: str) -> None:
-    """Raise ManifestError unless `name` is that of a file directly in the folder.
+    """Raise ManifestError unless `name` is the name of a file directly in the folder, without any
+    path.
 
     >>> check_name("shard-00000-of-00016.tar")
     """
@@ -148,15 +162,15 @@ def check_name(name: str) -> None:
 
 
 def write_manifest(url: str, manifest: Manifest) -> None:
-    """Publish the manifest in the folder `url`: from then on the build is finished."""
+    """Write the manifest into the folder `url`; from then on the build there is finished."""
     publish(join(url, MANIFEST_NAME), manifest.to_json().encode())
 
 
 def read_manifest(url: str, read: Callable[[str, int], bytes] = read_bytes) -> Manifest:
-    """Return the manifest of the build in the folder `url`.
+    """Return the manifest of the finished build in the folder `url`.
 
-    `read(url, most)` returns the content of a file of at most `most` bytes, with the errors of
-    `read_bytes`. Raises ManifestError, with the folder and what is wrong.
+    `read(url, most)` returns the content of a file of at most `most` bytes, and raises the errors
+    of `read_bytes`. Raises ManifestError, with the folder and what is wrong.
     """
     try:
         data = read(join(url, MANIFEST_NAME), _MOST_BYTES)
@@ -176,6 +190,7 @@ def read_manifest(url: str, read: Callable[[str, int], bytes] = read_bytes) -> M
 
 
 def _object(text: str | bytes) -> dict[str, Any]:
+    """Return the JSON object in a text; raise ManifestError if there is none."""
     try:
         values = json.loads(text)
     except ValueError as error:

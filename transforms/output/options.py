@@ -9,7 +9,12 @@ from noisebeam.transforms.data.settings import setting
 
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions:
-    """Where shards are written, how many, and what they hold."""
+    """Settings of the output: where shards are written, how many, and what they contain.
+
+    `num_shards` and `samples_per_member` (samples in a block) of None are chosen by the size of the
+    corpus and of samples. `held_out` is the share of documents to keep out of training, 0 to less
+    than 1. Raises ValueError for values out of range.
+    """
 
     url: str = setting("folder or fsspec URL to write to", name="output", metavar="URL")
     num_shards: int | None = setting(

@@ -1,4 +1,4 @@
-"""The header of a manifest: all that is known of a build before it runs."""
+"""The manifest of a build before it runs, without shards and counts."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ def plan_manifest(
     settings: Mapping[str, Any] | None = None,
     plugins: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Return the header that WriteShards takes: a manifest without shards and counts.
+    """Return the manifest of a planned build, without shards and counts, as `WriteShards` takes it.
 
-    `recipe` is the one that is baked in, if any. Without `samples_per_member` a block has about
-    half a million tokens.
+    `recipe` is the noise that is baked in, None for none. `settings` are stored as they are,
+    `plugins` are the packages of plugins by entry point. With None as `samples_per_member`, a block
+    has about half a million tokens.
     """
     dtypes = field_dtypes(
         tokenizer.vocabulary.size,

@@ -19,9 +19,10 @@ RECORD_NAME = re.compile(r"shard-(\d+)-of-(\d+)\.json")
 
 @dataclass(frozen=True)
 class InterruptedBuild:
-    """What an interrupted run of the same build left: its fingerprint and finished shards.
+    """What an interrupted run of the same build has left in the output folder: finished shards.
 
-    Other settings or other input make another fingerprint. None means that shards are not recorded.
+    `fingerprint` is a hash of settings and input, which must be equal for shards to be used again;
+    None means that shards are not recorded.
     """
 
     fingerprint: str | None = None
@@ -29,32 +30,42 @@ class InterruptedBuild:
 
     @property
     def numbers(self) -> frozenset[int]:
-        """Numbers of the finished shards."""
+        """Numbers of the shards that are finished."""
         return frozenset(number for number, _ in self._numbered())
 
     @property
     def num_shards(self) -> int | None:
-        """Number of shards of the whole build; None if no shard is finished."""
+        """Number of shards of the whole build, from the name of a finished shard; None if no shard
+        is finished.
+        """
         return next((count for _, count in self._numbered()), None)
 
     def _numbered(self) -> Iterator[tuple[int, int]]:
-        """Yield the number of each finished shard, and the number of all shards, from its name."""
+        """Yield two numbers for each finished shard, from its name: its own number, and that of all
+        shards of the build.
+        """
         return filter(None, (shard_number(shard.name) for shard in self.shards))
 
 
 def record_name(shard: ShardInfo) -> str:
-    """Return the file name of a shard's record."""
+    """Return the name of the file that records that a shard is finished."""
     return f"{shard.name.removesuffix('.tar')}.json"
 
 
 def record_of_shard(fingerprint: str, shard: ShardInfo) -> bytes:
-    """Return the record that the build with this fingerprint has published a shard."""
+    """Return the content of the file that records that the build with this fingerprint has finished
+    a shard.
+    """
     record = {"build": fingerprint, "shard": shard.to_json()}
     return json.dumps(record, indent=1, sort_keys=True).encode()
 
 
 def read_record(name: str, content: bytes, fingerprint: str) -> ShardInfo | None:
-    """Return the shard of a record file; None if it is no record of the build."""
+    """Return the shard that a record file names; None if the file is damaged or is of another
+    build.
+
+    `name` is the name of the file, `content` its bytes, `fingerprint` that of this build.
+    """
     try:
         record = json.loads(content)
         shard = ShardInfo.from_json(record["shard"])

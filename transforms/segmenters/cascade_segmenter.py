@@ -1,13 +1,13 @@
-"""Sentences of English text: rules where an end is plain, Stanza's model in a short context
-elsewhere.
+"""Sentences of English text: by rules where a sentence end is plain, by Stanza's model elsewhere.
 
-    text -> cut at plain ends -> pieces -> windows around doubtful positions -> Stanza -> spans
+    text -> divided at plain ends -> pieces -> windows around doubtful ends -> Stanza -> spans
 
-A paragraph is cut at plain ends (after a small word with a full stop, before a capital). In the
-pieces between, Stanza reads the positions at which a sentence could end, with a few words on either
-side. The rules come from counts over all documents of the English Web Treebank's development part
-and over books; rules and contexts were chosen on every second document of the treebank, so neither
-its other half nor the books are unseen text. The spans of a text depend on the text alone.
+A paragraph is divided at plain ends (after a small word with a full stop, before a capital). In the
+pieces between, Stanza reads the positions at which a sentence could end, in windows with a few
+words on either side. The rules come from counts over all documents of the English Web Treebank's
+development part and over books; rules and contexts were chosen on every second document of the
+treebank, so neither its other half nor the books are unseen text. The spans of a text depend on the
+text alone.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ _DOUBT = re.compile(
         ]
     )
 )
-_BEFORE, _AFTER = 40, 30  # characters of context around doubtful places
+_BEFORE, _AFTER = 40, 30  # characters of context around doubtful positions
 _EDGE = 10  # characters at a cut of a piece where nothing is decided
-# characters, at most, from the first to the last of the doubtful places that are read together
+# characters, at most, from the first to the last of the doubtful positions that are read together
 _WINDOW = 500
 _GROUP = 5000  # windows at a time: one takes about 10 kilobytes
 
@@ -77,13 +77,13 @@ _Span = tuple[int, int]
 
 
 class CascadeSegmenter:
-    """Segmenter of English texts by rules and a Stanza model."""
+    """Segmenter of English texts by rules, and by a Stanza model where the rules are in doubt."""
 
     def __init__(self, model: TokenizerModel) -> None:
         self._model = model
 
     def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
-        """Return the spans of each text."""
+        """Return the sentence spans of each text: (sentences, 2); languages are ignored."""
         ends: list[list[int]] = [[] for _ in texts]
         doubtful: list[tuple[int, _Piece]] = []
         windows = 0
@@ -103,6 +103,9 @@ class CascadeSegmenter:
         ]
 
     def _decide(self, doubtful: Sequence[tuple[int, _Piece]], ends: list[list[int]]) -> None:
+        """Let the model decide the doubtful ends in pieces of texts, and add the sentence ends to
+        `ends`, a list for each text.
+        """
         windows = [(piece.paragraph, window) for _, piece in doubtful for window in piece.windows]
         rows = [
             encode_row(paragraph.codes, *window.row, self._model) for paragraph, window in windows
@@ -115,8 +118,8 @@ class CascadeSegmenter:
 
 
 class _Window(NamedTuple):
-    """Range of a piece that the model reads, and the range in it that it decides; both
-    half-open.
+    """Range of characters in a piece that the model reads (`row`), and the range in it whose ends
+    it decides (`decided`).
     """
 
     row: _Span
@@ -124,14 +127,19 @@ class _Window(NamedTuple):
 
 
 class _Piece(NamedTuple):
-    """A sentence with the white space before it; the first one borrows the `gap` of the second."""
+    """Piece of a text between two plain sentence ends, and the windows in it that the model
+    reads.
+    """
 
     paragraph: Paragraph
     windows: list[_Window]
 
 
 def _split_pieces(text: str) -> Iterator[tuple[int, int, list[_Span]]]:
-    """Yield start and stop of each piece of a text, and its doubtful positions.
+    """Yield the start and the end of each piece of a text between plain sentence ends, and the
+    doubtful positions in it.
+
+    A doubtful position is a span of characters after which a sentence may end.
 
     >>> list(_split_pieces("It rains now. Mr. Fox, e.g., stays (?) here."))
     [(0, 13, []), (13, 44, [(36, 39)])]
@@ -151,6 +159,7 @@ def _split_pieces(text: str) -> Iterator[tuple[int, int, list[_Span]]]:
 
 
 def _read_piece(text: str, start: int, stop: int, doubts: Sequence[_Span]) -> _Piece:
+    """Return a piece of a text with windows of context around its doubtful positions."""
     paragraph = read_paragraph(text, start, stop)
     size = len(paragraph.codes)
     spans = np.searchsorted(paragraph.positions, np.array(doubts)).tolist()
@@ -166,7 +175,7 @@ def _read_piece(text: str, start: int, stop: int, doubts: Sequence[_Span]) -> _P
 
 
 def _joined(spans: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
-    """Return spans, with those that are close together joined.
+    """Return one linear layer that computes the outputs of several layers, one after another.
 
     >>> list(_joined([(3, 5), (20, 22), (90, 93)]))
     [(3, 22), (90, 93)]

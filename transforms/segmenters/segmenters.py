@@ -1,4 +1,4 @@
-"""Segmenters: texts -> sentence spans, by sentencex, Stanza, lines, or code of others.
+"""Segmenters: texts are divided into sentence spans by sentencex, Stanza, lines, or a plugin.
 
     "It rains.  We stay."  ->  [[0, 9], [11, 19]]      int64 (sentences, 2), half-open
 
@@ -44,7 +44,7 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class Segmenter(Protocol):
-    """An object that finds the sentences of texts."""
+    """Protocol of a segmenter, which finds the sentences of texts."""
 
     def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
         """Return the spans of each text: int64 (sentences, 2), half-open, in code points.
@@ -57,14 +57,14 @@ class Segmenter(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class SegmenterOptions:
-    """Which segmenter is used, and for which language.
+    """Settings of the segmenter: which one is used, and for which language.
 
     `name` is "sentencex", "stanza", "cascade", "lines", "package.module:factory" (a function
     without arguments that returns a `Segmenter`), or the name of a plugin. `lang` is the language
     of texts that name none, and of Stanza's model: texts in other languages are segmented by
     sentencex, which uses the rules of English for languages it does not know. `stanza_dir` is the
     folder of Stanza's models; None means that of STANZA_RESOURCES_DIR, or else Stanza's own.
-    `stanza_device` is "cpu", "cuda" or "cuda:1".
+    `stanza_device` is "cpu", "cuda" or "cuda:1". Raises ValueError for values that are not valid.
     """
 
     name: str = setting(
@@ -109,7 +109,10 @@ class SegmenterOptions:
             )
 
     def falls_back(self, lang: str | None) -> bool:
-        """Return whether texts in a language are segmented by other rules than asked for.
+        """Return True if texts in a language are not segmented by the model or rules of that
+        language, but by others.
+
+        None as `lang` is the language of the settings.
 
         >>> SegmenterOptions().falls_back("tlh"), SegmenterOptions(name="stanza").falls_back("de")
         (True, True)
@@ -121,10 +124,10 @@ class SegmenterOptions:
 
 @dataclass(frozen=True, slots=True)
 class LineSegmenter:
-    """Segmenter with a sentence a line; lines end in "\\n", "\\r\\n" or "\\r"."""
+    """Segmenter that takes each line as a sentence; lines end in "\\n", "\\r\\n" or "\\r"."""
 
     def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
-        """Return the spans of each text."""
+        """Return the span of each line of each text: (lines, 2); languages are ignored."""
         return [
             spans_between(text, (match.end() for match in _LINE_END.finditer(text)))
             for text in texts
@@ -133,13 +136,17 @@ class LineSegmenter:
 
 @dataclass(frozen=True, slots=True)
 class OneLanguageSegmenter:
-    """Segmenter of one language, with sentencex for texts in other languages."""
+    """Segmenter that uses `segmenter` for texts in its own language, and sentencex for texts in
+    others.
+    """
 
     options: SegmenterOptions
     segmenter: Segmenter
 
     def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
-        """Return the spans of each text."""
+        """Return the sentence spans of each text: (sentences, 2); `langs` has the language of each
+        text, or None.
+        """
         results: dict[int, Spans] = {}
         for is_other, segmenter in ((False, self.segmenter), (True, SentencexSegmenter())):
             chosen = [
@@ -152,15 +159,17 @@ class OneLanguageSegmenter:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class CheckedSegmenter:
-    """Segmenter that checks the spans of another one, and raises SegmenterError if they break a
-    law.
+    """Segmenter that checks the spans of another segmenter; raises SegmenterError if they are not
+    valid.
     """
 
     name: str
     segmenter: Segmenter
 
     def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
-        """Return the spans of each text."""
+        """Return the checked sentence spans of each text: (sentences, 2); `langs` has the language
+        of each text, or None.
+        """
         results = self.segmenter.segment(texts, langs)
         if len(results) != len(texts):
             raise SegmenterError(
@@ -173,11 +182,16 @@ class CheckedSegmenter:
 
 
 def load_segmenter(options: SegmenterOptions) -> Segmenter:
-    """Load a segmenter. That of Stanza takes seconds: load it once in a process."""
+    """Return the segmenter that the settings name, loaded; its spans are checked.
+
+    Loading a Stanza model takes seconds: do it once in a process. Raises SegmenterError if it
+    cannot be loaded.
+    """
     return CheckedSegmenter(options.name, _load(options))
 
 
 def _load(options: SegmenterOptions) -> Segmenter:
+    """Return the segmenter that the settings name, loaded, without checks of its spans."""
     if options.name == "sentencex":
         return SentencexSegmenter(options.lang)
     if options.name == "lines":
@@ -209,13 +223,16 @@ def _load(options: SegmenterOptions) -> Segmenter:
 
 
 def _model_lang(options: SegmenterOptions) -> str:
-    """Return the language of the model by Stanza's name, which may have a script, such as
+    """Return Stanza's name of the language of the model, which may contain a script, such as
     "zh-hans".
     """
     return "en" if options.name == "cascade" else options.lang
 
 
 def _own_factory(name: str) -> object:
+    """Return the object that "package.module:name" means; raise SegmenterError if it cannot be
+    imported.
+    """
     module, _, path = name.partition(":")
     try:
         return reduce(getattr, path.split("."), import_module(module))
@@ -227,7 +244,8 @@ def _own_factory(name: str) -> object:
 
 
 def prepare_segmenter(options: SegmenterOptions) -> None:
-    """Check that workers can load the segmenter, and fetch a missing Stanza model into its folder.
+    """Check that workers can load the segmenter, and download a missing Stanza model into its
+    folder.
 
     Raises SegmenterError if they cannot.
     """
@@ -238,8 +256,8 @@ def prepare_segmenter(options: SegmenterOptions) -> None:
 
 
 def language_note(options: SegmenterOptions) -> str | None:
-    """Return which rules sentencex uses for a language without its own, in one line; None if it has
-    rules.
+    """Return a line that says which rules sentencex uses for a language without rules of its own;
+    None if it has rules.
 
     >>> language_note(SegmenterOptions(lang="sv"))
     "lang: sentencex has no rules of its own for 'sv'; it uses those of 'en'"

@@ -60,7 +60,8 @@ _RULES_FOR = {
 
 
 def rules_for(lang: str) -> str | None:
-    """Return the language whose rules are used for texts in `lang`; None means those of English.
+    """Return the language whose rules sentencex uses for texts in `lang`; None if it uses those of
+    English as a last resort.
 
     >>> rules_for("de-AT"), rules_for("bar"), rules_for("sv")
     ('de', 'de', None)
@@ -70,17 +71,20 @@ def rules_for(lang: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class SentencexSegmenter:
-    """Segmenter by sentencex; `lang` is the language of texts without one."""
+    """Segmenter by the rules of sentencex; `lang` is the language of texts that name none."""
 
     lang: str = "en"
 
     def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
-        """Return the spans of each text."""
+        """Return the sentence spans of each text: (sentences, 2); `langs` has the language of each
+        text, or None.
+        """
         return [_segment(text, lang or self.lang) for text, lang in zip(texts, langs, strict=True)]
 
 
 def _segment(text: str, lang: str) -> Spans:
-    """
+    """Return the sentence spans of one text in a language: (sentences, 2).
+
     >>> _segment("今天下雨。2020年也下雨。", "zh").tolist()
     [[0, 5], [5, 14]]
     """

@@ -1,4 +1,4 @@
-"""Stanza's models on disk: find, fetch and load them.
+"""Stanza's model files: find, download and load them.
 
 Loading limits torch to one thread in the process, since Beam keeps every core busy with a process.
 """
@@ -23,8 +23,11 @@ _NOT_INSTALLED = (
 
 
 def load_stanza(lang: str, folder: str | None, device: str = "cpu") -> TokenizerModel:
-    """Load the tokenizer model of a language from a folder to a torch device; nothing is
-    fetched.
+    """Return Stanza's tokenizer model of a language, loaded from a folder onto a torch device;
+    nothing is downloaded.
+
+    None as `folder` is the folder of STANZA_RESOURCES_DIR, or else Stanza's own. Raises
+    SegmenterError if the model or a package is missing.
     """
     try:
         import stanza
@@ -40,11 +43,11 @@ def load_stanza(lang: str, folder: str | None, device: str = "cpu") -> Tokenizer
             "found none on this "
             "machine; use --stanza-device cpu"
         )
-    place = _model_folder(folder)
+    folder_path = _model_folder(folder)
     try:
         pipeline = stanza.Pipeline(
             lang,
-            dir=str(place),
+            dir=str(folder_path),
             # Stanza adds the processor of multi-word tokens where the model needs it
             processors="tokenize",
             download_method=None,
@@ -52,30 +55,33 @@ def load_stanza(lang: str, folder: str | None, device: str = "cpu") -> Tokenizer
             verbose=False,
         )
     except Exception as error:
-        raise SegmenterError(_how_to_get(lang, place, error)) from error
+        raise SegmenterError(_how_to_get(lang, folder_path, error)) from error
     return TokenizerModel(pipeline.processors["tokenize"].trainer, device)
 
 
 def prepare_stanza(lang: str, folder: str | None) -> None:
-    """Fetch Stanza's model for a language into the folder if it is not there.
+    """Download Stanza's model of a language into a folder, if it is not there.
 
-    Without `folder`, that of the environment variable STANZA_RESOURCES_DIR is used, or else
-    Stanza's own.
+    None as `folder` is the folder of STANZA_RESOURCES_DIR, or else Stanza's own. Raises
+    SegmenterError if that fails.
     """
     if find_spec("stanza") is None:
         raise SegmenterError(_NOT_INSTALLED)
-    place = _model_folder(folder)
-    if _has_model(lang, place):
+    folder_path = _model_folder(folder)
+    if _has_model(lang, folder_path):
         return
     import stanza
 
     try:
-        stanza.download(lang, model_dir=str(place), processors="tokenize", verbose=False)
+        stanza.download(lang, model_dir=str(folder_path), processors="tokenize", verbose=False)
     except Exception as error:
-        raise SegmenterError(_how_to_get(lang, place, error)) from error
+        raise SegmenterError(_how_to_get(lang, folder_path, error)) from error
 
 
 def _model_folder(folder: str | None) -> Path:
+    """Return the folder of Stanza's models: the given one, that of STANZA_RESOURCES_DIR, or
+    Stanza's own.
+    """
     if folder or (folder := os.environ.get("STANZA_RESOURCES_DIR")):
         return Path(folder)
     from stanza.resources.common import DEFAULT_MODEL_DIR
@@ -84,6 +90,7 @@ def _model_folder(folder: str | None) -> Path:
 
 
 def _has_model(lang: str, folder: Path) -> bool:
+    """Return True if a folder has all model files that Stanza needs to segment a language."""
     try:
         resources = json.loads((folder / "resources.json").read_text(encoding="utf-8"))
         lang = resources[lang.lower()].get("alias", lang.lower())
@@ -99,6 +106,7 @@ def _has_model(lang: str, folder: Path) -> bool:
 
 
 def _how_to_get(lang: str, folder: Path, error: Exception) -> str:
+    """Return an error text that says how to download the model of a language."""
     return (
         f"segmenter 'stanza': no usable model for {lang!r} in {str(folder)!r} ({one_line(error)}); "
         f"""where there is a network, run python -c "import stanza; """

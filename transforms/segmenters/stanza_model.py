@@ -1,9 +1,10 @@
-"""The network of Stanza's tokenizer, run for token and sentence ends alone, for many rows at once.
+"""The network of Stanza's tokenizer, run for many rows at once, for the ends of tokens and
+sentences alone.
 
-Stanza (stanza/models/tokenization, 1.15.0) packs its batches, which selects torch's slowest LSTM,
-looks up each character in Python, and makes an object of every token. Here characters are encoded
-by table, padded rows of similar length go through the same weights, and the result are two boolean
-arrays.
+A row is a sequence of characters. Stanza (stanza/models/tokenization, 1.15.0) packs its batches,
+which selects torch's slowest LSTM, looks up each character in Python, and makes an object of every
+token. Here characters are encoded by table, padded rows of similar length go through the same
+weights, and the result is two boolean arrays.
 
 The result of a row does not depend on the rows beside it: padding shuts the LSTM's input gate, and
 a row with a score within `_NEAR_TIE` of zero is scored again in double precision, since rounding
@@ -37,7 +38,11 @@ _CONTEXT = 200  # characters on either side of a row that its features may look 
 
 
 class TokenizerModel:
-    """Model of a loaded Stanza tokenizer, on a torch device."""
+    """Network of a loaded Stanza tokenizer, on a torch device, that finds the ends of tokens and
+    sentences.
+
+    `trainer` is Stanza's object that holds the network.
+    """
 
     def __init__(self, trainer: Any, device: str = "cpu") -> None:
         self._device = torch.device(device)
@@ -58,8 +63,8 @@ class TokenizerModel:
         self._exact_net = copy.deepcopy(net).double().to(self._device)
 
     def ends(self, rows: Sequence[Encoded]) -> list[Ends]:
-        """Return the ends of tokens and of sentences in each row; rows have at most 1,000
-        characters.
+        """Return the ends of tokens and of sentences in each encoded row of at most 1,000
+        characters: (2, characters) bool each.
         """
         order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
         results: dict[int, Ends] = {}
@@ -75,6 +80,9 @@ class TokenizerModel:
         return [results[i] for i in range(len(rows))]
 
     def _run(self, net: Any, rows: list[Encoded]) -> tuple[list[Ends], list[bool]]:
+        """Return, for one batch of rows of descending length, the ends of each row, and whether a
+        score is too near zero to trust.
+        """
         lengths = [len(row) for row in rows]  # descending
         padded = np.zeros((len(rows), lengths[0], rows[0].shape[1]), dtype=np.int32)
         for row, encoded in zip(padded, rows, strict=True):
@@ -94,7 +102,9 @@ class TokenizerModel:
 
 
 def _batches(order: Sequence[int], rows: Sequence[Encoded]) -> list[list[int]]:
-    """Yield indices of rows, longest first, in batches of about `_BATCH` characters."""
+    """Return the indices `order` (longest row first) in batches of about 6,000 characters of padded
+    rows.
+    """
     batches: list[list[int]] = []
     for index in order:
         if not batches or len(rows[batches[-1][0]]) * len(batches[-1]) >= _BATCH:
@@ -104,7 +114,9 @@ def _batches(order: Sequence[int], rows: Sequence[Encoded]) -> list[list[int]]:
 
 
 class _TableEncoder:
-    """Encoder of characters whose features depend on the character and its position alone."""
+    """Encoder of characters for models whose features depend on each character and its position
+    alone.
+    """
 
     def __init__(self, trainer: Any) -> None:
         names = trainer.args["feat_funcs"]
@@ -112,12 +124,14 @@ class _TableEncoder:
             PER_CHAR_FEAT_FUNCS[name] for name in names if name in PER_CHAR_FEAT_FUNCS
         ]
         # in Stanza's order
-        self._places = [name for name in ("end_of_para", "start_of_para") if name in names]
+        self._positions = [name for name in ("end_of_para", "start_of_para") if name in names]
         self._vocabulary = trainer.vocab
         self._table = np.full((0x110000, 1 + len(self._functions)), -1, dtype=np.int32)
 
     def encode(self, paragraph: Codes, start: int, stop: int) -> Encoded:
-        """Return unit ids and features of characters `start` to `stop` of a paragraph."""
+        """Return the ids and features of characters `start` to `stop` - 1 of a paragraph:
+        (characters, 1 + features) int32.
+        """
         codes = paragraph[start:stop]
         known = self._table[codes]
         if (known[:, 0] < 0).any():
@@ -125,18 +139,18 @@ class _TableEncoder:
                 features = [function(chr(code)) for function in self._functions]
                 self._table[code] = [self._vocabulary.unit2id(chr(code)), *features]
             known = self._table[codes]
-        encoded = np.zeros((len(codes), known.shape[1] + len(self._places)), dtype=np.int32)
+        encoded = np.zeros((len(codes), known.shape[1] + len(self._positions)), dtype=np.int32)
         encoded[:, : known.shape[1]] = known
-        for column, place in enumerate(self._places, known.shape[1]):
-            at = len(paragraph) - 1 if place == "end_of_para" else 0
+        for column, name in enumerate(self._positions, known.shape[1]):
+            at = len(paragraph) - 1 if name == "end_of_para" else 0
             if start <= at < stop:
                 encoded[at - start, column] = 1
         return encoded
 
 
 class _StanzaEncoder:
-    """Encoder by Stanza's own functions, for models with word features; the last column is the code
-    point.
+    """Encoder of characters by Stanza's own functions, for models with word features; its last
+    column is the code point.
     """
 
     def __init__(self, trainer: Any) -> None:
@@ -149,24 +163,28 @@ class _StanzaEncoder:
             dictionary=trainer.dictionary,
         )
         first = 1 + sum(name in PER_CHAR_FEAT_FUNCS for name in names)
-        self._places = range(first, first + sum(name in POSITION_FEAT_FUNCS for name in names))
+        self._position_columns = range(
+            first, first + sum(name in POSITION_FEAT_FUNCS for name in names)
+        )
 
     def encode(self, paragraph: Codes, start: int, stop: int) -> Encoded:
-        """Return unit ids and features of characters `start` to `stop` of a paragraph."""
+        """Return the ids, features and code points of characters `start` to `stop` - 1 of a
+        paragraph: (characters, columns) int32.
+        """
         before, after = max(0, start - _CONTEXT), min(stop + _CONTEXT, len(paragraph))
         units = [(chr(code), 0) for code in paragraph[before:after].tolist()]
         ((ids, _, features, _),) = self._dataset.para_to_sentences(units)
         encoded = np.column_stack([ids, features, paragraph[before:after]]).astype(np.int32)
         if before:
-            encoded[0, self._places] = 0
+            encoded[0, self._position_columns] = 0
         if after < len(paragraph):
-            encoded[-1, self._places] = 0
+            encoded[-1, self._position_columns] = 0
         return encoded[start - before : stop - before]
 
 
 class _PaddedNet(torch.nn.Module):
-    """The usual network: two bidirectional LSTMs, the second gated by the token scores of the
-    first.
+    """Stanza's usual network for padded rows: two bidirectional LSTMs, the second gated by the
+    token scores of the first.
     """
 
     def __init__(self, model: Any) -> None:
@@ -180,12 +198,14 @@ class _PaddedNet(torch.nn.Module):
     def forward(
         self, rows: torch.Tensor, lengths: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return scores of token ends and of sentence ends, above 0 for an end: (rows, characters)
-        each.
+        """Return the scores of token ends and of sentence ends, above 0 for an end: (rows,
+        characters) each.
+
+        `rows` (rows, characters, columns) are encoded characters, `lengths` (rows,) their numbers.
         """
-        places = torch.arange(rows.shape[1], device=rows.device)
+        positions = torch.arange(rows.shape[1], device=rows.device)
         dtype = self.embeddings.weight.dtype
-        padding = (places >= lengths.to(rows.device)[:, None]).to(dtype)[..., None]
+        padding = (positions >= lengths.to(rows.device)[:, None]).to(dtype)[..., None]
         units = self.embeddings(rows[..., 0].long())
         hidden = self.rnn(torch.cat([units, rows[..., 1:].to(dtype), padding], 2))[0]
         scores = self.scores(hidden)
@@ -197,8 +217,8 @@ class _PaddedNet(torch.nn.Module):
 
 
 def _shut_by_padding(lstm: Any) -> torch.nn.LSTM:
-    """Return the LSTM with one more input, 1 for padding, which keeps its state zero until a row
-    begins.
+    """Return a copy of an LSTM with one more input, which is 1 for padding and keeps the state zero
+    until a row begins.
     """
     wider = torch.nn.LSTM(
         lstm.input_size + 1, lstm.hidden_size, batch_first=True, bidirectional=True
@@ -221,7 +241,7 @@ def _joined(layers: list[Any]) -> torch.nn.Linear:
 
 
 class _StanzaNet(torch.nn.Module):
-    """Any other network, run as Stanza runs it."""
+    """Any other network of Stanza, run by Stanza's own code."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -230,8 +250,10 @@ class _StanzaNet(torch.nn.Module):
     def forward(
         self, rows: torch.Tensor, lengths: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return scores of token ends and of sentence ends, above 0 for an end: (rows, characters)
-        each.
+        """Return the scores of token ends and of sentence ends, above 0 for an end: (rows,
+        characters) each.
+
+        `rows` (rows, characters, columns) are encoded characters, `lengths` (rows,) their numbers.
         """
         units = None
         if self.model.charmodel is not None:

@@ -1,9 +1,9 @@
 """Sentences by Stanza's neural tokenizer: the most accurate segmenter, and the slowest.
 
-The sentences of a text are Stanza's, whatever texts are in the same call. Each paragraph is a row
-of a batch; one of more than 1,000 characters is read in steps, as Stanza does. In Stanza two such
-paragraphs of one text influence each other (the end of the shorter one is padded), so the last
-sentences of the shorter one can differ.
+The sentences of a text are those that Stanza finds, whatever texts are in the same call. Each
+paragraph is a row of a batch; one of more than 1,000 characters is read in steps, as Stanza does.
+In Stanza two such paragraphs of one text influence each other (the end of the shorter one is
+padded), so the last sentences of the shorter one can differ.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _IS_SPACE = np.isin(np.arange(0x3002), _SPACES)
 
 
 class StanzaSegmenter:
-    """Segmenter by the model of a Stanza tokenizer, for texts in its language."""
+    """Segmenter by the network of a Stanza tokenizer, for texts in its language."""
 
     def __init__(self, model: TokenizerModel) -> None:
         self._model = model
 
     def segment(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[Spans]:
-        """Return the spans of each text."""
+        """Return the sentence spans of each text: (sentences, 2); languages are ignored."""
         ends: list[list[int]] = [[] for _ in texts]
         for group in _groups(self._paragraphs(texts)):
             predict_ends([paragraph for _, paragraph in group], self._model)
@@ -45,6 +45,7 @@ class StanzaSegmenter:
         return [spans_between(text, of_text) for text, of_text in zip(texts, ends, strict=True)]
 
     def _paragraphs(self, texts: Sequence[str]) -> Iterator[tuple[int, Paragraph]]:
+        """Yield the paragraphs of all texts, each with the index of its text."""
         for index, text in enumerate(texts):
             for start, stop in split_paragraphs(text):
                 yield index, read_paragraph(text, start, stop, self._model.skip_newline)
@@ -52,10 +53,12 @@ class StanzaSegmenter:
 
 @dataclass(slots=True)
 class Paragraph:
-    """Characters that Stanza predicts together, with single spaces for white space.
+    """Characters of a paragraph as Stanza reads them, with single spaces for white space, and the
+    ends found in it.
 
-    Also the position of each character in the text. `ends` (2, characters) says whether a token
-    (first row) and a sentence (second row) ends with each character.
+    `codes` (characters,) are code points, `positions` (characters,) their positions in the text.
+    `ends` (2, characters) is True where a token (first row) or a sentence (second row) ends with a
+    character.
     """
 
     codes: Codes
@@ -67,7 +70,8 @@ class Paragraph:
 
 
 def split_paragraphs(text: str) -> Iterator[tuple[int, int]]:
-    """Yield start and stop of each paragraph of a text, divided at blank lines as Stanza does.
+    """Yield the start and the end of each paragraph of a text, divided at blank lines as Stanza
+    does.
 
     >>> list(split_paragraphs("It rains.\\n \\nWe stay.\\n"))
     [(0, 9), (12, 20)]
@@ -85,7 +89,9 @@ def split_paragraphs(text: str) -> Iterator[tuple[int, int]]:
 
 
 def read_paragraph(text: str, start: int, stop: int, skip_newline: bool = False) -> Paragraph:
-    """Return characters `start` to `stop` of a text as Stanza sees them."""
+    """Return characters `start` to `stop` - 1 of a text as a paragraph for Stanza; line ends are
+    left out if `skip_newline` is True.
+    """
     codes = np.frombuffer(text[start:stop].encode("utf-32-le", "surrogatepass"), dtype="<u4")
     positions = np.flatnonzero(codes != ord("\n")) if skip_newline else np.arange(len(codes))
     is_space = _IS_SPACE[np.minimum(codes[positions], len(_IS_SPACE) - 1)]
@@ -96,6 +102,7 @@ def read_paragraph(text: str, start: int, stop: int, skip_newline: bool = False)
 
 
 def _groups(paragraphs: Iterable[tuple[int, Paragraph]]) -> Iterator[list[tuple[int, Paragraph]]]:
+    """Yield paragraphs, each with the index of its text, in lists of about 200,000 characters."""
     group: list[tuple[int, Paragraph]] = []
     size = 0
     for index, paragraph in paragraphs:
@@ -108,9 +115,11 @@ def _groups(paragraphs: Iterable[tuple[int, Paragraph]]) -> Iterator[list[tuple[
 
 
 def predict_ends(paragraphs: Sequence[Paragraph], model: TokenizerModel) -> None:
-    """Predict the ends in paragraphs, and write them into `ends`.
+    """Predict the ends of tokens and sentences in paragraphs, and write them into their field
+    `ends`.
 
-    A row of a longer paragraph begins after the last sentence end that was found in it.
+    A paragraph of more than 1,000 characters is read in rows; each row begins after the last
+    sentence end found before it.
     """
     waiting = [(paragraph, 0) for paragraph in paragraphs]
     while waiting:
@@ -129,7 +138,9 @@ def predict_ends(paragraphs: Sequence[Paragraph], model: TokenizerModel) -> None
 
 
 def encode_row(codes: Codes, start: int, stop: int, model: TokenizerModel) -> Encoded:
-    """Return characters of a paragraph for the model; the last ones of a short one are padded."""
+    """Return characters `start` to `stop` - 1 of a paragraph, encoded for the model; a short
+    paragraph is padded by one character.
+    """
     encoded = model.encode(codes, start, min(stop, len(codes)))
     if stop < len(codes) or len(codes) >= _ROW:
         return encoded
@@ -137,7 +148,9 @@ def encode_row(codes: Codes, start: int, stop: int, model: TokenizerModel) -> En
 
 
 def _keep_addresses_whole(paragraph: Paragraph) -> None:
-    """Remove sentence ends within URLs and e-mail addresses, as Stanza does."""
+    """Remove the sentence ends inside URLs and e-mail addresses from a paragraph, as Stanza
+    does.
+    """
     from stanza.models.tokenization.utils import MASK_RE
 
     if not (paragraph.ends[1] & _goes_on(paragraph.codes)).any():
@@ -151,15 +164,18 @@ def _keep_addresses_whole(paragraph: Paragraph) -> None:
 
 
 def _goes_on(codes: Codes) -> npt.NDArray[np.bool_]:
-    """Return where a sentence cannot end with a word."""
+    """Return a mask (characters,) that is True where a sentence end would not be at the end of a
+    word.
+    """
     is_space = codes == ord(" ")
     goes_on: npt.NDArray[np.bool_] = is_space | np.append(~is_space[1:], False)
     return goes_on
 
 
 def sentence_ends(paragraph: Paragraph) -> list[int]:
-    """Return the positions in the text behind the sentences of a paragraph; white space alone ends
-    none.
+    """Return the positions in the text at which the sentences of a paragraph end.
+
+    A sentence must have more than white space. Modifies the field `ends` of the paragraph.
     """
     _keep_addresses_whole(paragraph)
     paragraph.ends[:, -1] = True
