@@ -9,8 +9,9 @@
     noised = samples | ApplyNoise("bart", tokenizer="facebook/bart-base", seed=17)
     noised | WriteShards("shards", ...)
 
-Each can be used alone. A transform that can meet a bad record has two outputs, the good ones and
-dead letters: the whole record, with its source and the reason. CleanDocuments counts what it drops.
+Each can be used alone. A transform that can meet a bad record has two outputs: the good ones, and
+dead letters, each of which is the whole record with its source and the reason. CleanDocuments
+counts what it drops.
 """
 
 from noisebeam.transforms.beam.clean import CleanDocuments

@@ -33,7 +33,8 @@ Place = bytes  # names a document, and where it was read
 
 
 class CleanDocuments(beam.PTransform):  # type: ignore[misc]
-    """Clean documents; the outputs are `(documents, counts)`.
+    """PTransform that cleans documents and drops some of them; the outputs are `(documents,
+    counts)`.
 
     Documents that `options` filter out are in neither output. `counts` are pairs of a name and a
     number, how many documents were changed or dropped; WriteShards puts them into the manifest.
@@ -69,6 +70,10 @@ class CleanDocuments(beam.PTransform):  # type: ignore[misc]
 
 
 class _DropDuplicates(beam.PTransform):  # type: ignore[misc]
+    """PTransform that drops documents with the same text, and nearly the same text if `threshold`
+    is given; outputs documents and counts.
+    """
+
     def __init__(self, threshold: float | None) -> None:
         super().__init__()
         self.threshold = threshold
@@ -104,6 +109,7 @@ class _DropDuplicates(beam.PTransform):  # type: ignore[misc]
 
 
 def _done(name: str) -> TaggedOutput:
+    """Increment the counter `name`, and return the name for the output of counts."""
     counter(name.replace("_", "-")).inc()
     return TaggedOutput(_COUNTS, name)
 
@@ -111,6 +117,8 @@ def _done(name: str) -> TaggedOutput:
 @beam.typehints.with_input_types(Document)
 @beam.typehints.with_output_types(Document)
 class _Clean(beam.DoFn):  # type: ignore[misc]
+    """DoFn that cleans each document, or drops it, and counts that."""
+
     def __init__(self, options: CleaningOptions, lang: str) -> None:
         self._options, self._lang = options, lang
 
@@ -124,8 +132,8 @@ class _Clean(beam.DoFn):  # type: ignore[misc]
 @beam.typehints.with_input_types(Document)
 @beam.typehints.with_output_types(Document)
 class _DropSeen(beam.DoFn):  # type: ignore[misc]
-    """Drop documents that the bundle has seen, so that no text of a million copies overflows a
-    group.
+    """DoFn that drops documents whose text occurred before in the bundle, so that no text of a
+    million copies overflows a group.
 
     These would be dropped later in any case: the documents kept and counted do not depend on
     bundles.
@@ -148,9 +156,10 @@ class _DropSeen(beam.DoFn):  # type: ignore[misc]
 
 @beam.typehints.with_output_types(Document)
 class _Keep(beam.DoFn):  # type: ignore[misc]
-    """Keep the document of each location unless there is a reason to drop it.
+    """DoFn that passes on each document unless it is joined with a reason to drop it, which is
+    counted.
 
-    Only documents that were read from no file share a location.
+    Only documents that were not read from a file can have the same key.
     """
 
     def process(self, joined: tuple[Place, dict[str, Iterable[Any]]]) -> Iterator[Any]:
@@ -166,12 +175,13 @@ class _Keep(beam.DoFn):  # type: ignore[misc]
 
 
 def _text_digest(document: Document) -> bytes:
+    """Return a hash of the text of a document: 16 bytes."""
     return blake2b(document.text.encode(), digest_size=16).digest()
 
 
 def _place(document: Document) -> Place:
-    """Return 32 bytes that sort documents by a hash of id and text, then by position, file and
-    language.
+    """Return 32 bytes that name a document, and sort documents by a hash of id and text, then by
+    position, file and language.
     """
     key = blake2b(document.id.encode() + b"\0" + document.text.encode(), digest_size=16).digest()
     position = -1 if document.position is None else document.position
@@ -180,20 +190,28 @@ def _place(document: Document) -> Place:
 
 
 def _by_place(document: Document) -> tuple[Place, Document]:
+    """Return a document with the bytes that name it as its key."""
     return _place(document), document
 
 
 def _by_text(document: Document) -> tuple[bytes, Place]:
+    """Return the hash of a document's text, and the bytes that name the document."""
     return _text_digest(document), _place(document)
 
 
 def _same_texts(group: tuple[bytes, Iterable[Place]]) -> Iterator[tuple[Place, str]]:
+    """Yield the documents of a group with the same text that must be dropped, all but the smallest,
+    each with the reason.
+    """
     _, places = group
     first = min(places)
     return ((place, DUPLICATES) for place in places if place != first)
 
 
 def _by_band(document: Document, threshold: float) -> Iterator[tuple[bytes, Entry]]:
+    """Yield the bucket of each MinHash band of a document, with the bytes that name it and its
+    signature.
+    """
     with timed("minhash"):
         values = minhash(document.text)
     entry = _place(document), signature(values)
@@ -203,5 +221,8 @@ def _by_band(document: Document, threshold: float) -> Iterator[tuple[bytes, Entr
 def _near_texts(
     group: tuple[bytes, Iterable[Entry]], threshold: float
 ) -> Iterator[tuple[Place, str]]:
+    """Yield the documents of a bucket that nearly equal a smaller one, each with the reason to drop
+    it.
+    """
     _, entries = group
     return ((place, NEAR_DUPLICATES) for place in near_duplicates(entries, threshold))

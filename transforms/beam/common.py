@@ -1,4 +1,4 @@
-"""Shared parts of the PTransforms: metrics, dead letters, and the coders of elements."""
+"""Parts that several PTransforms use: metrics, dead letters, and the coders of elements."""
 
 from __future__ import annotations
 
@@ -25,25 +25,26 @@ Value = TypeVar("Value")
 
 
 def counter(name: str) -> Any:
-    """Return the counter with this name, in Noisebeam's namespace."""
+    """Return the Beam counter with this name, in Noisebeam's namespace."""
     return Metrics.counter(NAMESPACE, name)
 
 
 def distribution(name: str) -> Any:
-    """Return the distribution with this name, in Noisebeam's namespace."""
+    """Return the Beam distribution with this name, in Noisebeam's namespace."""
     return Metrics.distribution(NAMESPACE, name)
 
 
 @contextmanager
 def timed(step: str) -> Iterator[None]:
-    """Add the duration of the block, in microseconds, to the distribution `STEP-usec`."""
+    """Add the duration of the block, in microseconds, to the Beam distribution `STEP-usec`."""
     began = perf_counter_ns()
     yield
     distribution(f"{step}-usec").update((perf_counter_ns() - began) // 1000)
 
 
 def timed_each(step: str, values: Iterable[Value]) -> Iterator[Value]:
-    """Yield the values, and time how long it takes to produce all of them, as `timed` does.
+    """Yield the values, and add the time that it takes to produce all of them to the Beam
+    distribution `STEP-usec`.
 
     The time that the consumer spends between two values is not included.
     """
@@ -61,18 +62,22 @@ def text_bytes(document: Document) -> int:
 
 
 def dead_letter(letter: DeadLetter) -> TaggedOutput:
-    """Return a dead letter for the dead-letter output, and count it."""
+    """Count a dead letter, and return it as an element of the dead-letter output."""
     counter("dead-letters").inc()
     return TaggedOutput(DEAD_LETTERS, letter)
 
 
 def rejected(document: Document, reason: str) -> TaggedOutput:
-    """Return the dead letter of a document that was read well, for the dead-letter output."""
+    """Return the dead letter of a document that a later step cannot process, as an element of the
+    dead-letter output.
+    """
     return dead_letter(DeadLetter(document.source, document.position, reason, record_of(document)))
 
 
 class _PlainCoder(Coder):  # type: ignore[misc]
-    """Coder of plain bytes, the same for equal values; decoding runs no code."""
+    """Base class of Beam coders whose bytes are equal for equal values, and whose decoding runs no
+    code.
+    """
 
     def is_deterministic(self) -> bool:
         return True
@@ -85,7 +90,7 @@ class _PlainCoder(Coder):  # type: ignore[misc]
 
 
 class DocumentCoder(_PlainCoder):
-    """Coder of documents between workers."""
+    """Beam coder of documents that are sent between workers."""
 
     def encode(self, value: Document) -> bytes:
         return value.to_bytes()
@@ -101,7 +106,7 @@ class DocumentCoder(_PlainCoder):
 
 
 class SampleCoder(_PlainCoder):
-    """Coder of samples between workers."""
+    """Beam coder of samples that are sent between workers."""
 
     def encode(self, value: Sample) -> bytes:
         return sample_to_bytes(value)
@@ -117,7 +122,7 @@ class SampleCoder(_PlainCoder):
 
 
 class SampleTableCoder(_PlainCoder):
-    """Coder of tables of samples between workers."""
+    """Beam coder of tables of samples that are sent between workers."""
 
     def encode(self, value: SampleTable) -> bytes:
         return value.to_bytes()

@@ -1,4 +1,4 @@
-"""Windows, samples and noise as PTransforms."""
+"""PTransforms that make windows of sentences, encode them as samples, and apply noise."""
 
 from __future__ import annotations
 
@@ -32,12 +32,14 @@ _NOISE_BATCH = 64  # samples; the kernels are fastest at 32 to 128
 
 
 class BuildWindows(beam.PTransform):  # type: ignore[misc]
-    """Group the sentences of each document into windows; the outputs are `(windows, dead_letters)`.
+    """PTransform that groups the sentences of each document into windows; the outputs are
+    `(windows, dead_letters)`.
 
-    The input are pairs of a document and its sentence spans, as from SegmentSentences. `tokenizer`
-    is a folder, an fsspec URL or a hub name that every worker can load. `add_tokens` are special
-    tokens that are added if it lacks them, the same in all steps. Raises ValueError if `append_eos`
-    is set and the tokenizer has no end of text.
+    A window is the consecutive sentences that make one sample. The input are pairs of a document
+    and its sentence spans, as from SegmentSentences. `tokenizer` is a folder, an fsspec URL or a
+    hub name that every worker can load. `add_tokens` are special tokens that are added if it lacks
+    them, the same in all steps. Raises ValueError if `append_eos` is set and the tokenizer has no
+    end of text.
     """
 
     def __init__(
@@ -71,8 +73,8 @@ class BuildWindows(beam.PTransform):  # type: ignore[misc]
 
 
 class EncodeWindows(beam.PTransform):  # type: ignore[misc]
-    """Encode windows as samples, with the special tokens of the tokenizer and those of
-    `add_tokens`.
+    """PTransform that encodes windows as samples, with the special tokens of the tokenizer and
+    those of `add_tokens`.
     """
 
     def __init__(self, tokenizer: str, add_tokens: Sequence[str] = ()) -> None:
@@ -88,9 +90,10 @@ class EncodeWindows(beam.PTransform):  # type: ignore[misc]
 
 
 class ApplyNoise(beam.PTransform):  # type: ignore[misc]
-    """Corrupt samples by a recipe: add the fields of its objective, `input_ids` and `labels`.
+    """PTransform that applies a recipe to samples: it adds the fields of its objective, such as
+    `input_ids` and `labels`.
 
-    ShardDataset draws the same bits for the same seed, epoch and sample. Raises ValueError, when
+    ShardDataset makes the same noise for the same seed, epoch and sample. Raises ValueError, when
     the pipeline is built, if the tokenizer with `add_tokens` lacks a token that the recipe needs.
     """
 
@@ -120,6 +123,8 @@ class ApplyNoise(beam.PTransform):  # type: ignore[misc]
 
 
 class _WithEncoder(beam.DoFn):  # type: ignore[misc]
+    """Base class of DoFns that use the encoder of a tokenizer, loaded once in a process."""
+
     def __init__(self, tokenizer: LoadedTokenizer, add_tokens: tuple[str, ...]) -> None:
         self._tokenizer = tokenizer.name, tokenizer.fingerprint, add_tokens
 
@@ -130,6 +135,10 @@ class _WithEncoder(beam.DoFn):  # type: ignore[misc]
 @beam.typehints.with_input_types(tuple[Document, np.ndarray])
 @beam.typehints.with_output_types(Window)
 class _Build(_WithEncoder):
+    """DoFn that makes the windows of a document; a document without tokens becomes a dead
+    letter.
+    """
+
     def __init__(
         self, tokenizer: LoadedTokenizer, add_tokens: tuple[str, ...], options: WindowOptions
     ) -> None:
@@ -152,6 +161,8 @@ class _Build(_WithEncoder):
 @beam.typehints.with_input_types(Window)
 @beam.typehints.with_output_types(Sample)
 class _Encode(_WithEncoder):
+    """DoFn that encodes a window as a sample, and counts tokens and sentences."""
+
     def process(self, window: Window) -> Iterator[Sample]:
         sample = encode_window(window, self._encoder)
         counter("tokens").inc(len(sample.fields["ids"]))
@@ -163,6 +174,8 @@ class _Encode(_WithEncoder):
 @beam.typehints.with_input_types(list[Sample])
 @beam.typehints.with_output_types(Sample)
 class _Noise(beam.DoFn):  # type: ignore[misc]
+    """DoFn that applies a recipe to a list of samples."""
+
     def __init__(self, recipe: Recipe, vocabulary: Vocabulary, seed: int, epoch: int) -> None:
         self._recipe, self._vocabulary, self._seed, self._epoch = recipe, vocabulary, seed, epoch
 

@@ -1,4 +1,4 @@
-"""Reading documents and finding their sentences as PTransforms."""
+"""PTransforms that read documents, detect their languages and find their sentences."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BATCH_CHARACTERS = 64_000
 
 
 class ReadDocuments(beam.PTransform):  # type: ignore[misc]
-    """Read documents from files; the outputs are `(documents, dead_letters)`.
+    """PTransform that reads documents from files; the outputs are `(documents, dead_letters)`.
 
     `patterns` are paths or fsspec URLs with globs. Raises InputError, when the pipeline is built,
     if one matches nothing. Large files are read in parts by many workers; `parts` are these parts,
@@ -80,7 +80,9 @@ class ReadDocuments(beam.PTransform):  # type: ignore[misc]
 
     @property
     def spreads_documents(self) -> bool:
-        """Whether documents are sent on to other workers, because there are few parts."""
+        """Whether documents are sent on to other workers after reading, because the input has few
+        parts.
+        """
         return len(self.parts) < self.parts_for_all
 
     def display_data(self) -> dict[str, Any]:
@@ -92,7 +94,9 @@ class ReadDocuments(beam.PTransform):  # type: ignore[misc]
 
 
 class DetectLanguages(beam.PTransform):  # type: ignore[misc]
-    """Set the language of documents that name none, as `detect_language` finds it, or "und"."""
+    """PTransform that sets the language of documents that name none, as `detect_language` finds it;
+    "und" if it is uncertain.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,7 +107,8 @@ class DetectLanguages(beam.PTransform):  # type: ignore[misc]
 
 
 class SegmentSentences(beam.PTransform):  # type: ignore[misc]
-    """Find the sentences of documents; the outputs are `(segmented, dead_letters)`.
+    """PTransform that finds the sentences of documents; the outputs are `(segmented,
+    dead_letters)`.
 
     A segmented document is a pair of the document and its sentence spans, int64 (sentences, 2). The
     segmenter is loaded once per worker process, and gets batches of about 64,000 characters.
@@ -131,6 +136,7 @@ class SegmentSentences(beam.PTransform):  # type: ignore[misc]
 
 
 def _with_language(document: Document) -> Document:
+    """Return the document with its language; if it names none, with the detected one."""
     if document.lang is not None:
         return document
     with timed("detect"):
@@ -138,12 +144,15 @@ def _with_language(document: Document) -> Document:
 
 
 def _characters(document: Document) -> int:
+    """Return the number of characters of a document's text."""
     return len(document.text)
 
 
 @beam.typehints.with_input_types(FilePart)
 @beam.typehints.with_output_types(Document)
 class _Read(beam.DoFn):  # type: ignore[misc]
+    """DoFn that reads the documents and dead letters in a part of a file."""
+
     def __init__(self, options: ReadOptions) -> None:
         self._options = options
 
@@ -163,6 +172,10 @@ class _Read(beam.DoFn):  # type: ignore[misc]
 @beam.typehints.with_input_types(list[Document])
 @beam.typehints.with_output_types(tuple[Document, np.ndarray])
 class _Segment(beam.DoFn):  # type: ignore[misc]
+    """DoFn that finds the sentences of documents; a document without sentences becomes a dead
+    letter.
+    """
+
     def __init__(self, options: SegmenterOptions) -> None:
         self._options = options
         self._shared = Shared()
@@ -192,6 +205,7 @@ class _Segment(beam.DoFn):  # type: ignore[misc]
                 )
 
     def _count(self, langs: Sequence[str | None]) -> None:
+        """Count the documents by language; `langs` has the language of each, or None."""
         for lang, number in Counter(langs).items():
             code = language_code(lang or self._options.lang) or UNDETERMINED
             counter(f"documents-in-{code}").inc(number)

@@ -1,4 +1,4 @@
-"""Writing shards as PTransforms.
+"""PTransforms that write shards.
 
 samples -> tables -> (shard, table) -> GroupByKey -> one shard file each -> manifest
 """
@@ -36,7 +36,7 @@ _OTHER_BYTES = 64  # of a line: the names of the fields, and the position
 
 
 class WriteShards(beam.PTransform):  # type: ignore[misc]
-    """Write samples to shards in the folder `output`, and the manifest last.
+    """PTransform that writes samples to shards in the folder `output`, and the manifest last.
 
     The input are samples, or a tuple of samples and any number of collections of dead letters,
     which are written too. The output is one element: the Manifest; or the Failure, if more than
@@ -48,8 +48,8 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
     for the manifest. The shard and the position of a sample are hashes of seed and key: every
     attempt of every runner writes the same files. If the settings of the header have a share
     `held_out`, so many documents go to shards of their own, the last ones. The shards of
-    `interrupted` are not written again; with its fingerprint, a record is left of each shard that
-    is written.
+    `interrupted` are not written again; with its fingerprint, a record file is written for each
+    finished shard.
     """
 
     def __init__(
@@ -125,6 +125,10 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
 
 
 class _WriteDeadLetters(beam.PTransform):  # type: ignore[misc]
+    """PTransform that writes dead letters to files in the output folder, and outputs a description
+    of each file.
+    """
+
     def __init__(self, output: OutputFolder) -> None:
         super().__init__()
         self.output = output
@@ -147,12 +151,15 @@ class _WriteDeadLetters(beam.PTransform):  # type: ignore[misc]
 
 
 def _shares(total: int, size: int, least: int = 1) -> int:
+    """Return how many parts of `size` each are needed for `total`, at least `least`."""
     return max(least, -(-total // size))
 
 
 @beam.typehints.with_output_types(SampleTable)
 class _Pack(beam.DoFn):  # type: ignore[misc]
-    """Pack the samples of a bundle into tables, and count their tokens, copies included."""
+    """DoFn that packs the samples of a bundle into tables, and outputs the number of their tokens,
+    copies included.
+    """
 
     def start_bundle(self) -> None:
         self._packer = SamplePacker()
@@ -169,12 +176,16 @@ class _Pack(beam.DoFn):  # type: ignore[misc]
 
 
 def _globally(value: Any) -> WindowedValue:
+    """Return a value as an element of Beam's global window, for `finish_bundle`."""
     return WindowedValue(value, GlobalWindow().max_timestamp(), [GlobalWindow()])
 
 
 def _assign(
     table: SampleTable, seed: int, num_shards: int, held_out: float, finished: frozenset[int]
 ) -> Iterator[tuple[int, SampleTable]]:
+    """Yield the samples of a table by shard: the number of the shard, and a table; shards that are
+    finished are left out.
+    """
     for shard, samples in table.split(
         shards_of(table.keys, table.documents, seed, num_shards, held_out)
     ):
@@ -183,19 +194,19 @@ def _assign(
 
 
 def _line_bytes(letter: DeadLetter) -> int:
-    """Return the approximate size of a dead letter in its file, in bytes, source and reason
-    included.
-    """
+    """Return the approximate size in bytes of a dead letter as a line of its file."""
     return _OTHER_BYTES + len(letter.source) + len(letter.reason) + len(letter.record or b"")
 
 
 def _assign_part(letter: DeadLetter, parts: int) -> tuple[int, DeadLetter]:
+    """Return the number of the file for a dead letter, of `parts` files, and the dead letter."""
     return text_key(letter.to_json()) % parts, letter
 
 
 def _write_part(
     keyed: tuple[int, Iterable[DeadLetter]], parts: int, output: OutputFolder
 ) -> DeadLetterPart:
+    """Write the dead letters of one file, and return a description of the file."""
     part, letters = keyed
     return output.write_dead_letters(letters, part, parts)
 
@@ -207,6 +218,9 @@ def _write_shard(
     header: Manifest,
     fingerprint: str | None,
 ) -> ShardInfo:
+    """Write one shard, record it if the build has a fingerprint, and return its entry in the
+    manifest.
+    """
     index, tables = keyed
     with timed("write"):
         info = write_shard(
@@ -234,4 +248,7 @@ def _finish(
     written: Sequence[ShardInfo],
     *others: Any,
 ) -> Manifest | Failure:
+    """Write the manifest of finished and written shards, or the failure; `others` are further
+    arguments of `OutputFolder.finish`.
+    """
     return OutputFolder(output).finish(header, [*finished, *written], *others)

@@ -24,12 +24,17 @@ _TYPES: dict[str, Any] = {
 
 
 def argument(name: str, kind: str, help_text: str, default: Any = MISSING) -> Setting:
-    """Return an argument that is no setting of an option class; `kind` is "str" or "int"."""
+    """Return the description of an argument of a transform that is not a setting of an option
+    class.
+
+    `kind` is its type: "str", "int", "float" or "tuple[str, ...]".
+    """
     return Setting(name, name, kind, default, help_text, {})
 
 
 def takes(*arguments: Setting | Iterable[Setting]) -> Callable[[Class], Class]:
-    """Return a class decorator that gives a transform these arguments, and documents them.
+    """Return a class decorator that gives a PTransform these arguments: in the signature that Beam
+    YAML reads, and in the docstring.
 
     The `__init__` of the class gets all of them by keyword, lists as tuples.
     """
@@ -62,7 +67,7 @@ def takes(*arguments: Setting | Iterable[Setting]) -> Callable[[Class], Class]:
 
 
 def _parameter(one: Setting) -> Parameter:
-    """Return an argument as a parameter of a signature."""
+    """Return the description of an argument as a parameter of a Python signature."""
     is_list = one.kind == "tuple[str, ...]"
     kind = _TYPES[one.kind]
     if one.default is MISSING:

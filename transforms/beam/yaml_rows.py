@@ -1,4 +1,6 @@
-"""Documents, windows, samples and dead letters as Beam rows with schemas, and back."""
+"""Conversions between documents, windows, samples and dead letters and Beam rows with schemas, in
+both directions.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,6 +44,8 @@ WRITTEN_FIELDS = [("manifest", str), ("samples", int), ("tokens", int)]
 
 
 class ToDocuments(beam.DoFn):  # type: ignore[misc]
+    """DoFn that converts rows to documents; a row that is not a document becomes a dead letter."""
+
     def process(self, row: Any) -> Iterator[Any]:
         source, position, name = (
             getattr(row, "source", ""),
@@ -61,10 +65,12 @@ class ToDocuments(beam.DoFn):  # type: ignore[misc]
 
 
 def document_row(document: Document) -> beam.Row:
+    """Return a document as a row."""
     return beam.Row(**{name: getattr(document, name) for name, _ in DOCUMENT_FIELDS})
 
 
 def segmented_row(segmented: Any) -> beam.Row:
+    """Return a document and its sentence spans as a row."""
     document, spans = segmented
     return beam.Row(
         **document_row(document).as_dict(), starts=spans[:, 0].tolist(), ends=spans[:, 1].tolist()
@@ -72,10 +78,12 @@ def segmented_row(segmented: Any) -> beam.Row:
 
 
 def segmented_of(row: Any) -> SegmentedDocument:
+    """Return the document and the sentence spans of a row."""
     return Document(row.id, row.text, row.lang, row.source, row.position), _spans(row)
 
 
 def window_row(window: Window) -> beam.Row:
+    """Return a window as a row."""
     return beam.Row(
         document=window.document,
         document_key=_signed(window.document_key),
@@ -88,38 +96,48 @@ def window_row(window: Window) -> beam.Row:
 
 
 def window_of(row: Any) -> Window:
+    """Return the window of a row."""
     fields = getattr(row, "fields", None)
     arrays = None if fields is None else _arrays(fields)
     return Window(row.document, row.document_key % 2**64, row.window, row.text, _spans(row), arrays)
 
 
 def sample_row(sample: Sample) -> beam.Row:
+    """Return a sample as a row."""
     key, fields = _signed(sample.key), _lists(sample.fields)
     return beam.Row(key=key, document=sample.document, window=sample.window, fields=fields)
 
 
 def sample_of(row: Any) -> Sample:
+    """Return the sample of a row."""
     return Sample(row.key % 2**64, row.document, row.window, _arrays(row.fields))
 
 
 def letter_row(letter: DeadLetter) -> beam.Row:
+    """Return a dead letter as a row."""
     return beam.Row(**{name: getattr(letter, name) for name, _ in LETTER_FIELDS})
 
 
 def letter_of(row: Any) -> DeadLetter:
+    """Return the dead letter of a row."""
     return DeadLetter(row.source, row.position, row.reason, row.record)
 
 
 def count_row(counted: tuple[str, int]) -> beam.Row:
+    """Return a pair of a name and a number as a row."""
     name, number = counted
     return beam.Row(name=name, number=number)
 
 
 def count_of(row: Any) -> tuple[str, int]:
+    """Return the pair of a name and a number in a row."""
     return row.name, row.number
 
 
 def written_row(outcome: Manifest | Failure, output: str) -> beam.Row:
+    """Return the location and the counts of a finished build as a row; raise RuntimeError if the
+    build failed.
+    """
     if isinstance(outcome, Failure):
         raise RuntimeError(outcome.reason)
     return beam.Row(
@@ -128,19 +146,23 @@ def written_row(outcome: Manifest | Failure, output: str) -> beam.Row:
 
 
 def _spans(row: Any) -> Array:
+    """Return the sentence spans in a row: int64 (sentences, 2)."""
     return np.stack([np.asarray(row.starts, np.int64), np.asarray(row.ends, np.int64)], axis=1)
 
 
 def _lists(fields: Mapping[str, Array]) -> dict[str, list[int]]:
+    """Return arrays as lists of integers, by name."""
     return {name: values.tolist() for name, values in fields.items()}
 
 
 def _arrays(fields: Fields) -> dict[str, Array]:
+    """Return lists of integers as int64 arrays, by name."""
     return {name: np.asarray(values, dtype=np.int64) for name, values in fields.items()}
 
 
 def _signed(key: int) -> int:
-    """Return a key as a signed number: Beam's schemas have no unsigned numbers of 64 bits.
+    """Return a 64-bit key as a signed number, since Beam's schemas have no unsigned numbers of 64
+    bits.
 
     >>> _signed(2**64 - 1) % 2**64 == 2**64 - 1
     True

@@ -1,4 +1,4 @@
-"""The PTransforms over rows with schemas, for Beam YAML; `provider.yaml` here lists them.
+"""The PTransforms over rows with schemas, for Beam YAML; `provider.yaml` in this folder lists them.
 
 A document is a row of `id`, `text`, `lang`, `source` and `position`, of which only `text` is
 required. Sentences are `starts` and `ends` in the text. Windows and samples have `fields`, lists of
@@ -258,7 +258,9 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
 
 
 def _plugins(recipe: Recipe | None, names: Sequence[str]) -> dict[str, str]:
-    """Return the packages of entry points; raise ValueError if no installed package has one."""
+    """Return the packages of plugins by entry point, for the manifest; raise ValueError if no
+    installed package has one.
+    """
     origins = {name: plugin_origin(*name.split(": ", 1)) if ": " in name else "" for name in names}
     if missing := [name for name, origin in origins.items() if not origin]:
         raise ValueError(
@@ -271,12 +273,17 @@ def _plugins(recipe: Recipe | None, names: Sequence[str]) -> dict[str, str]:
 
 
 def _map(function: Any, fields: list[tuple[str, Any]], *arguments: Any) -> Any:
+    """Return a Beam step that applies a function to each element and outputs rows with these
+    fields.
+    """
     return beam.Map(function, *arguments).with_output_types(RowTypeConstraint.from_fields(fields))
 
 
 def _letters() -> Any:
+    """Return a Beam step that converts dead letters to rows."""
     return "DeadLetterRows" >> _map(letter_row, LETTER_FIELDS)
 
 
 def _samples() -> Any:
+    """Return a Beam step that converts rows to samples."""
     return beam.Map(sample_of).with_output_types(Sample)

@@ -1,4 +1,5 @@
-"""Fields of a shard: which arrays a block stores, and which are equal to another array and omitted.
+"""Fields of a shard: which arrays a block stores, and which are omitted because they equal another
+array.
 
 Without this, a corpus with baked noise would be a half larger: the labels of a denoising objective
 are the clean ids. What is omitted is the same for the whole shard, and follows from the arrays that
@@ -46,7 +47,8 @@ Column = Array | Ragged  # an item a sample, or a row a sample
 def redundant_fields(
     columns: Mapping[str, Column], dtypes: Mapping[str, np.dtype[np.generic]]
 ) -> set[str]:
-    """Return the arrays that a shard omits, given all columns of its samples and their dtypes.
+    """Return the names of the arrays that a shard omits, given all arrays of its samples and their
+    dtypes.
 
     >>> n = np.array([2, 1])
     >>> ids, noised = np.array([5, 6, 7]), np.array([5, 9, 7])
@@ -71,7 +73,8 @@ def redundant_fields(
 
 
 def fields_of(arrays: Collection[str]) -> tuple[str, ...]:
-    """Return the fields of samples whose blocks have these arrays.
+    """Return the names of the fields of samples, given the names of the arrays that their blocks
+    store.
 
     >>> fields_of(["keys", "labels", "label_lengths", "sentence_lengths"])
     ('ids', 'sentence_lengths', 'labels')
@@ -80,13 +83,14 @@ def fields_of(arrays: Collection[str]) -> tuple[str, ...]:
 
 
 def stored_field(field: str, arrays: Collection[str]) -> str:
-    """Return the name of the array that holds a field."""
+    """Return the name of the array that stores a field, given the names of all stored arrays."""
     labels_are_ids = field == "ids" and "ids" not in arrays and "sentence_lengths" in arrays
     return "labels" if labels_are_ids else field
 
 
 def stored_lengths(field: str, arrays: Collection[str]) -> str | None:
-    """Return the array with the row lengths of a field; None if every row is an array of its own.
+    """Return the name of the array that stores the row lengths of a field; None if each block has
+    one row, so that lengths are omitted.
 
     >>> stored_lengths("labels", ["lengths", "ids", "input_ids", "labels"])
     'lengths'
@@ -96,4 +100,5 @@ def stored_lengths(field: str, arrays: Collection[str]) -> str | None:
 
 
 def _flat(column: Column) -> Array:
+    """Return the flat values of a column: an array, or the values of a ragged array."""
     return column.values if isinstance(column, Ragged) else column

@@ -1,4 +1,4 @@
-"""Held-out documents: which documents are kept out of training, and their shards."""
+"""Held-out documents: which documents are kept out of training, and which shards they go to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from noisebeam.transforms.shards.info import shard_of
 
 
 def is_held_out(document: str, share: float) -> bool:
-    """Return whether a document is among the `share` of all documents that are held out.
+    """Return True if a document, given its id, is among the `share` of all documents (0 to 1) that
+    are held out of training.
 
     Only a hash of the id decides: in every build the same documents are held out, and a larger
     share holds out these and more.
@@ -26,7 +27,9 @@ def is_held_out(document: str, share: float) -> bool:
 
 
 def held_out_shards(count: int, share: float) -> int:
-    """Return how many of `count` shards, the last ones, are for held-out documents.
+    """Return the number of shards for held-out documents: the last ones of `count` shards.
+
+    `share` is the share of documents that are held out, 0 to 1.
 
     >>> [held_out_shards(count, 0.01) for count in (2, 100, 1000)], held_out_shards(8, 0)
     ([1, 1, 10], 0)
@@ -37,9 +40,10 @@ def held_out_shards(count: int, share: float) -> int:
 def shards_of(
     keys: npt.ArrayLike, documents: Sequence[str], seed: int, count: int, share: float
 ) -> IntArray:
-    """Return the shard number of each sample, 0 to `count` - 1, given keys and document ids.
+    """Return the number of the shard of each sample, 0 to `count` - 1, given the keys and document
+    ids of samples.
 
-    `count` is 2 or more if a `share` of the documents is held out.
+    `count` is the number of shards, and is 2 or more if a `share` of the documents is held out.
     """
     kept = held_out_shards(count, share)
     shards = shard_of(keys, seed, count - kept)

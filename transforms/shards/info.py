@@ -1,4 +1,4 @@
-"""Shards in the manifest: their entries, file names, and which samples are in which shard."""
+"""Shards in the manifest: their entries and file names, and which samples belong to which shard."""
 
 from __future__ import annotations
 
@@ -20,9 +20,12 @@ _SHARD, _ORDER = 1, 2  # first number of the hash for the shard, and for the ord
 
 @dataclass(frozen=True)
 class ShardInfo:
-    """Entry of a shard in the manifest.
+    """Entry of a shard in the manifest: its files with sizes and checksums, and its counts.
 
-    `tokens` counts `ids`, or `input_ids` if a shard with baked noise has no `ids`.
+    `documents` is the number of samples that are the first window of their document. `tokens`
+    counts `ids`, or `input_ids` if a shard with baked noise has no `ids`. `duplicate_samples` were
+    dropped, since another sample has the same key, document and window; `duplicate_documents` of
+    them were first windows. `held_out` is True if its documents are kept out of training.
     """
 
     name: str
@@ -38,19 +41,21 @@ class ShardInfo:
     held_out: bool = False  # whether its documents are kept out of training
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry as plain values, as the manifest has it."""
+        """Return the entry as a dict for JSON, as the manifest stores it."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ShardInfo:
-        """Return the entry of plain values, the inverse of `to_json`."""
+        """Return the entry that `to_json` wrote."""
         return cls(**values)
 
 
 def samples_per_block(max_tokens: int) -> int:
-    """Return how many samples to store in a block: about 2**19 tokens, and 16 to 1,024 samples.
+    """Return the number of samples to store in a block: about 2**19 tokens, and 16 to 1,024
+    samples.
 
-    Headers of members are then 1 % of a shard or less, and a block has about a megabyte.
+    `max_tokens` is the length of the longest sample. Headers of members are then 1 % of a shard or
+    less, and a block has about a megabyte.
 
     >>> [samples_per_block(tokens) for tokens in (128, 512, 2048, 131072)]
     [1024, 1024, 256, 16]
@@ -60,7 +65,7 @@ def samples_per_block(max_tokens: int) -> int:
 
 
 def shard_name(index: int, count: int) -> str:
-    """Return the file name of shard `index` of `count`.
+    """Return the file name of shard number `index` of `count` shards.
 
     >>> shard_name(3, 16)
     'shard-00003-of-00016.tar'
@@ -69,7 +74,8 @@ def shard_name(index: int, count: int) -> str:
 
 
 def shard_number(name: str) -> tuple[int, int] | None:
-    """Return the number and the count in the name of a shard; None if it is no such name.
+    """Return the number of a shard and the number of all shards, from its file name; None if the
+    name is not that of a shard.
 
     >>> shard_number("shard-00003-of-00016.tar"), shard_number("train-3.tar")
     ((3, 16), None)
@@ -79,7 +85,7 @@ def shard_number(name: str) -> tuple[int, int] | None:
 
 
 def index_name(shard: str) -> str:
-    """Return the file name of the index of a shard.
+    """Return the file name of the index of a shard, given the shard's file name.
 
     >>> index_name("shard-00003-of-00016.tar")
     'shard-00003-of-00016.index.npz'
@@ -88,7 +94,8 @@ def index_name(shard: str) -> str:
 
 
 def shard_of(keys: npt.ArrayLike, seed: int, num_shards: int) -> npt.NDArray[np.int64]:
-    """Return the shard number of each sample, 0 to `num_shards` - 1, by a hash of seed and key.
+    """Return the number of the shard of each sample, 0 to `num_shards` - 1: a hash of the seed and
+    the sample's key.
 
     >>> shard_of([1, 2, 3, 4, 5, 6], seed=17, num_shards=4).tolist()
     [3, 1, 3, 1, 3, 2]
@@ -97,7 +104,8 @@ def shard_of(keys: npt.ArrayLike, seed: int, num_shards: int) -> npt.NDArray[np.
 
 
 def order_in_shard(keys: npt.ArrayLike, seed: int) -> UInts:
-    """Return the number by which each sample is sorted in its shard, a hash of seed and key.
+    """Return the number by which each sample is sorted in its shard: a hash of the seed and the
+    sample's key, uint64.
 
     Different keys have different numbers.
     """

@@ -25,11 +25,17 @@ from noisebeam.transforms.shards.info import ShardInfo
 
 
 class ShardError(ValueError):
-    """A shard, index or manifest is missing or damaged; the text names it and what is wrong."""
+    """Error: a shard, index or manifest is missing or damaged; the text names it and says what is
+    wrong.
+    """
 
 
 class Block:
-    """Consecutive samples of a shard; the rows of a field are end to end in one array."""
+    """Consecutive samples of a shard, as arrays; the rows of a field are one after another in one
+    array.
+
+    `arrays` are the stored arrays by name, `size` is the number of samples.
+    """
 
     def __init__(self, arrays: dict[str, Array], size: int) -> None:
         self.arrays = arrays
@@ -41,17 +47,17 @@ class Block:
 
     @property
     def keys(self) -> npt.NDArray[np.uint64]:
-        """Keys of the samples: (samples,)."""
+        """Keys of the samples of this block: (samples,) uint64."""
         return self.arrays[KEYS]
 
     @property
     def windows(self) -> Array:
-        """Index of each window in its document: (samples,)."""
+        """Number of the window of each sample in its document: (samples,)."""
         return self.arrays[WINDOWS]
 
     @cached_property
     def documents(self) -> list[str]:
-        """Document ids of the samples."""
+        """Id of the document of each sample of this block."""
         try:
             return [str(document) for document in json.loads(self.arrays[DOCUMENTS].tobytes())]
         except (ValueError, TypeError, RecursionError) as error:
@@ -61,45 +67,54 @@ class Block:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Names of the samples' fields."""
+        """Names of the fields of this block's samples."""
         return fields_of(self.arrays)
 
     def values(self, field: str) -> Array:
-        """Return all rows of a field end to end; raise KeyError if the samples do not have it."""
+        """Return the values of a field of all samples, one sample after another; raise KeyError if
+        the samples do not have it.
+        """
         return self.arrays[stored_field(field, self.arrays)]
 
     def offsets(self, field: str) -> IntArray:
-        """Return where each sample's row of a field begins, and the end: (samples + 1,)."""
+        """Return where the values of each sample begin in the values of a field, and the total:
+        (samples + 1,).
+        """
         if field not in self._offsets:
             self._offsets[field] = self._row_offsets(field)
         return self._offsets[field]
 
     def row(self, field: str, i: int) -> Array:
-        """Return the row of sample i, as a view."""
+        """Return the values of a field of sample `i`, as a view."""
         return self.column(field).row(i)
 
     def column(self, field: str) -> Ragged:
-        """Return all rows of a field, or the keys, one a row; raise KeyError if there is no such
-        field.
+        """Return a field of all samples, or the keys, as a ragged array with a row for each sample;
+        raise KeyError if there is no such field.
         """
         if field == KEYS:
             return Ragged(self.keys, np.arange(len(self.keys) + 1))
         return Ragged(self.values(field), self.offsets(field))
 
     def sample(self, i: int) -> Sample:
-        """Return sample i of the block."""
+        """Return sample `i` of this block."""
         fields = {name: self.row(name, i) for name in self.fields}
         return Sample(int(self.keys[i]), self.documents[i], int(self.windows[i]), fields)
 
     def flat_batch(self, prefix_length: int) -> FlatBatch:
-        """Return all samples of the block, which must have `ids`, as a flat batch; ids are not
+        """Return all samples of this block, which must have `ids`, as a flat batch; ids are not
         copied.
+
+        Each sample begins with `prefix_length` special tokens.
         """
         return flat_batch(
             {name: self.column(name) for name in self.fields}, self.keys, prefix_length
         )
 
     def _row_offsets(self, field: str) -> IntArray:
+        """Return where the values of each sample begin in the values of a field, and the total,
+        computed from stored lengths.
+        """
         if LENGTHS[field] in LENGTHS:  # a row a sentence
             return offsets_of(self.arrays[LENGTHS[field]])[self.offsets(LENGTHS[field])]
         lengths = stored_lengths(field, self.arrays)
@@ -109,9 +124,9 @@ class Block:
 
 
 class ShardReader:
-    """Reader of a shard at a local path, safe to share between threads.
+    """Reader of a shard file on a local disk, safe to share between threads.
 
-    It is opened with its index and, if there is one, its entry in the manifest. Raises ShardError
+    It is opened with the shard's index and, if given, its entry in the manifest. Raises ShardError
     if the file is missing or differs from its entry, or if the checksum of a block does not match.
     """
 
@@ -136,22 +151,25 @@ class ShardReader:
             self._check(info)
 
     def __len__(self) -> int:
-        """Return the number of samples."""
+        """Return the number of samples of this shard."""
         return int(self._starts[-1])
 
     @property
     def blocks(self) -> int:
-        """Number of blocks."""
+        """Number of blocks of this shard."""
         return len(self.index.samples)
 
     def size(self, i: int) -> int:
-        """Return the size of block i in bytes, or what the file had of it when it was opened."""
+        """Return the size of block `i` in bytes, or the part of it that the file has if it is too
+        short.
+        """
         start, end = self.index.extent(i)
         return max(0, min(end, self._bytes) - start)
 
     def block(self, i: int, memory: Array | None = None) -> Block:
-        """Read block i and check its checksum; the bytes go into `memory` of `size(i)` bytes, if
-        given.
+        """Read block `i` of this shard, and check its checksum; raise ShardError if it is damaged.
+
+        The bytes are read into `memory`, (`size(i)`,) uint8, if that is given.
         """
         start, end = self.index.extent(i)
         data = np.empty(self.size(i), np.uint8) if memory is None else memory
@@ -183,7 +201,9 @@ class ShardReader:
             ) from error
 
     def locate(self, sample: int) -> tuple[int, int]:
-        """Return the block of a sample, and its row in the block."""
+        """Return the block of a sample, given its index in this shard, and its row in the block;
+        raise IndexError if there is no such sample.
+        """
         if not 0 <= sample < len(self):
             raise IndexError(
                 f"expected a sample from 0 to {len(self) - 1} of {self.path}, got {sample}"
@@ -192,15 +212,18 @@ class ShardReader:
         return block, sample - int(self._starts[block])
 
     def sample(self, i: int) -> Sample:
-        """Return sample i of the shard, from 0."""
+        """Return sample `i` of this shard, from 0."""
         block, row = self.locate(i)
         return self.block(block).sample(row)
 
     def close(self) -> None:
-        """Close the file; blocks that were read stay valid."""
+        """Close the file of this shard; blocks that were read stay valid."""
         self._file.close()
 
     def _check(self, info: ShardInfo) -> None:
+        """Raise ShardError if the size of the file or the number of samples differs from the entry
+        in the manifest.
+        """
         if self._bytes != info.bytes:
             wrong = "is truncated" if self._bytes < info.bytes else "has another size"
             raise ShardError(
@@ -216,7 +239,9 @@ class ShardReader:
 
 
 def parse_index(data: bytes, name: str) -> ShardIndex:
-    """Return the index of a shard; raise ShardError, with its name, if it is not valid."""
+    """Return the index of a shard from the bytes of its file; raise ShardError, with the name of
+    the file, if it is not valid.
+    """
     try:
         return ShardIndex.from_bytes(data)
     except ValueError as error:
@@ -226,7 +251,9 @@ def parse_index(data: bytes, name: str) -> ShardIndex:
 
 
 def parse_block(data: bytes | Array, start: int, index: ShardIndex, block: int) -> Block:
-    """Return a block from its bytes, which are at byte `start` of the shard."""
+    """Return block number `block` of a shard from its bytes, which begin at byte `start` of the
+    shard; arrays are read-only views.
+    """
     arrays = index.arrays(block, data, start)
     for array in arrays.values():
         array.flags.writeable = False

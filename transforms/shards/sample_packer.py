@@ -1,12 +1,11 @@
-"""Packing the samples of a bundle into tables, so that copies of a sample never pile up on one
-worker.
+"""Packing of samples into tables, so that the copies of a sample never pile up on one worker.
 
     samples of a bundle -> each once, with the number of its copies -> tables of about 65,536 tokens
 
-Copies of a sample have one key, and meet in one shard. They are counted before they are sent: a
-bundle sends a sample when it first occurs and, if it is repeated, once more with the number of its
-other copies. A sample may be sent again after 100,000 other samples, and after four million tokens
-of other repeated samples.
+A bundle is the elements that Beam processes together. Copies of a sample have one key, and meet in
+one shard. They are counted before they are sent: a bundle sends a sample when it first occurs and,
+if it is repeated, once more with the number of its other copies. A sample may be sent again after
+100,000 other samples, and after four million tokens of other repeated samples.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ _SEEN = 100_000  # keys to remember
 
 
 class SamplePacker:
-    """Packer of the samples of a bundle into tables of about 65,536 tokens each; the last ones are
-    smaller.
+    """Packs the samples of a bundle (elements that Beam processes together) into tables of about
+    65,536 tokens.
     """
 
     def __init__(self) -> None:
@@ -38,18 +37,21 @@ class SamplePacker:
         )
 
     def add(self, sample: Sample) -> Iterator[SampleTable]:
-        """Add a sample, and yield the tables that are full."""
+        """Add a sample; yield the tables that are full now."""
         self._samples.append(sample)
         self._tokens += len(sample.fields["ids"])
         if self._tokens >= _TOKENS:
             yield from self._pack()
 
     def rest(self) -> Iterator[SampleTable]:
-        """Yield the tables that are left at the end of the bundle."""
+        """Yield the tables that are left at the end of the bundle, which may be smaller."""
         yield from self._pack()
         yield from self._merge(0)
 
     def _pack(self) -> Iterator[SampleTable]:
+        """Make a table of the waiting samples, and yield it; samples that were sent before are held
+        back to be merged.
+        """
         table = SampleTable.of(self._samples).distinct()
         self._samples, self._tokens = [], 0
         keys = table.keys.tolist()
@@ -68,7 +70,9 @@ class SamplePacker:
                 yield from self._merge(_REPEATED_TOKENS)
 
     def _merge(self, enough: int) -> Iterator[SampleTable]:
-        """Merge equal repeated samples, and yield their table if it has enough tokens."""
+        """Merge equal samples that are held back into one table, and yield it if it has at least
+        `enough` tokens.
+        """
         merged = SampleTable.joined(self._repeated).distinct()
         self._repeated, self._merged_tokens = (
             [merged],

@@ -1,6 +1,6 @@
 """Tables of samples: how samples are sent between workers, and what a shard is made of.
 
-    keys, windows, copies (samples,)   documents [str]   columns: name -> Ragged, a row a sample
+    keys, windows, copies (samples,)   documents [str]   fields: name -> Ragged, a row a sample
 
 A single sample costs Python objects, a header and a step of the runner; in a table it costs its
 tokens. Copies of a sample are one row with their number, so that a text with ten million copies
@@ -30,7 +30,9 @@ from noisebeam.transforms.shards.fields import LENGTHS
 
 
 class RowList(LazyRagged):
-    """Rows in separate arrays, concatenated when `values` are first used.
+    """Ragged array whose rows are separate arrays until `values` are first used.
+
+    `lengths` (rows,) are the lengths of the rows; None computes them.
 
     >>> rows = RowList([np.array([5, 6]), np.array([7])]).take(np.array([1, 0]))
     >>> rows.values.tolist(), rows.offsets.tolist()
@@ -44,10 +46,11 @@ class RowList(LazyRagged):
         )
 
     def take(self, rows: IntArray) -> RowList:
-        """Return the rows with these numbers, without copying them."""
+        """Return the rows with these indexes, without copying them."""
         return RowList(self._rows[rows], self._lengths[rows])
 
     def _joined(self) -> Array:
+        """Return the values of all rows, one row after another: (total,)."""
         rows = self._rows.tolist()
         dtypes = [row.dtype for row in rows]
         if rows and dtypes.count(dtypes[0]) == len(rows):
@@ -59,7 +62,12 @@ class RowList(LazyRagged):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampleTable:
-    """Samples with the same fields, as columns with a row a sample."""
+    """Samples with the same fields, as columns: row i of every column belongs to sample i.
+
+    `keys` (samples,) uint64, `windows` (samples,) and `documents` are those of the samples;
+    `fields` are ragged arrays by name. `copies` (samples,) says how many times each sample occurs,
+    1 or more.
+    """
 
     keys: UInts  # (samples,) uint64
     windows: IntArray  # (samples,)
@@ -69,7 +77,7 @@ class SampleTable:
 
     @classmethod
     def of(cls, samples: Sequence[Sample]) -> SampleTable:
-        """Return a table of some samples, in order; raise ValueError if they have different
+        """Return a table of a list of samples, in order; raise ValueError if they have different
         fields.
         """
         fields = samples[0].fields.keys() if samples else ()
@@ -91,8 +99,8 @@ class SampleTable:
 
     @classmethod
     def joined(cls, tables: Iterable[SampleTable]) -> SampleTable:
-        """Return the samples of all tables, in order; raise ValueError if they have different
-        fields.
+        """Return the samples of several tables as one table, in order; raise ValueError if they
+        have different fields.
         """
         full = [table for table in tables if len(table)]
         if not full:
@@ -115,7 +123,7 @@ class SampleTable:
         return len(self.keys)
 
     def distinct(self) -> SampleTable:
-        """Return each sample once, with the number of its copies.
+        """Return a table in which each sample occurs once, with the number of its copies.
 
         Copies have the same key, window and document. Their fields may differ, as those of a text
         that was segmented as two languages; the copy with the smallest values is kept, whatever the
@@ -140,10 +148,11 @@ class SampleTable:
         return replace(self.take(np.array(kept, np.int64)), copies=np.array(copies, np.int64))
 
     def _values(self, row: int) -> list[list[int]]:
+        """Return the values of all fields of one sample as lists, to compare samples."""
         return [column.row(row).tolist() for column in self.fields.values()]
 
     def take(self, rows: IntArray) -> SampleTable:
-        """Return the samples with these numbers, in this order."""
+        """Return a table of the samples with these indexes, in this order."""
         documents = [self.documents[i] for i in rows.tolist()]
         fields = {name: column.take(rows) for name, column in self.fields.items()}
         return SampleTable(
@@ -151,8 +160,10 @@ class SampleTable:
         )
 
     def split(self, parts: IntArray) -> Iterator[tuple[int, SampleTable]]:
-        """Yield the number and the samples of each part; `parts` (samples,) has the part of each
-        sample.
+        """Yield, for each number that occurs in `parts`, ascending, the number and a table of the
+        samples that have it.
+
+        `parts` is (samples,).
 
         >>> table = SampleTable.of([Sample(i, f"d{i}", 0, {"ids": np.arange(i)}) for i in range(4)])
         >>> [(part, samples.documents) for part, samples in table.split(np.array([5, 2, 5, 5]))]
@@ -163,7 +174,7 @@ class SampleTable:
             yield part, self if len(rows) == len(self) else self.take(rows)
 
     def to_bytes(self) -> bytes:
-        """Return the table as bytes, the same for equal samples; reading them runs no code."""
+        """Return the table as bytes, the same for equal samples; reading the bytes runs no code."""
         columns = {"keys": self.keys, "windows": self.windows}
         for name, rows in self.fields.items():
             columns |= {name: rows.values, f"{name} lengths": in_smallest_dtype(rows.lengths)}
@@ -181,7 +192,7 @@ class SampleTable:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> SampleTable:
-        """Return the table of its bytes, the inverse of `to_bytes`."""
+        """Return the table that `to_bytes` wrote."""
         position = 8 + int.from_bytes(data[:8], "little")
         documents, arrays = json.loads(data[8:position])
         columns: dict[str, Array] = {}
@@ -197,11 +208,12 @@ class SampleTable:
 
 
 def _in_order(fields: Iterable[str]) -> list[str]:
-    """Return fields in the order in which shards store them, unknown ones last."""
+    """Return names of fields in the order in which shards store them, unknown ones last."""
     return sorted(fields, key=[*LENGTHS, *fields].index)
 
 
 def _different(fields: Iterable[str], document: str, others: Iterable[str], other: str) -> str:
+    """Return the error text for two samples, given their documents, that have different fields."""
     return (
         f"expected the same fields in all samples, got {sorted(fields)} in document {document!r} "
         f"and {sorted(others)} "

@@ -1,5 +1,5 @@
-"""Samples of a shard in their order -> the bytes of its tar; each array is written at its
-position.
+"""The bytes of a shard: a tar in which each array is written at the position that the index
+names.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def shard_tar(
 ) -> tuple[Array, ShardIndex]:
     """Return the bytes of a shard, (bytes,) uint8, and its index.
 
-    Raises ValueError if a value does not fit its dtype.
+    `order` (samples,) are the indexes of the samples in the order of the shard, `shard` its number.
+    `dtypes` has the dtype of each array by name. Raises ValueError if a value does not fit its
+    dtype.
     """
     columns = _columns(samples)
     dtypes = {**dtypes, WINDOWS: np.min_scalar_type(int(samples.windows.max(initial=0)))}
@@ -70,8 +72,8 @@ def shard_tar(
 
 
 def _columns(samples: SampleTable) -> dict[str, Column]:
-    """Return all arrays that a shard may store of some samples: fields, and the lengths of their
-    rows.
+    """Return all arrays that a shard may store of these samples, by name: fields, and the lengths
+    of their rows.
     """
     columns: dict[str, Column] = {KEYS: samples.keys, WINDOWS: samples.windows}
     present = [name for name in LENGTHS if name in samples.fields]
@@ -84,7 +86,9 @@ def _columns(samples: SampleTable) -> dict[str, Column]:
 def _stored(
     columns: Mapping[str, Column], dtypes: DTypes, samples_per_member: int
 ) -> tuple[str, ...]:
-    """Return the columns that the shard stores."""
+    """Return the names of the arrays that the shard stores, without those that equal another
+    array.
+    """
     unneeded = redundant_fields(columns, dtypes)
     if samples_per_member == 1:
         unneeded |= set(LENGTHS.values()) - set(LENGTHS)
@@ -92,19 +96,22 @@ def _stored(
 
 
 def _documents(samples: SampleTable, rows: IntArray) -> bytes:
+    """Return the document ids of the samples `rows` as JSON."""
     return json.dumps([samples.documents[i] for i in rows.tolist()], separators=(",", ":")).encode()
 
 
 def _items(column: Column, rows: IntArray) -> int:
+    """Return the number of values that a column has in the samples `rows`."""
     return int(column.lengths[rows].sum()) if isinstance(column, Ragged) else len(rows)
 
 
 def _taken(column: Column, rows: IntArray) -> Array:
+    """Return the values of a column in the samples `rows`, one sample after another."""
     return column.take(rows).values if isinstance(column, Ragged) else column[rows]
 
 
 def _lengths(columns: Mapping[str, Column], order: IntArray, dtypes: DTypes) -> Array:
-    """Return the number of tokens of each sample, in the order of storage: (samples,)."""
+    """Return the number of tokens of each sample, in the order of the shard: (samples,)."""
     name = "lengths" if "lengths" in columns else "input_lengths"
     lengths = _taken(columns.get(name, np.zeros(0, np.int64)), order)
     return check_fit(name, lengths, dtypes[name]).astype(
@@ -113,7 +120,9 @@ def _lengths(columns: Mapping[str, Column], order: IntArray, dtypes: DTypes) -> 
 
 
 def _lay_out(index: ShardIndex) -> int:
-    """Set the positions of all arrays in the index, and return the end of the last member."""
+    """Write the positions of all arrays into the index, and return the byte after the last
+    member.
+    """
     headers = np.array([TAR_HEADER + NPY_HEADER] * (len(index.names) - 1) + [TAR_HEADER])
     sizes = headers + index.counts * [np.dtype(dtype).itemsize for dtype in index.dtypes]
     ends = offsets_of((-(-sizes // TAR_HEADER) * TAR_HEADER).ravel())
@@ -124,7 +133,11 @@ def _lay_out(index: ShardIndex) -> int:
 def _write_block(
     tar: Array, index: ShardIndex, block: int, key: str, arrays: Sequence[Array]
 ) -> None:
-    """Write the members of a block, and its checksum into the index."""
+    """Write the members of one block into `tar`, and the checksum of the block into the index.
+
+    `key` is the block's WebDataset key, `arrays` are the values of its members in the order of the
+    index.
+    """
     places = index.arrays(block, tar)
     for (name, place), values, position in zip(
         places.items(), arrays, index.positions[block].tolist(), strict=True

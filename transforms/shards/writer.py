@@ -1,4 +1,5 @@
-"""Shards: samples -> the bytes of a tar and its index, the same for any order of arrival.
+"""Writing shards: samples become the bytes of a tar and its index, which are the same for any order
+of arrival.
 
 The shard of a sample, and its position in the shard, are hashes of seed and key. So writing is a
 global shuffle, and every attempt of every runner makes the same file. The samples of one shard have
@@ -32,7 +33,9 @@ from noisebeam.transforms.shards.tar import DTypes, shard_tar
 
 @dataclass(frozen=True)
 class Shard:
-    """Bytes of a shard and of its index."""
+    """A shard in memory: the bytes of its tar and of its index, and its entry in the manifest,
+    still without checksums.
+    """
 
     unhashed: ShardInfo  # without checksums
     tar: memoryview
@@ -40,7 +43,7 @@ class Shard:
 
     @cached_property
     def info(self) -> ShardInfo:
-        """Entry of the shard in the manifest; the first use hashes the bytes."""
+        """Entry of this shard in the manifest; the first use hashes the bytes."""
         digest, index_digest = (sha256(data).hexdigest() for data in (self.tar, self.index))
         return replace(self.unhashed, sha256=digest, index_sha256=index_digest)
 
@@ -54,9 +57,9 @@ def build_shard(
     dtypes: DTypes,
     samples_per_member: int = SAMPLES_PER_MEMBER,
 ) -> Shard:
-    """Return the bytes of shard `index` of `count`; the order of the samples does not matter.
+    """Return shard number `index` of `count` in memory; the order of the samples does not matter.
 
-    `dtypes` are the results of `field_dtypes`. Repeated samples are dropped and counted. With
+    `dtypes` is the result of `field_dtypes`. Repeated samples are dropped and counted. With
     `samples_per_member=1` the shard has WebDataset's classic form: members for each sample, without
     the arrays of lengths. Raises ValueError if samples have different fields, or if a value does
     not fit its dtype.
@@ -85,7 +88,8 @@ def build_shard(
 
 
 def write_shard(url: str, samples: Iterable[Sample] | SampleTable, **settings: Any) -> ShardInfo:
-    """Build a shard, and publish it and its index in the folder `url`.
+    """Build a shard, write it and its index to the folder `url`, and return its entry in the
+    manifest.
 
     `settings` are the arguments of `build_shard`. A thread hashes the bytes while they are written.
     """
@@ -97,7 +101,7 @@ def write_shard(url: str, samples: Iterable[Sample] | SampleTable, **settings: A
 
 
 def _order(distinct: SampleTable, seed: int) -> IntArray:
-    """Return the indices of the samples in the order of the shard."""
+    """Return the indexes of the samples in the order of the shard: (samples,)."""
     numbers = order_in_shard(distinct.keys, seed)
     order = np.argsort(numbers, kind="stable")
     if not np.any(numbers[order][1:] == numbers[order][:-1]):

@@ -1,4 +1,4 @@
-"""Settings of tokenizer and windows."""
+"""Settings of the tokenizer and of windows (the sentences that make one sample)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SMALLEST_BUDGET = 32  # tokens; below it a single character may not fit
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerOptions:
-    """Which tokenizer a build uses."""
+    """Settings of the tokenizer: its name, and special tokens to add if it lacks them."""
 
     name: str = setting(
         "Hugging Face tokenizer: a folder, a URL or a hub name", name="tokenizer", metavar="NAME"
@@ -27,7 +27,7 @@ class TokenizerOptions:
 
 @dataclass(frozen=True, slots=True)
 class WindowOptions:
-    """How the sentences of a document become windows.
+    """Settings of windows: which consecutive sentences of a document make one sample.
 
     `max_tokens` (32 or more) includes the special tokens of a window. Without `size`, windows are
     filled with whole sentences up to `max_tokens`, without overlap. With `size`, a window of `size`
@@ -35,7 +35,8 @@ class WindowOptions:
     the next one begins there at the latest.
 
     With `append_eos` only the last window of a document ends in the end of text, whatever the
-    tokenizer appends to a text. Causal and prefix language models need this.
+    tokenizer appends to a text. Causal and prefix language models need this. Raises ValueError for
+    values out of range.
     """
 
     max_tokens: int = setting("largest window, in tokens, special ones counted", 512, metavar="N")

@@ -14,11 +14,12 @@ _SPACES = " \n\r\t\f\v\u00a0\u3000"  # that an added token may take in with `rst
 
 
 class SafeSplits(dict[str, bool]):
-    """Whether a text may be split between two neighbouring characters, by the pair; computed once a
-    pair.
+    """Mapping from a pair of characters to whether a text may be divided between them; computed
+    once for each pair.
 
-    A split is safe if the pre-tokenizer separates the two characters and, for models that merge
-    tokens (BPE, Unigram), if no token of the vocabulary contains the two side by side.
+    A split is safe if both sides can be encoded separately with the same ids: the pre-tokenizer
+    separates the two characters or, for models that merge tokens (BPE, Unigram), no token of the
+    vocabulary contains the two side by side.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -35,15 +36,22 @@ class SafeSplits(dict[str, bool]):
         }
 
     def __missing__(self, pair: str) -> bool:
-        clean = self._separates(pair) or (self._composes and not self._may_join(pair))
-        clean = self[pair] = clean and pair not in self._added
-        return clean
+        """Compute whether a text may be divided between the two characters of `pair`, store and
+        return it.
+        """
+        is_safe = self._separates(pair) or (self._composes and not self._may_join(pair))
+        is_safe = self[pair] = is_safe and pair not in self._added
+        return is_safe
 
     def _normalize(self, text: str) -> str:
+        """Return the text after the tokenizer's normalizer."""
         normalizer = self._tokenizer.normalizer
         return str(normalizer.normalize_str(text)) if normalizer else text
 
     def _separates(self, pair: str) -> bool:
+        """Return True if the pre-tokenizer divides the text between the two characters of
+        `pair`.
+        """
         pre_tokenizer, whole = self._tokenizer.pre_tokenizer, self._normalize(pair)
         cut, rest = len(self._normalize(pair[0])), len(self._normalize(pair[1]))
         if pre_tokenizer is None or not cut or not rest or len(whole) != cut + rest:
@@ -53,8 +61,8 @@ class SafeSplits(dict[str, bool]):
         )
 
     def _may_join(self, pair: str) -> bool:
-        """Return whether one token could contain both characters, or one unknown token replace
-        both.
+        """Return True if one token could contain both characters of `pair`, or one unknown token
+        could replace both.
         """
         left, right = (self._symbols(character) for character in pair)
         if not left or not right or self._symbols(pair) != left + right:
@@ -63,10 +71,13 @@ class SafeSplits(dict[str, bool]):
         return both_unknown or left[-1] + right[0] in self._neighbours
 
     def _symbols(self, text: str) -> str:
-        """Return a text in the alphabet of the model, as inside a longer text."""
+        """Return a text in the alphabet of the model (such as bytes as characters), as it is inside
+        a longer text.
+        """
         return self._whole_symbols("x" + text).removeprefix(self._whole_symbols("x"))
 
     def _whole_symbols(self, text: str) -> str:
+        """Return a text in the alphabet of the model, as it is at the start of a text."""
         text, pre_tokenizer = self._normalize(text), self._tokenizer.pre_tokenizer
         return (
             "".join(piece for piece, _ in pre_tokenizer.pre_tokenize_str(text))

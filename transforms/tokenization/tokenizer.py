@@ -1,4 +1,5 @@
-"""Hugging Face fast tokenizers: found by folder, file, URL or hub name, and read for their roles.
+"""Hugging Face fast tokenizers: loaded from a folder, file, URL or hub name, with the roles of
+their special tokens.
 
 A tokenizer is a folder with `tokenizer.json` and, for the roles of its special tokens,
 `tokenizer_config.json`. Without the second file the usual names (`<mask>`, `[MASK]`, ...) decide.
@@ -36,12 +37,12 @@ _SENTINEL = re.compile(r"<extra_id_(\d+)>")
 
 
 class TokenizerError(ValueError):
-    """A tokenizer cannot be read, or lacks what is asked of it."""
+    """Error: a tokenizer cannot be read, or lacks a token that is needed."""
 
 
 @dataclass(frozen=True)
 class LoadedTokenizer:
-    """The two files of a tokenizer, as text."""
+    """The two files of a tokenizer as text, and the name by which it was loaded."""
 
     name: str  # as it was asked for
     tokenizer_json: str
@@ -49,22 +50,24 @@ class LoadedTokenizer:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of `tokenizer.json`, in hexadecimal digits."""
+        """SHA-256 of the tokenizer's file `tokenizer.json`, in hexadecimal digits."""
         return hashlib.sha256(self.tokenizer_json.encode()).hexdigest()
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Tokenizer, without the truncation and padding that its file may set."""
+        """The tokenizer as an object of the `tokenizers` library, without the truncation and
+        padding that its file may set.
+        """
         return self._parsed()[0]
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """Ids of the tokenizer, and their roles."""
+        """The ids of the tokenizer and their roles, as a `Vocabulary`."""
         return self._parsed()[1]
 
     def with_tokens(self, tokens: Sequence[str]) -> LoadedTokenizer:
-        """Return the tokenizer with special tokens; those that it lacks are appended to its
-        vocabulary.
+        """Return the tokenizer with these special tokens; those that it does not have are appended
+        to its vocabulary.
         """
         if not tokens:
             return self
@@ -73,6 +76,9 @@ class LoadedTokenizer:
         return LoadedTokenizer(self.name, tokenizer.to_str(), self.config_json)
 
     def _parsed(self) -> tuple[Tokenizer, Vocabulary]:
+        """Return the tokenizer object and its vocabulary; raise TokenizerError if the files are not
+        valid.
+        """
         try:
             return _parse(self.tokenizer_json, self.config_json)
         except Exception as error:  # the tokenizers library raises bare Exceptions
@@ -82,7 +88,8 @@ class LoadedTokenizer:
 
 
 def load_tokenizer(name: str) -> LoadedTokenizer:
-    """Load a tokenizer by folder, `tokenizer.json` file, fsspec URL of a folder, or hub name.
+    """Load a tokenizer, given a folder, a `tokenizer.json` file, the fsspec URL of a folder, or a
+    name on the Hugging Face hub.
 
     Raises TokenizerError, in one line, if there is none or if it cannot be read.
     """
@@ -98,7 +105,9 @@ def load_tokenizer(name: str) -> LoadedTokenizer:
 
 @lru_cache(maxsize=4)
 def load_once(name: str, fingerprint: str) -> LoadedTokenizer:
-    """Load a tokenizer once per process; raise TokenizerError if it has another fingerprint."""
+    """Load a tokenizer once in a process; raise TokenizerError if its fingerprint differs from the
+    expected one.
+    """
     loaded = load_tokenizer(name)
     if loaded.fingerprint != fingerprint:
         raise TokenizerError(
@@ -110,6 +119,7 @@ def load_once(name: str, fingerprint: str) -> LoadedTokenizer:
 
 
 def _from_folder(name: str) -> LoadedTokenizer:
+    """Load a tokenizer from a folder or from a `tokenizer.json` file, local or remote."""
     folder, _, last = name.rstrip("/").rpartition("/")
     if last != TOKENIZER_FILE:
         folder = name.rstrip("/")
@@ -120,6 +130,9 @@ def _from_folder(name: str) -> LoadedTokenizer:
 
 
 def _read_text(url: str) -> str | None:
+    """Return the text of a file; None if it does not exist. Raises TokenizerError if it cannot be
+    read.
+    """
     try:
         return read_bytes(url).decode("utf-8")
     except FileNotFoundError:
@@ -131,6 +144,7 @@ def _read_text(url: str) -> str | None:
 
 
 def _from_hub(name: str) -> LoadedTokenizer:
+    """Download a tokenizer from the Hugging Face hub and load it."""
     from huggingface_hub import hf_hub_download
 
     try:
@@ -147,6 +161,7 @@ def _from_hub(name: str) -> LoadedTokenizer:
 
 
 def _converted(name: str) -> LoadedTokenizer:
+    """Load a folder with the files of a slow tokenizer, converted by `transformers`."""
     try:
         from transformers import AutoTokenizer
     except ImportError as error:
@@ -168,6 +183,7 @@ def _converted(name: str) -> LoadedTokenizer:
 
 @lru_cache(maxsize=4)
 def _parse(tokenizer_json: str, config_json: str) -> tuple[Tokenizer, Vocabulary]:
+    """Return the tokenizer object and the vocabulary in the texts of a tokenizer's two files."""
     tokenizer = Tokenizer.from_str(tokenizer_json)
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -175,6 +191,7 @@ def _parse(tokenizer_json: str, config_json: str) -> tuple[Tokenizer, Vocabulary
 
 
 def _vocabulary(tokenizer: Tokenizer, config: Mapping[str, Any]) -> Vocabulary:
+    """Return the vocabulary of a tokenizer; `config` is the content of `tokenizer_config.json`."""
     encoding = tokenizer.encode("x")
     content = [not special for special in encoding.special_tokens_mask]
     first, last = content.index(True), len(content) - content[::-1].index(True)
@@ -201,6 +218,9 @@ def _vocabulary(tokenizer: Tokenizer, config: Mapping[str, Any]) -> Vocabulary:
 
 
 def _role(tokenizer: Tokenizer, config: Mapping[str, Any], role: str) -> int | None:
+    """Return the id of the special token with a role (mask, pad, bos, eos); None if there is
+    none.
+    """
     named = config.get(f"{role}_token")
     candidates = (
         (named["content"] if isinstance(named, dict) else named,) if named else _USUAL_NAMES[role]
@@ -210,6 +230,9 @@ def _role(tokenizer: Tokenizer, config: Mapping[str, Any], role: str) -> int | N
 
 
 def _continues_word_hex(tokenizer: Tokenizer, size: int) -> str:
+    """Return a bit for each id that is 1 if the token continues a word, packed and in hexadecimal
+    digits.
+    """
     bits = np.zeros(size, dtype=np.bool_)
     wordpiece = type(tokenizer.model).__name__ == "WordPiece"
     prefix = getattr(tokenizer.model, "continuing_subword_prefix", None) or "##"
@@ -224,7 +247,7 @@ def _continues_word_hex(tokenizer: Tokenizer, size: int) -> str:
 
 
 def _continues(text: str) -> bool:
-    """Return whether a token with this text continues the word of the token before.
+    """Return True if a token with this text continues the word of the token before.
 
     Words are divided at white space, as in fairseq's whole-word masking; in a script without spaces
     each character is a word.
@@ -233,12 +256,14 @@ def _continues(text: str) -> bool:
 
 
 def _stands_alone(character: str) -> bool:
+    """Return True if a character is of a script without spaces between words."""
     return unicodedata.name(character, "").startswith(
         ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
     )
 
 
 def _as_text(token: str, byte_level: bool) -> str:
+    """Return the text of a token; `byte_level` says that its characters stand for bytes."""
     if not byte_level:
         return token
     raw = bytes(_BYTES.get(character, 0x3F) for character in token)
@@ -248,7 +273,7 @@ def _as_text(token: str, byte_level: bool) -> str:
 
 
 def _byte_alphabet() -> dict[str, int]:
-    """Return the byte of each character of GPT-2's byte-level alphabet."""
+    """Return the byte for which each character of GPT-2's byte-level alphabet stands."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {

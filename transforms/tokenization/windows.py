@@ -1,10 +1,12 @@
-"""Windows: ranges of consecutive sentences that fit into the input of a model.
+"""Windows: ranges of consecutive sentences that fit into the input of a model; each makes one
+sample.
 
     filled, budget 10      |s0 s1 s2|s3 s4|s5|       whole sentences, no overlap
     size 3, stride 1       |s0 s1 s2|
                               |s1 s2 s3|             the oldest sentence leaves, the next comes in
 
-Every sentence is in at least one window.
+Every sentence is in at least one window. A budget is the number of tokens of a window without
+special tokens. A section is the part of a long document that is encoded together.
 """
 
 from __future__ import annotations
@@ -35,11 +37,12 @@ _CONTEXT = 64  # characters that tell how the text after them is encoded
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Consecutive sentences of one document.
+    """Consecutive sentences of one document, which make one sample.
 
     `text` is from the start of the first sentence to the end of the last one; `sentences` are spans
-    in it. `document_key` is a 64-bit hash of the document's id and text. `fields` are those of the
-    sample (see `Sample`), if the window was made with a tokenizer.
+    in it. `document_key` is a 64-bit hash of the document's id and text, `index` the number of the
+    window in the document. `fields` are those of the sample (see `Sample`), if the window was made
+    with a tokenizer, else None.
     """
 
     document: str
@@ -51,8 +54,10 @@ class Window:
 
 
 def fill_windows(encoded: EncodedSentences, budget: int, first: int = 0) -> Iterator[Range]:
-    """Yield windows of whole sentences of up to `budget` tokens, without overlap, from sentence
-    `first`.
+    """Yield windows of as many whole sentences as fit into `budget` tokens, without overlap, from
+    sentence `first` on.
+
+    A window is a pair: its first sentence and its last (exclusive).
     """
     fits = _Fit(encoded, budget)
     while first < len(encoded):
@@ -64,8 +69,11 @@ def fill_windows(encoded: EncodedSentences, budget: int, first: int = 0) -> Iter
 def slide_windows(
     encoded: EncodedSentences, budget: int, size: int, stride: int, first: int = 0
 ) -> Iterator[Range]:
-    """Yield windows of `size` sentences, each `stride` sentences after the one before; at least
-    one.
+    """Yield windows of `size` sentences, each `stride` sentences after the one before, from
+    sentence `first` on.
+
+    A window is a pair: its first sentence and its last (exclusive). A window that would exceed
+    `budget` tokens ends early.
     """
     fits = _Fit(encoded, budget)
     last = first
@@ -76,7 +84,9 @@ def slide_windows(
 
 
 class _Fit:
-    """How far a window can reach within a budget, whichever of its sentences becomes the first."""
+    """Finds how many sentences fit into a window of `budget` tokens, whichever of them becomes the
+    first.
+    """
 
     def __init__(self, encoded: EncodedSentences, budget: int) -> None:
         self._offsets = encoded.ids.offsets
@@ -86,8 +96,8 @@ class _Fit:
         self._stops = opening[np.searchsorted(opening, np.arange(len(encoded)), side="right")]
 
     def last(self, first: int) -> int:
-        """Return the exclusive end of the largest window that begins with a sentence: at least that
-        one.
+        """Return the exclusive end of the largest window that begins with sentence `first`; it has
+        at least this sentence.
         """
         start, gains = self._offsets[first], self._gains
         most = start + self._budget
@@ -103,9 +113,10 @@ class _Fit:
 def build_windows(
     document: Document, sentences: Spans, encoder: Encoder, options: WindowOptions
 ) -> Iterator[tuple[list[Window], int]]:
-    """Yield the windows of a document in runs, each with the number of its sentences that were cut.
+    """Yield the windows of a document, several at a time, each time with the number of sentences
+    that were divided because they were too long.
 
-    A run has the windows of about 100,000 characters, so that memory does not grow with the
+    Each item has the windows of about 250,000 characters, so that memory does not grow with the
     document. A document whose text has no tokens has no windows.
     """
     vocabulary = encoder.vocabulary
@@ -141,7 +152,9 @@ def build_windows(
 
 
 class _Section(NamedTuple):
-    """Sentences that are encoded together, and the windows among them."""
+    """Part of a document whose sentences are encoded together, and its windows as ranges of
+    sentences.
+    """
 
     encoded: EncodedSentences
     ranges: list[Range]
@@ -150,10 +163,11 @@ class _Section(NamedTuple):
 def _sections(
     text: str, sentences: Spans, encoder: Encoder, options: WindowOptions, budget: int
 ) -> Iterator[_Section]:
-    """Yield a document in sections. Windows that the end of a section may shorten go to the next
-    one.
+    """Yield the sections of a document (parts encoded together), with their windows.
 
-    So only the last window of a document ends with the sentences of its section.
+    A window that the end of a section might shorten is left to the next section, so that only the
+    last window of a document ends with the sentences of its section. `budget` is the number of
+    tokens of a window.
     """
     begin, size = (int(sentences[0, 0]) if len(sentences) else len(text)), _SECTION + 64 * budget
     while begin < len(text):
@@ -174,10 +188,11 @@ def _sections(
 
 
 def _spans_from(sentences: Spans, begin: int, size: int) -> Spans:
-    """Return the sentences from `begin` on that end within `size` characters; at least part of one.
+    """Return the sentences from position `begin` on that end within `size` characters; at least a
+    part of one sentence.
 
-    If `begin` is inside a sentence that was cut, the whole sentence is returned, to be cut in the
-    same way, unless it is very long.
+    If `begin` is inside a sentence that was divided, the whole sentence is returned, to be divided
+    in the same way, unless it is very long.
     """
     first = int(np.searchsorted(sentences[:, 1], begin, side="right"))
     last = int(np.searchsorted(sentences[:, 1], begin + size, side="right"))
@@ -192,10 +207,10 @@ def _spans_from(sentences: Spans, begin: int, size: int) -> Spans:
 def _encode_from(
     begin: int, text: str, spans: Spans, encoder: Encoder, budget: int
 ) -> EncodedSentences:
-    """Encode sentences, one of which begins at `begin`: the first, or the rest of it.
+    """Return sentences as token ids, such that one of them begins at position `begin`.
 
-    The rest of a sentence that was cut together with those before it is encoded alone, since by
-    itself it would be cut elsewhere, or not at all.
+    The rest of a sentence that was divided together with those before it is encoded alone, since by
+    itself it would be divided elsewhere, or not at all. Modifies `spans`.
     """
     encoded = _encode_in_context(text, spans, encoder, budget)
     if begin in encoded.spans[:, 0]:
@@ -205,7 +220,9 @@ def _encode_from(
 
 
 def _encode_in_context(text: str, spans: Spans, encoder: Encoder, budget: int) -> EncodedSentences:
-    """Encode sentences as they are after the text before them, some of whose end is encoded too."""
+    """Return sentences as token ids, as they follow the text before them, of which the last
+    characters are encoded too.
+    """
     start = int(spans[0, 0])
     before = text[max(0, start - _CONTEXT) : start].rstrip()
     if before:
@@ -220,6 +237,7 @@ def _encode_in_context(text: str, spans: Spans, encoder: Encoder, budget: int) -
 def _ranges(
     encoded: EncodedSentences, budget: int, options: WindowOptions, first: int
 ) -> Iterator[Range]:
+    """Yield the windows from sentence `first` on, filled or sliding as the options say."""
     if options.size is None:
         return fill_windows(encoded, budget, first)
     return slide_windows(encoded, budget, options.size, options.stride or options.size, first)
@@ -228,12 +246,18 @@ def _ranges(
 def _window(
     document: Document, key: int, index: int, spans: Spans, fields: Mapping[str, Array]
 ) -> Window:
+    """Return a window of a document, given its number, the spans of its sentences in the text, and
+    the fields of its sample.
+    """
     start, end = int(spans[0, 0]), int(spans[-1, 1])
     return Window(document.id, key, index, document.text[start:end], spans - start, fields)
 
 
 def encode_window(window: Window, encoder: Encoder) -> Sample:
-    """Return the sample of a window: its fields if it has them, else its text encoded."""
+    """Return the sample of a window: with its fields if it has them, else with its text encoded.
+
+    Raises ValueError if the text has no tokens.
+    """
     fields = window.fields
     if fields is None:
         encoded = encoder.encode(window.text, window.sentences)
