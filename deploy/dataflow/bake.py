@@ -21,7 +21,11 @@ from noisebeam.transforms.tokenization.tokenizer import load_tokenizer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command, and return the exit status."""
+    """Fetch the tokenizers and Stanza models that the flags name, load each of them, and return the
+    exit status.
+
+    `arguments` are the command line; None takes it from `sys.argv`.
+    """
     parser = argparse.ArgumentParser(description="Fetch models, for an image.")
     parser.add_argument(
         "--tokenizers", nargs="*", default=[], metavar="NAME", help="names on the Hugging Face hub"

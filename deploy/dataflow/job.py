@@ -1,4 +1,4 @@
-"""The request of a Dataflow job, as it would be submitted."""
+"""The request that submits a build as a Dataflow job, for `--dry-run`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _DISPLAY_DATA = "beam:display_data:labelled:v1"
 
 
 def describe_job(options: BuildOptions, beam_flags: Sequence[str]) -> dict[str, Any]:
-    """Return what would be submitted, as JSON values; no account is needed, and no file is read.
+    """Return what a build on Dataflow would submit, as a dict for JSON; no account is needed, and
+    no input is read.
 
     `job` is the request to Dataflow without the pipeline, `steps` are the outer steps of the
     pipeline and their settings.
@@ -52,7 +53,9 @@ def describe_job(options: BuildOptions, beam_flags: Sequence[str]) -> dict[str, 
 
 
 def _without_noise(request: dict[str, Any]) -> dict[str, Any]:
-    """Return the request without what is the same for every job or repeats Beam's defaults."""
+    """Return the request without what is the same for every job or repeats Beam's defaults.
+    Modifies `request`.
+    """
     del request["environment"]["sdkPipelineOptions"], request["clientRequestId"]
     for pool in request["environment"]["workerPools"]:
         for container in pool["sdkHarnessContainerImages"]:
@@ -61,7 +64,7 @@ def _without_noise(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _outer_steps(pipeline: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield name and display data of each outer step of a pipeline."""
+    """Yield the name and the display data of each outer step of a pipeline."""
     from apache_beam.portability.api import beam_runner_api_pb2
 
     transforms = pipeline.components.transforms
@@ -77,4 +80,5 @@ def _outer_steps(pipeline: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _value(item: Any) -> Any:
+    """Return the value of an item of display data, whatever its type."""
     return getattr(item, item.WhichOneof("value"))

@@ -19,7 +19,8 @@ IMAGE_VARIABLE = "NOISEBEAM_IMAGE"
 
 
 def to_flags(arguments: Sequence[str]) -> list[str]:
-    """Return the flags of `noisebeam build` for the arguments of a launcher.
+    """Return the flags of `noisebeam build` for the parameters that Dataflow passes to the launcher
+    of a Flex Template.
 
     >>> given = ["--input=gs://a/x gs://a/y", "--max_tokens=64", "--overwrite=true", "--stride="]
     >>> to_flags([*given, "--region=eu"])
@@ -42,14 +43,19 @@ def to_flags(arguments: Sequence[str]) -> list[str]:
 
 
 def _is_true(name: str, value: str) -> bool:
-    """Return whether a parameter is true; raise SettingsError if it is neither true nor false."""
+    """Return True if a parameter of the template is true; raise SettingsError if it is neither
+    true, false nor empty.
+    """
     if value.lower() not in ("true", "false", ""):
         raise SettingsError(f"{name}: expected true or false, got {value!r}")
     return value.lower() == "true"
 
 
 def launch(arguments: Sequence[str]) -> int:
-    """Submit the job and return the exit status; workers run in the launcher's image by default."""
+    """Submit the Dataflow job that the launcher's arguments describe, and return the exit status.
+
+    Workers run in the launcher's own image, unless a flag names another one.
+    """
     try:
         flags, image = to_flags(arguments), os.environ.get(IMAGE_VARIABLE)
     except SettingsError as error:

@@ -32,7 +32,9 @@ _TEXT = ("TEXT", r"^\S(.*\S)?$")
 
 
 def template_metadata() -> dict[str, Any]:
-    """Return the parameters of the Flex Template as Dataflow's TemplateMetadata, in JSON form."""
+    """Return the metadata of Noisebeam's Flex Template, as a dict for JSON: each setting of a build
+    as a parameter.
+    """
     return {
         "name": "Noisebeam",
         "description": "Turns a text corpus into denoising pre-training data: "
@@ -42,6 +44,7 @@ def template_metadata() -> dict[str, Any]:
 
 
 def _parameter(setting: Setting) -> dict[str, Any]:
+    """Return the metadata of one parameter of the template, which is a setting of a build."""
     kind, pattern = _BY_TYPE.get(setting.kind, _TEXT)
     several = "; several: with spaces between them" if setting.type == "tuple[str, ...]" else ""
     parameter = {

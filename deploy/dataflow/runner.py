@@ -1,4 +1,4 @@
-"""The DataflowRunner: what a job needs before it is submitted, and how its end is waited for."""
+"""The DataflowRunner: checks a job before it is submitted, and waits for its end."""
 
 from __future__ import annotations
 
@@ -34,21 +34,24 @@ _THREADS = 1
 
 
 class DataflowRunner(BeamRunner):
-    """Builds on Google Cloud Dataflow."""
+    """Runner of builds on Google Cloud Dataflow."""
 
     @contextmanager
     def prepare(self, options: BuildOptions, beam_options: PipelineOptions) -> Iterator[Any]:
-        """Check the flags of the job, and yield Beam's runner."""
+        """Check the flags of the job, set others, and yield Beam's Dataflow runner."""
         prepare_job(options, beam_options)
         yield create_runner("DataflowRunner")
 
     def wait(self, result: Any, beam_options: PipelineOptions) -> bool:
-        """Print the page of the submitted job, and wait for its end unless the flags say not to."""
+        """Print the address of the job's page, and wait for the end of the job; return False if the
+        flags say not to wait.
+        """
         return follow_job(result, beam_options)
 
 
 def prepare_job(options: BuildOptions, beam_options: PipelineOptions) -> None:
-    """Check the flags of a job, and set those that do not depend on the user.
+    """Check the flags of a Dataflow job, and set flags that no user needs to choose. Modifies
+    `beam_options`.
 
     Raises SettingsError, in one line, if a flag is missing, or if workers cannot reach the input or
     the output.
@@ -76,8 +79,8 @@ def prepare_job(options: BuildOptions, beam_options: PipelineOptions) -> None:
 
 
 def follow_job(result: Any, beam_options: PipelineOptions) -> bool:
-    """Print the page of a submitted job, and wait for its end; return False if the flags say not
-    to.
+    """Print the address of a submitted job's page, and wait for its end; return False if the flags
+    say not to wait.
 
     Raises RuntimeError, in one line, if the job fails.
     """

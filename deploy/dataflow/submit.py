@@ -25,7 +25,10 @@ from noisebeam.transforms.errors import one_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Submit one build; the exit status is that of `noisebeam build`."""
+    """Submit a build to Dataflow and return the exit status, which is that of `noisebeam build`.
+
+    `arguments` are the command line; None takes it from `sys.argv`.
+    """
     parser = argparse.ArgumentParser(description="Submit a build to Dataflow.", allow_abbrev=False)
     parser.add_argument(
         "--project", required=True, metavar="ID", help="the Google Cloud project that pays"
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "flags", nargs="*", metavar="-- FLAGS", help="flags of noisebeam build, and of Beam"
     )
     given = parser.parse_args(arguments)
-    place = [
+    location = [
         f"--project={given.project}",
         f"--region={given.region}",
         f"--temp_location={given.temp_location}",
@@ -58,13 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = [
         *given.flags,
         "--runner=DataflowRunner",
-        *place,
+        *location,
         f"--sdk_container_image={given.image}",
     ]
     return _show(flags) if given.dry_run else noisebeam(["build", *flags])
 
 
 def _show(flags: Sequence[str]) -> int:
+    """Print what would be submitted as JSON, and return the exit status."""
     from noisebeam.deploy.dataflow.job import describe_job
 
     logging.basicConfig(level=logging.CRITICAL)

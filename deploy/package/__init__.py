@@ -1,7 +1,7 @@
 """Public names of Noisebeam, each imported from its module when it is first used.
 
-`import noisebeam` imports neither PyTorch nor Beam. A name whose module needs a package that is not
-installed raises ModuleNotFoundError, with the extra to install.
+`import noisebeam` imports neither PyTorch nor Beam. If the module of a name needs a package that is
+not installed, ModuleNotFoundError is raised, with the extra to install.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ _EXTRAS = {"torch": "train", "transformers": "train", "accelerate": "train", "ap
 
 
 def __getattr__(name: str) -> Any:
-    """Return a public name from its module, and keep it for the next use.
+    """Return a public name of this package, imported from its module at the first use.
 
     Raises ModuleNotFoundError, with the extra to install, if the module needs a missing package.
     """
@@ -115,12 +115,14 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return the public names, without importing them."""
+    """Return the public names of this package, without importing them."""
     return sorted({*globals(), *__all__})
 
 
 def _missing_extra(name: str, error: ModuleNotFoundError) -> ModuleNotFoundError:
-    """Return an error that names the extra of the missing package, or `error` if it has none."""
+    """Return the error for a missing package with the extra to install; `error` itself if no extra
+    has the package.
+    """
     package = (error.name or "").partition(".")[0]
     if package not in _EXTRAS:
         return error

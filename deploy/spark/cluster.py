@@ -3,10 +3,10 @@
     python -m noisebeam.deploy.spark.cluster --workers 2               # runs until SIGINT
     python -m noisebeam.deploy.spark.cluster -- noisebeam build ...    # runs one build, then stops
 
-It has a master, and workers that each have a pool of SDK workers. Worker `i` reaches its own pool
-by the name `sdk-worker-pool`, which is 127.0.0.(2+i) in its executors, as each machine of a real
-cluster reaches its own pool. No process outlives the cluster. Linux only: other systems have no
-further loopback addresses.
+It has a master, and workers that each have a pool of SDK workers (Beam's Python processes). Worker
+`i` reaches its own pool by the name `sdk-worker-pool`, which is 127.0.0.(2+i) in its executors, as
+each machine of a real cluster reaches its own pool. No process outlives the cluster. Linux only:
+other systems have no further loopback addresses.
 """
 
 from __future__ import annotations
@@ -33,25 +33,27 @@ _STOP_SECONDS = 10
 
 
 class ClusterError(RuntimeError):
-    """The cluster did not start."""
+    """Error: the cluster did not start."""
 
 
 @dataclass(frozen=True)
 class Worker:
-    """One worker "machine": a Spark worker with its executors, and a pool with its SDK workers."""
+    """One worker "machine" of the cluster: a Spark worker with its executors, and a pool of Beam's
+    Python processes.
+    """
 
     spark: subprocess.Popen[bytes]
     pool: subprocess.Popen[bytes]
 
     def kill(self) -> None:
-        """Kill all its processes with SIGKILL, as if the machine had lost power."""
+        """Kill all processes of this worker with SIGKILL, as if the machine had lost power."""
         for process in (self.spark, self.pool):
             _signal_group(process, signal.SIGKILL)
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running Spark cluster; with its `flags`, `noisebeam build` runs there."""
+    """A running Spark cluster; with its `flags`, `noisebeam build` runs on it."""
 
     master_url: str
     jar: Path
@@ -60,7 +62,7 @@ class Cluster:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Flags for `noisebeam build`."""
+        """Flags with which `noisebeam build` runs on this cluster."""
         return (
             "--runner=SparkRunner",
             f"--spark_master_url={self.master_url}",
@@ -80,10 +82,12 @@ def start_cluster(
     jar: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Cluster]:
-    """Start a cluster that keeps its logs and files in `folder`; stop it at the end of the block.
+    """Start a Spark cluster that keeps its logs and files in `folder`; stop it at the end of the
+    block.
 
-    Each worker has one core and 1 GB. `environment` is added to the environment of all processes.
-    Raises ClusterError, with the last line of a log, if a part does not start within a minute.
+    Each of the `workers` has one core and 1 GB. `jar` has Spark and Beam's runner; None finds or
+    builds it. `environment` is added to the environment of all processes. Raises ClusterError, with
+    the last line of a log, if a part does not start within a minute.
     """
     java, jar = find_java(), jar or find_job_server_jar()
     (folder / "jars").mkdir(parents=True, exist_ok=True)
@@ -123,7 +127,7 @@ def start_cluster(
 
 
 class _Start:
-    """Starter of the cluster's processes, each with its own process group and log."""
+    """Starts the processes of the cluster, each in its own process group and with its own log."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder, self._environment = folder, environment
@@ -132,6 +136,7 @@ class _Start:
     def __call__(
         self, name: str, *command: str, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
+        """Start a process, called `name`, in the background."""
         with self._log(name).open("wb") as log:
             process = subprocess.Popen(
                 command,
@@ -145,7 +150,9 @@ class _Start:
         return process
 
     def wait(self, name: str, line: str) -> None:
-        """Wait until the log of a process contains a line."""
+        """Wait until the log of a process contains a line; raise ClusterError if the process ends
+        or a minute passes.
+        """
         end = time.monotonic() + _START_SECONDS
         while line not in (text := self._log(name).read_text(errors="replace")):
             if self._processes[name].poll() is not None or time.monotonic() > end:
@@ -157,7 +164,7 @@ class _Start:
             time.sleep(0.1)
 
     def stop_all(self) -> None:
-        """Send SIGTERM to all process groups, then SIGKILL to what is left of them."""
+        """Send SIGTERM to all process groups, and SIGKILL to what still runs after ten seconds."""
         for process in self._processes.values():
             _signal_group(process, signal.SIGTERM)
         end = time.monotonic() + _STOP_SECONDS
@@ -168,25 +175,26 @@ class _Start:
             process.wait()
 
     def _log(self, name: str) -> Path:
+        """Return the path of the log of a process."""
         return self._folder / f"{name}.log"
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Send a signal to a process and to its children, if it still runs."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
 
 
 def free_port(host: str) -> int:
-    """Return a port of a host on which no process listens now."""
+    """Return a free port of a host."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Start a Spark cluster on this machine; run a command on it, or wait for SIGINT or SIGTERM.
-
-    The cluster's flags are appended to the command.
+    """Train a prefix language model and complete prefixes; return exit status 1 if the loss does
+    not fall clearly below the baseline.
     """
     parser = argparse.ArgumentParser(
         description="A Spark cluster on the loopback address, for trials."

@@ -19,13 +19,15 @@ _MAVEN_SECONDS = 1800
 
 
 class JobServerError(ValueError):
-    """Something that a build on Spark needs is not installed, or cannot be built."""
+    """Error: something that a build on Spark needs is not installed, or cannot be built."""
 
 
 def find_job_server_jar(cache: Path | None = None) -> Path:
-    """Return the job server's jar; the first call builds it, which takes Maven a few minutes.
+    """Return the path of the jar of Beam's job server for Spark; the first call builds it, which
+    takes Maven a few minutes.
 
-    Raises JobServerError, in one line, if Java or Maven is missing or Maven fails.
+    `cache` is the folder to keep it in; None means `default_cache`. Raises JobServerError, in one
+    line, if Java or Maven is missing or Maven fails.
     """
     pom = resources.files(__package__).joinpath("pom.xml").read_bytes()
     folder = cache or default_cache()
@@ -38,12 +40,14 @@ def find_job_server_jar(cache: Path | None = None) -> Path:
 
 
 def default_cache() -> Path:
-    """Return the folder `noisebeam` in the user's cache folder."""
+    """Return the folder `noisebeam` in the user's cache folder (XDG_CACHE_HOME or ~/.cache)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "noisebeam")
 
 
 def find_java() -> str:
-    """Return the `java` of JAVA_HOME, or else of PATH; raise JobServerError if there is none."""
+    """Return the path of `java` in JAVA_HOME, or else on PATH; raise JobServerError if there is
+    none.
+    """
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=str(Path(home, "bin"))) if home else shutil.which("java")
     if java is None:
@@ -55,6 +59,7 @@ def find_java() -> str:
 
 
 def _find_maven() -> str:
+    """Return the path of `mvn` on PATH; raise JobServerError if there is none."""
     maven = shutil.which("mvn")
     if maven is None:
         raise JobServerError(
@@ -65,6 +70,11 @@ def _find_maven() -> str:
 
 
 def _build(maven: str, pom: bytes, jar: Path) -> None:
+    """Build `documents.jsonl` in the folder `work` into the folder `output` beside it; return the
+    manifest or the failure.
+
+    Returns None if the runner did not wait for the end of the build.
+    """
     print("noisebeam: building Spark's job server, once; this takes a few minutes", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="job-server-", dir=jar.parent) as folder:
         Path(folder, "pom.xml").write_bytes(pom)
@@ -89,6 +99,7 @@ def _build(maven: str, pom: bytes, jar: Path) -> None:
 
 
 def _first_error(output: str) -> str:
+    """Return the line of Maven's output that says what is wrong."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     return next(
         (line for line in lines if "ERROR" in line), lines[-1] if lines else "it says nothing"

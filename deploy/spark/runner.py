@@ -1,4 +1,4 @@
-"""The SparkRunner: what a build on Spark needs on the machine that starts it."""
+"""The SparkRunner: starts what a build on Spark needs on the machine from which it is started."""
 
 from __future__ import annotations
 
@@ -40,14 +40,15 @@ _KEEP_WORKERS_MILLIS = 60_000  # without it each stage starts workers of its own
 
 
 def is_local_master(url: str) -> bool:
-    """Return whether Spark runs in the process of the job server: `local`, `local[2]`,
-    `local[*]`.
+    """Return True if a master URL lets Spark run in the process of the job server: `local`,
+    `local[2]`, `local[*]`.
     """
     return _LOCAL_MASTER.fullmatch(url) is not None
 
 
 def local_threads(url: str) -> int:
-    """Return the number of tasks that a local master runs at the same time.
+    """Return the number of tasks that Spark runs at the same time with a local master URL, such as
+    2 for `local[2]`.
 
     >>> local_threads("local"), local_threads("local[3]"), local_threads("local[2,4]")
     (1, 3, 2)
@@ -58,18 +59,21 @@ def local_threads(url: str) -> int:
 
 
 class SparkRunner(BeamRunner):
-    """Builds on Spark: a local master, or a cluster."""
+    """Runner of builds on Spark: with a local master, or on a cluster."""
 
     @contextmanager
     def prepare(self, options: BuildOptions, beam_options: PipelineOptions) -> Iterator[Any]:
-        """Start the job server and local workers, if needed, and yield Beam's runner."""
+        """Start the job server and, for a local master, workers; yield Beam's Spark runner; stop
+        them at the end.
+        """
         with spark_ready(beam_options):
             yield create_runner("SparkRunner")
 
 
 @contextmanager
 def spark_ready(options: PipelineOptions) -> Iterator[None]:
-    """Prepare this machine for SparkRunner, and stop what was started at the end of the block.
+    """Prepare this machine for Beam's SparkRunner, and stop what was started at the end of the
+    block.
 
     Options that are not set are set. The job server's jar is built if needed; a local master gets a
     pool with a worker process for each task. Raises JobServerError if Java or Maven is missing.
@@ -100,7 +104,9 @@ def spark_ready(options: PipelineOptions) -> Iterator[None]:
 
 @contextmanager
 def tethered(program: str) -> Iterator[Path]:
-    """Yield a script that runs `program`; the program ends with this block or with this process."""
+    """Yield the path of a script that runs `program`; the program ends at the latest with this
+    block and with this process.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="noisebeam-java-") as folder,
         Path(folder, "lock").open("wb") as lock,
@@ -122,7 +128,9 @@ def tethered(program: str) -> Iterator[Path]:
 
 
 def _keep_to_loopback(options: Any) -> None:
-    """Add the properties that make a local Spark listen on the loopback address alone."""
+    """Add the Java properties that make a local Spark listen on the loopback address alone.
+    Modifies `options`.
+    """
     given = " ".join(options.job_server_jvm_properties)
     missing = [
         f"-D{setting}"
@@ -134,7 +142,9 @@ def _keep_to_loopback(options: Any) -> None:
 
 @contextmanager
 def _terminated_as_by_exit() -> Iterator[None]:
-    """Let SIGTERM end this process as sys.exit does, so that job server and workers are stopped."""
+    """While the block runs, let SIGTERM raise SystemExit, so that the job server and workers are
+    stopped.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

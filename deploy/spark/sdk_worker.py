@@ -1,4 +1,4 @@
-"""One SDK worker process, started by a worker pool; it ends when the pool does."""
+"""One SDK worker (Beam's Python process), started by a worker pool; it ends when the pool does."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def main(control_address: str, worker_id: str) -> None:
 
 
 def _end_with_the_pool() -> None:
+    """End this process when standard input closes, as it does when the pool has ended."""
     sys.stdin.buffer.read()
     os._exit(1)
 

@@ -35,7 +35,9 @@ _DRY_RUN_JAR = "noisebeam-job.jar"
 
 
 def write_job_jar(options: BuildOptions, jar: Path, beam_flags: Sequence[str]) -> None:
-    """Check the settings, prepare the output, and write the whole pipeline to a jar."""
+    """Check the settings of a build, prepare its output folder, and write the whole pipeline to a
+    jar that `spark-submit` can run.
+    """
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -56,7 +58,11 @@ def write_job_jar(options: BuildOptions, jar: Path, beam_flags: Sequence[str]) -
 
 
 def submit(options: BuildOptions, jar: Path, spark_submit: Sequence[str]) -> Manifest | Failure:
-    """Run the jar of a job and wait for its end; raise RuntimeError if `spark-submit` fails."""
+    """Run the jar of a build with `spark-submit`, wait for its end, and return its manifest or
+    failure.
+
+    Raises RuntimeError if `spark-submit` fails.
+    """
     output = OutputFolder(options.output.url)
     output.remove_verdict()
     status = subprocess.run([*spark_submit, "--class", _MAIN_CLASS, str(jar)]).returncode
@@ -104,6 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: BuildOptions, given: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    """Write the jar of a build and submit it, or, for a dry run, print the command; return the exit
+    status.
+    """
     command = [*shlex.split(given.spark_submit), "--master", given.master]
     if not given.dry_run and shutil.which(command[0]) is None:
         raise SettingsError(

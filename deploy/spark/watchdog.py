@@ -20,7 +20,9 @@ _STOP_SECONDS = 5
 
 
 def run_tethered(lock: str, *command: str) -> None:
-    """Replace this process by a watched program; does not return."""
+    """Replace this process by `command`, which is ended when the process that holds the lock on the
+    file `lock` ends. Never returns.
+    """
     program = os.getpid()
     with open(lock, "rb") as file:
         if os.fork() == 0:
@@ -35,8 +37,8 @@ def run_tethered(lock: str, *command: str) -> None:
 
 
 def _end_parent(parent: int) -> None:
-    """End a process if it is still the parent of this one: its number may belong to another
-    process.
+    """End a process if it is still the parent of this one; after that its number may belong to
+    another process.
     """
     end = time.monotonic() + _STOP_SECONDS
     if os.getppid() == parent:

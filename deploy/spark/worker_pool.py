@@ -1,4 +1,4 @@
-"""A pool of SDK worker processes, which Spark's executors ask for workers.
+"""A pool of SDK workers (Beam's Python processes), which Spark's executors ask for workers.
 
     python -m noisebeam.deploy.spark.worker_pool --address 127.0.0.1:50000
 
@@ -27,13 +27,15 @@ _WORKER_MODULE = "noisebeam.deploy.spark.sdk_worker"
 
 
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
-    """Service that starts and stops worker processes; a worker never outlives this process."""
+    """Beam's external worker pool as a gRPC service: it starts and stops worker processes, none of
+    which outlives this process.
+    """
 
     def __init__(self) -> None:
         self._workers: dict[str, subprocess.Popen[bytes]] = {}
 
     def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Start a worker that connects to the control endpoint of the request."""
+        """Start a worker process that connects to the control endpoint of the request."""
         command = [
             sys.executable,
             "-m",
@@ -47,13 +49,13 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
         return beam_fn_api_pb2.StartWorkerResponse()
 
     def StopWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Stop a worker."""
+        """Stop the worker process that the request names."""
         if worker := self._workers.pop(request.worker_id, None):
             stop_process(worker)
         return beam_fn_api_pb2.StopWorkerResponse()
 
     def stop_all(self) -> None:
-        """Stop all workers."""
+        """Stop all worker processes of this pool."""
         for worker in self._workers.values():
             worker.terminate()
         for worker in self._workers.values():
@@ -61,7 +63,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
 
 
 def stop_process(process: subprocess.Popen[Any]) -> None:
-    """End a process: SIGTERM, and SIGKILL if it still runs after ten seconds."""
+    """End a process with SIGTERM, and with SIGKILL if it still runs after ten seconds."""
     process.terminate()
     try:
         process.wait(_STOP_SECONDS)
@@ -71,7 +73,7 @@ def stop_process(process: subprocess.Popen[Any]) -> None:
 
 
 def serve(address: str, stop: threading.Event) -> None:
-    """Serve workers at an address, host:port, until `stop` is set; print the address.
+    """Run a worker pool at an address, host:port, until `stop` is set; print the address.
 
     Port 0 means any free port.
     """
@@ -90,9 +92,10 @@ def serve(address: str, stop: threading.Event) -> None:
 
 @contextmanager
 def local_worker_pool(*, quiet: bool = True) -> Iterator[str]:
-    """Start a pool in its own process on a free port of 127.0.0.1, and yield its address.
+    """Start a worker pool in its own process on a free port of 127.0.0.1, yield its address, and
+    stop it at the end of the block.
 
-    The pool ends with this process.
+    The pool also ends with this process. With `quiet` its standard error is dropped.
     """
     command = [sys.executable, "-m", __name__, "--address", "127.0.0.1:0", "--until-end-of-input"]
     errors = subprocess.DEVNULL if quiet else None
@@ -125,6 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _stop_at_end_of_input(stop: threading.Event) -> None:
+    """Set `stop` when standard input closes."""
     sys.stdin.read()
     stop.set()
 

@@ -38,7 +38,9 @@ RECIPES = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, restore a text; exit status 1 if the loss did not fall clearly below the baseline."""
+    """Train a BART and restore a text; return exit status 1 if the loss does not fall clearly below
+    the baseline.
+    """
     made = parser(__doc__, steps=600)
     made.add_argument(
         "--recipe", default="bart", metavar="NAME", help=f"{', '.join(RECIPES)} (default bart)"

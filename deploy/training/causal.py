@@ -32,8 +32,8 @@ MODELS = {"gpt2": models.gpt2, "bloom": models.bloom}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, go on with prompts; exit status 1 if the loss did not fall clearly below the
-    baseline.
+    """Train a causal model and continue prompts; return exit status 1 if the loss does not fall
+    clearly below the baseline.
     """
     made = parser(__doc__, steps=400)
     made.add_argument("--model", choices=tuple(MODELS), default="gpt2", help="default gpt2")

@@ -1,4 +1,4 @@
-"""Default corpora of the training scripts: the beginnings of a book and of a manual."""
+"""Default corpora of the training scripts: the beginning of a book and of a manual."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents of a JSON Lines file whose ids begin with `prefix`, up to a number of
-    characters.
+    """Part of a JSON Lines file to train on: the documents whose ids begin with `prefix`, up to a
+    number of characters.
     """
 
     file: str
@@ -25,7 +25,10 @@ MANUAL = Corpus("corpora/zh_docs.jsonl.gz", "dashboard/", 5_000, "zh")
 
 
 def write_excerpt(corpus: Corpus, data: Path, path: Path) -> None:
-    """Write the documents of a corpus to a file; the last one is truncated."""
+    """Write the documents of a corpus to the file `path`; the last document is truncated.
+
+    `data` is the folder with the files of all corpora.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     left = corpus.characters
     with (

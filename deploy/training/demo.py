@@ -35,7 +35,9 @@ SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 
 
 def main(folder: Path) -> int:
-    """Run every step in `folder`, which is made anew; exit status 1 if the model did not learn."""
+    """Run every step of the demo in `folder`, which is made; return exit status 1 if the model does
+    not learn.
+    """
     started = time.monotonic()
     console = Console(highlight=False, soft_wrap=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -71,12 +73,14 @@ def main(folder: Path) -> int:
 
 
 def heading(console: Console, text: str) -> None:
-    """Print the line that begins a step."""
+    """Print the title of a step of the demo."""
     console.print(f"\n[bold]== {text}[/bold]")
 
 
 def write_corpus(path: Path) -> list[str]:
-    """Write the topics of Python's help as JSON Lines, and return their texts."""
+    """Write the documentation topics that Python comes with to `path` as JSON Lines, and return
+    their texts.
+    """
     topics = sorted(pydoc_data.topics.topics.items())
     lines = (json.dumps({"id": name, "text": text}) + "\n" for name, text in topics)
     path.write_text("".join(lines), encoding="utf-8")
@@ -84,7 +88,9 @@ def write_corpus(path: Path) -> list[str]:
 
 
 def train_tokenizer(texts: list[str], folder: Path) -> None:
-    """Train a byte-level BPE tokenizer of 4,000 tokens, with BART's special tokens."""
+    """Train a byte-level BPE tokenizer of 4,000 tokens with BART's special tokens on the texts, and
+    write it to `folder`.
+    """
     tokenizer = ByteLevelBPETokenizer()
     tokenizer.train_from_iterator(
         texts,

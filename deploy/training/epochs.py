@@ -1,4 +1,4 @@
-"""Epochs of a data set without a model: the baseline of the loss, and the noise of an epoch."""
+"""Epochs of a data set without a model: the baseline of the loss, and a digest of the noise."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from noisebeam.transforms.noise.labels import IGNORED
 
 
 def label_entropy(dataset: ShardDataset, batches: int = 1000) -> float:
-    """Return the entropy of the labels of some batches, in nats: the best loss without any context.
+    """Return the entropy of the labels of a number of batches, in nats: the best loss without any
+    context.
 
-    Batches continue over several epochs: one epoch of a small corpus has too few labels.
+    Batches continue over several epochs, since one epoch of a small corpus has too few labels.
     """
     counts = np.zeros(dataset.vocabulary.size, dtype=np.int64)
     epochs = (epoch_of(dataset, epoch) for epoch in count())
@@ -28,7 +29,7 @@ def label_entropy(dataset: ShardDataset, batches: int = 1000) -> float:
 
 
 def entropy(counts: npt.NDArray[np.int64]) -> float:
-    """Return the entropy, in nats, of a distribution given by counts.
+    """Return the entropy, in nats, of a probability distribution that is given by counts.
 
     >>> round(entropy(np.array([5, 0, 5])) / np.log(2), 6)
     1.0
@@ -38,9 +39,9 @@ def entropy(counts: npt.NDArray[np.int64]) -> float:
 
 
 def noise_digest(dataset: ShardDataset, epoch: int) -> str:
-    """Return eight hexadecimal digits of the batches of an epoch, in the order of the shards.
+    """Return a hash of the inputs and labels of a whole epoch, eight hexadecimal digits.
 
-    Only the noise changes them.
+    Samples are in the order of storage, so that only the noise changes it.
     """
     fields = (
         batch[name].numpy().tobytes()
@@ -51,7 +52,7 @@ def noise_digest(dataset: ShardDataset, epoch: int) -> str:
 
 
 def epoch_of(dataset: ShardDataset, epoch: int) -> Iterator[Batch]:
-    """Return a whole epoch on one rank, in the order of the shards."""
+    """Return an iterator over the batches of a whole epoch on one rank, in the order of storage."""
     return iter(
         ShardDataset(
             dataset.url,
@@ -68,7 +69,9 @@ def epoch_of(dataset: ShardDataset, epoch: int) -> Iterator[Batch]:
 
 
 def unseen(dataset: ShardDataset, samples: int) -> Iterator[tuple[list[int], list[int]]]:
-    """Return inputs and labels of the first samples that the noise of an unused epoch changed."""
+    """Yield the inputs and labels of the first samples that noise changed, in an epoch that
+    training does not use.
+    """
     dataset.set_epoch(10**6)
     view = dataset.view()
     pairs = ((view[i]["input_ids"].tolist(), view[i]["labels"].tolist()) for i in range(len(view)))

@@ -24,7 +24,7 @@ from noisebeam.transforms.tokenization.tokenizer import LoadedTokenizer, load_to
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what a model makes of each prompt; exit status 1 if a prompt alone goes on
+    """Print how a model continues each prompt; return exit status 1 if a prompt alone is continued
     differently.
     """
     options = parse(arguments)
@@ -63,11 +63,12 @@ def generate(
     eos_id: int | None = None,
     max_new_tokens: int = 20,
 ) -> list[list[int]]:
-    """Return the new ids of each prompt: the likeliest token at each step, up to `eos_id`.
+    """Return the new ids of each prompt: the likeliest token at each step, up to `eos_id` if that
+    is given.
 
     `prompts` are ids, at least one in each; there are at most `max_new_tokens` new ids. States are
-    cached: every pass after the first is over one token a prompt. Raises ValueError if a prompt has
-    no ids, or if the longest one leaves too few positions of the model.
+    cached: every pass after the first is over one token of each prompt. Raises ValueError if a
+    prompt has no ids, or if the longest one leaves too few positions of the model.
     """
     check_lengths(
         [len(prompt) for prompt in prompts], max_new_tokens, model.config.max_position_embeddings
@@ -97,7 +98,8 @@ def generate(
 
 
 def left_pad(prompts: Sequence[Sequence[int]], pad_id: int) -> dict[str, Tensor]:
-    """Return `input_ids` and `attention_mask`, (prompts, longest) int64, padded on the left.
+    """Return `input_ids` and `attention_mask` of prompts, (prompts, longest) int64, padded on the
+    left with `pad_id`.
 
     >>> batch = left_pad([[5], [6, 7, 8]], pad_id=0)
     >>> batch["input_ids"].tolist(), batch["attention_mask"].tolist()
@@ -113,13 +115,15 @@ def left_pad(prompts: Sequence[Sequence[int]], pad_id: int) -> dict[str, Tensor]
 
 
 def up_to(ids: list[int], eos_id: int | None) -> list[int]:
-    """Return the ids up to and including the first `eos_id`."""
+    """Return the ids up to and including the first `eos_id`; all ids if it does not occur."""
     return ids[: ids.index(eos_id) + 1] if eos_id in ids else ids
 
 
 def check_lengths(lengths: Sequence[int], max_new_tokens: int, most: int) -> None:
-    """Raise ValueError unless each prompt has ids, and the model has positions for them and the new
-    ones.
+    """Raise ValueError unless each prompt has ids, and the model has positions for the longest
+    prompt and its new ids.
+
+    `lengths` are those of the prompts, `most` is the number of positions.
     """
     if not lengths or min(lengths) < 1:
         raise ValueError(
@@ -136,7 +140,11 @@ def check_lengths(lengths: Sequence[int], max_new_tokens: int, most: int) -> Non
 
 
 def padding_id(tokenizer: LoadedTokenizer) -> int:
-    """Return the padding token; the end of text for tokenizers without one, such as GPT-2's."""
+    """Return the id of the padding token; that of the end of text for tokenizers without one, such
+    as GPT-2's.
+
+    Raises ValueError if there is neither.
+    """
     known = (tokenizer.vocabulary.pad_id, tokenizer.vocabulary.eos_id)
     found = next((id_ for id_ in known if id_ is not None), None)
     if found is None:
@@ -147,8 +155,8 @@ def padding_id(tokenizer: LoadedTokenizer) -> int:
 
 
 def load_model(name: str, size: int) -> PreTrainedModel:
-    """Load the model of a folder, or make `tiny`: a random GPT-2 with `size` token ids, always the
-    same.
+    """Return the model in a folder; for the name `tiny` a small random GPT-2 with `size` token ids,
+    always the same.
     """
     if name != "tiny":
         return GPT2LMHeadModel.from_pretrained(name).eval()
@@ -160,7 +168,7 @@ def load_model(name: str, size: int) -> PreTrainedModel:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options of the command line."""
+    """Return the parsed options of the command line."""
     parser = argparse.ArgumentParser(
         description="Greedy generation with GPT-2 from left-padded prompts."
     )

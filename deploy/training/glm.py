@@ -29,8 +29,8 @@ from noisebeam.transforms.noise.corruptions.blank_infilling import BlankInfillin
 
 
 def parts_a(dataset: ShardDataset) -> Iterator[tuple[list[int], list[int]]]:
-    """Return part A and the whole ids of each sample, with the noise of an epoch not used in
-    training.
+    """Yield part A (text with blanks) and the original ids of each sample, with the noise of an
+    epoch that training does not use.
     """
     dataset.set_epoch(10**6)
     view = dataset.view()

@@ -5,7 +5,7 @@ each after a start token. `position_ids` (rows, 2, tokens) has the position in p
 part B has that of the mask it fills), and the position within the span, from 1; it is 0 in part A.
 So part A does not show how long a span is.
 
-`labels[i]` is the token that follows the token at i. Labels are not shifted.
+`labels[i]` is the token that follows the token at i. Labels are not shifted by the model.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from noisebeam.pipeline.batching.masks import glm_mask
 
 
 class GlmModel(nn.Module):
-    """Transformer from token ids to logits.
+    """Transformer from token ids to logits, with GLM's two position embeddings.
 
-    `width` is a multiple of `heads`; rows and spans have at most `positions` tokens. Embeddings
-    begin with a standard deviation of `start`.
+    `width` is a multiple of `heads`; rows and spans have at most `positions` tokens. `start` is the
+    standard deviation of the initial embeddings.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class GlmModel(nn.Module):
         position_ids: Tensor,
         labels: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Return `logits` (rows, tokens, vocabulary) of `input_ids` (rows, tokens), and the mean
-        `loss`.
+        """Return a dict of `logits`, (rows, tokens, vocabulary), and with labels the mean `loss`.
 
-        There is a loss only with labels. `attention_mask` (rows, 1, tokens, tokens) is boolean,
-        True where a query sees a key, or additive.
+        `input_ids` and `labels` are (rows, tokens), `position_ids` (rows, 2, tokens).
+        `attention_mask` (rows, 1, tokens, tokens) is boolean, True where a query sees a key, or
+        additive.
         """
         states = (
             self.tokens(input_ids)
@@ -73,6 +73,8 @@ class GlmModel(nn.Module):
 
 
 class _Layer(nn.Module):
+    """Transformer layer with self-attention under a mask and a feed-forward network."""
+
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
@@ -103,22 +105,23 @@ def fill_blanks(
     end_id: int,
     most: int = 16,
 ) -> list[list[int]]:
-    """Return the tokens for each mask of `part_a`, from left to right: the likeliest at each step.
+    """Return the tokens that the model puts in place of each mask of `part_a`, from left to right:
+    the likeliest at each step.
 
     A blank ends at `end_id` or after `most` tokens. Later blanks see the tokens of the earlier
     ones.
     """
     ids = list(part_a)
-    places, steps = list(range(len(ids))), [0] * len(ids)
+    positions, steps = list(range(len(ids))), [0] * len(ids)
     filled = []
-    for blank in (place for place, id_ in enumerate(part_a) if id_ == mask_id):
+    for blank in (at for at, id_ in enumerate(part_a) if id_ == mask_id):
         span: list[int] = []
         while len(span) < most:
             ids.append(span[-1] if span else start_id)
-            places.append(blank)
+            positions.append(blank)
             steps.append(len(span) + 1)
             mask = glm_mask([len(part_a)], len(ids))[:, None]
-            logits = model(torch.tensor([ids]), mask, torch.tensor([[places, steps]]))["logits"]
+            logits = model(torch.tensor([ids]), mask, torch.tensor([[positions, steps]]))["logits"]
             likeliest = int(logits[0, -1].argmax())
             if likeliest == end_id:
                 break

@@ -35,7 +35,9 @@ CORPORA = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, fill a mask; exit status 1 if the loss did not fall clearly below the baseline."""
+    """Train a BERT and fill a mask; return exit status 1 if the loss does not fall clearly below
+    the baseline.
+    """
     made = parser(__doc__, steps=500, batch_size=8)
     made.add_argument(
         "--lang", choices=tuple(CORPORA), default="en", help="English or Chinese (default en)"
@@ -52,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tokenizer = tokenizer_of(shards)
     fill = pipeline("fill-mask", model=model, tokenizer=tokenizer, top_k=5, device="cpu")
     ids = dataset.sample(0).fields["ids"].tolist()[1:-1]
-    place = len(ids) // 2
-    original, ids[place] = ids[place], tokenizer.mask_token_id
+    masked = len(ids) // 2
+    original, ids[masked] = ids[masked], tokenizer.mask_token_id
     tell(f"\n{tokenizer.decode(ids)}\nwas: {tokenizer.decode([original])}")
     for guess in fill(tokenizer.decode(ids)):
         tell(f"{guess['score']:6.3f} {guess['token_str']}")

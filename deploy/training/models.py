@@ -1,5 +1,5 @@
-"""Small models of the training scripts: two layers, 64 wide, no dropout, the same weights every
-time.
+"""Small models of the training scripts: two layers, 64 wide, no dropout, the same initial weights
+every time.
 
 Initial weights are five times larger than usual: at a width of 64 this learns several times faster.
 """
@@ -31,7 +31,7 @@ SEED = 17
 
 
 def bert(vocabulary: Vocabulary) -> BertForMaskedLM:
-    """Return a BERT with a head for masked tokens."""
+    """Return a small BERT with a head for masked tokens."""
     sizes = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS}
     start = {
         "hidden_dropout_prob": 0.0,
@@ -49,7 +49,9 @@ def bert(vocabulary: Vocabulary) -> BertForMaskedLM:
 
 
 def bart(vocabulary: Vocabulary) -> BartForConditionalGeneration:
-    """Return a BART whose decoder starts with the end of text, as the published one does."""
+    """Return a small BART whose decoder starts with the end-of-text token, as the published one
+    does.
+    """
     sides = {f"{side}_{name}": n for side in ("encoder", "decoder") for name, n in _SIDE.items()}
     config = BartConfig(
         **_ids(vocabulary),
@@ -65,7 +67,7 @@ def bart(vocabulary: Vocabulary) -> BartForConditionalGeneration:
 
 
 def t5(vocabulary: Vocabulary) -> T5ForConditionalGeneration:
-    """Return a T5 whose decoder starts with padding, as the published one does."""
+    """Return a small T5 whose decoder starts with the padding token, as the published one does."""
     sizes = {
         "d_model": WIDTH,
         "d_ff": 4 * WIDTH,
@@ -80,7 +82,7 @@ def t5(vocabulary: Vocabulary) -> T5ForConditionalGeneration:
 
 
 def gpt2(vocabulary: Vocabulary) -> GPT2LMHeadModel:
-    """Return a GPT-2, with learned positions."""
+    """Return a small GPT-2, which has learned positions."""
     start = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "initializer_range": START}
     config = GPT2Config(
         **_ids(vocabulary),
@@ -94,7 +96,7 @@ def gpt2(vocabulary: Vocabulary) -> GPT2LMHeadModel:
 
 
 def bloom(vocabulary: Vocabulary) -> BloomForCausalLM:
-    """Return a BLOOM, with attention biased by distance and no positions."""
+    """Return a small BLOOM, whose attention is biased by distance and which has no positions."""
     sizes = {"hidden_size": WIDTH, "n_layer": LAYERS, "n_head": HEADS}
     config = BloomConfig(**_ids(vocabulary), **sizes, initializer_range=START)
     return seeded(lambda: BloomForCausalLM(config))
@@ -104,6 +106,7 @@ _SIDE = {"layers": LAYERS, "attention_heads": HEADS, "ffn_dim": 4 * WIDTH}
 
 
 def _ids(vocabulary: Vocabulary) -> dict[str, int | None]:
+    """Return the settings of a model that follow from the vocabulary: its size and special ids."""
     pad_id = vocabulary.eos_id if vocabulary.pad_id is None else vocabulary.pad_id
     ids = {
         "pad_token_id": pad_id,
@@ -114,7 +117,7 @@ def _ids(vocabulary: Vocabulary) -> dict[str, int | None]:
 
 
 def seeded(make: Callable[[], Any]) -> Any:
-    """Return a model with the same random weights at each call."""
+    """Return the model that `make` creates, with the same random weights at each call."""
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
         return make()

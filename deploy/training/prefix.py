@@ -32,7 +32,9 @@ from noisebeam.transforms.noise.labels import IGNORED
 
 @torch.no_grad()
 def complete(model: GPT2LMHeadModel, prefix: Sequence[int], most: int) -> list[int]:
-    """Return the likeliest token at each step, up to the end of text or `most` tokens."""
+    """Return how the model continues a prefix: the likeliest token at each step, up to the end of
+    text or `most` tokens.
+    """
     ids = list(prefix)
     while len(ids) < len(prefix) + most and ids[-1] != model.config.eos_token_id:
         mask = to_additive(prefix_mask([len(prefix)], len(ids)))[:, None]

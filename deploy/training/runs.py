@@ -1,4 +1,4 @@
-"""Shared parts of the training scripts: shards of a small corpus, a run of the Trainer, its
+"""Parts that the training scripts share: shards of a small corpus, a run of the Trainer, and its
 baseline.
 """
 
@@ -28,7 +28,11 @@ SHOWN = 20  # losses that make up the end
 def parser(
     text: str | None, *, steps: int, batch_size: int = 4, learning_rate: float = 4e-3
 ) -> argparse.ArgumentParser:
-    """Return a parser of the options that all scripts have."""
+    """Return an argument parser with the options that all training scripts have.
+
+    `text` is the script's docstring, whose first line describes it; the other arguments are
+    defaults.
+    """
     made = argparse.ArgumentParser(description=(text or "").partition("\n")[0])
     data = os.environ.get("NOISEBEAM_SHARED", "../shared")
     made.add_argument(
@@ -55,8 +59,10 @@ def parser(
 
 
 def build_shards(options: argparse.Namespace, corpus: Corpus, tokenizer: str, *flags: str) -> str:
-    """Build clean shards of a corpus with `noisebeam build`, once for all ranks; return their
+    """Build clean shards of a corpus with `noisebeam build`, on the first rank only; return their
     folder.
+
+    `flags` are further flags of the build.
     """
     state = PartialState(cpu=True)
     if not state.is_main_process:
@@ -96,7 +102,9 @@ def build_shards(options: argparse.Namespace, corpus: Corpus, tokenizer: str, *f
 
 
 def noisebeam(*arguments: str) -> None:
-    """Run a command line as a user would, and print the command."""
+    """Print a `noisebeam` command and run it as a user would; raise CalledProcessError if it
+    fails.
+    """
     print("$ noisebeam", *arguments, flush=True)
     subprocess.run([sys.executable, "-m", "noisebeam.pipeline.cli", *arguments], check=True)
 
@@ -104,8 +112,10 @@ def noisebeam(*arguments: str) -> None:
 def train(
     model: Any, dataset: ShardDataset, folder: Path, *, steps: int, learning_rate: float
 ) -> bool:
-    """Train, print losses beside the baseline, and return whether the last loss is clearly below
-    it.
+    """Train a model on a data set and print losses; return True if the last loss is clearly below
+    the baseline.
+
+    The baseline is the entropy of the labels without any context.
     """
     entropy = label_entropy(dataset)
     tell(
@@ -129,7 +139,9 @@ def train(
 def run_trainer(
     model: Any, dataset: ShardDataset, folder: Path, steps: int, learning_rate: float
 ) -> list[float]:
-    """Return the loss of every step, averaged over the ranks."""
+    """Train a model with Hugging Face's Trainer, and return the loss of every step, averaged over
+    the ranks.
+    """
     arguments = TrainingArguments(
         output_dir=str(folder / "run"),
         max_steps=steps,
@@ -154,13 +166,13 @@ def run_trainer(
 
 
 class Losses(TrainerCallback):  # type: ignore[misc]
-    """Callback that keeps the loss of each step, and prints some."""
+    """Trainer callback that keeps the loss of each step, and prints some of them."""
 
     def __init__(self) -> None:
         self.values: list[float] = []
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        """Keep the loss of a step."""
+        """Keep the loss of a step; print it every 50 steps."""
         if "loss" in logs:
             self.values.append(float(logs["loss"]))
             if state.global_step % 50 == 0:
@@ -168,7 +180,7 @@ class Losses(TrainerCallback):  # type: ignore[misc]
 
 
 def finish(learned: bool) -> int:
-    """Return the exit status: 1, with a line on standard error, unless the model learned."""
+    """Return exit status 0 if the model learned, else 1 with a line on standard error."""
     if not learned:
         sys.stderr.write(
             f"expected a loss below {CLEARLY} of the entropy at the end, got more; train for more "
@@ -178,11 +190,11 @@ def finish(learned: bool) -> int:
 
 
 def tokenizer_of(shards: str) -> Any:
-    """Return the tokenizer of a build."""
+    """Return the tokenizer of the build in the folder `shards`, as an object of `transformers`."""
     return AutoTokenizer.from_pretrained(f"{shards}/tokenizer")
 
 
 def tell(text: str, end: str = "\n") -> None:
-    """Print on the first rank alone."""
+    """Print a text on the first rank only."""
     if PartialState(cpu=True).is_main_process:
         print(text, end=end, flush=True)

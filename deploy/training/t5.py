@@ -29,7 +29,9 @@ from noisebeam.pipeline import ShardDataset
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, fill sentinels; exit status 1 if the loss did not fall clearly below the baseline."""
+    """Train a T5 and fill sentinels; return exit status 1 if the loss does not fall clearly below
+    the baseline.
+    """
     made = parser(__doc__, steps=700, batch_size=8)
     made.add_argument("--recipe", choices=("t5", "ul2"), default="t5", help="default t5")
     options = made.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Laws for plugins: run them in the tests of a package that adds to Noisebeam.
+"""Laws for plugins, to be run in the tests of a package that adds to Noisebeam.
 
     from noisebeam.testing import check_corruption, check_format, check_segmenter
     from noisebeam.testing.runners import check_runner    # needs noisebeam[beam]

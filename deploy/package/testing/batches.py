@@ -1,4 +1,4 @@
-"""Generated flat batches: samples of random sentences over a small vocabulary."""
+"""Generated flat batches for tests: samples of random sentences over a small vocabulary."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ UL2's and GLM's tokens, <mask> 127. Every second token continues a word."""
 
 
 def random_batches(seed: int, count: int, vocabulary: Vocabulary) -> Iterator[FlatBatch]:
-    """Return `count` random batches, small ones first; the same batches for the same seed.
+    """Yield `count` random flat batches, small ones first; the same batches for the same seed.
 
-    Batch i has up to i / 8 + 1 samples of 0 to 6 sentences. Half of the batches have other first
-    tokens for sentences that begin a text (`head_lengths` and `alternatives`).
+    Batch i has up to i / 8 + 1 samples of 0 to 6 sentences. Every second batch has `head_lengths`
+    and `alternatives`: other first tokens for sentences that begin a text.
     """
     source = random.Random(seed)
     ordinary = np.flatnonzero(~vocabulary.is_special).tolist()
@@ -49,6 +49,7 @@ def random_batches(seed: int, count: int, vocabulary: Vocabulary) -> Iterator[Fl
 
 
 def _sentence(source: random.Random, ordinary: list[int], longest: int) -> list[int]:
+    """Return a random sentence: 1 to `longest` (at most 30) ids out of `ordinary`."""
     return [source.choice(ordinary) for _ in range(1 + source.randrange(min(longest, 30)))]
 
 
@@ -59,7 +60,11 @@ def _batch(
     *,
     with_heads: bool,
 ) -> FlatBatch:
-    """Return the flat batch of samples that are lists of sentences, framed by prefix and suffix."""
+    """Return the flat batch of `rows`, a list of sentences for each sample, each sample with prefix
+    and suffix added.
+
+    With `with_heads` it has `head_lengths` and `alternatives`.
+    """
     framed = [
         [*vocabulary.prefix, *(id_ for sentence in row for id_ in sentence), *vocabulary.suffix]
         for row in rows

@@ -1,4 +1,4 @@
-"""Laws of corruptions."""
+"""Laws that every corruption must obey."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def check_corruption(
 
 
 def _check_class(corruption: Corruption, name: str) -> None:
-    """Raise BrokenLawError if the corruption is no frozen dataclass with a name, or not pickled."""
+    """Raise BrokenLawError unless the corruption is a frozen dataclass with a name, and is equal
+    after pickling.
+    """
     kind = type(corruption)
     frozen = is_dataclass(kind) and kind.__dataclass_params__.frozen
     law = "a frozen dataclass with a name of its own"
@@ -69,6 +71,7 @@ def _check_batch(
     seed: int,
     epoch: int,
 ) -> None:
+    """Raise BrokenLawError if the corruption breaks a law on one flat batch."""
     given = f"{rows_of(batch)} with seed {seed}, epoch {epoch}"
     before = pickle.dumps(batch)
     with no_error(name, "apply to any batch", given):
@@ -103,7 +106,9 @@ def _check_trace(
     seed: int,
     epoch: int,
 ) -> None:
-    """Raise BrokenLawError if the trace of a sample does not fit its tokens afterwards."""
+    """Raise BrokenLawError if the corruption's trace of one sample does not fit the ids
+    `after` it.
+    """
     trace_of = getattr(corruption, "trace", None)
     if trace_of is None:
         return
@@ -131,7 +136,9 @@ def _check_model_inputs(
     seed: int,
     epoch: int,
 ) -> None:
-    """Raise BrokenLawError if model inputs lack a field, or those of a sample depend on others."""
+    """Raise BrokenLawError if the corruption's model inputs lack a field, or if those of a sample
+    depend on other samples.
+    """
     inputs_of = getattr(corruption, "model_inputs", None)
     if inputs_of is None:
         return
@@ -156,26 +163,26 @@ def _check_model_inputs(
 
 
 def rows_of(batch: FlatBatch) -> list[list[int]]:
-    """Return the ids of each sample as a list."""
+    """Return the ids of each sample of a flat batch as a list."""
     bounds = zip(batch.offsets[:-1].tolist(), batch.offsets[1:].tolist(), strict=True)
     return [batch.ids[start:end].tolist() for start, end in bounds]
 
 
 def _check_sentences(name: str, after: FlatBatch, given: str) -> None:
-    """Raise BrokenLawError if sentence ends descend or lie outside their sample."""
+    """Raise BrokenLawError unless the sentence ends of each sample ascend within the sample."""
     law = "sentence ends ascend within their sample"
     for i in range(len(after)):
         first, last = after.sentence_offsets[i : i + 2].tolist()
         ends = after.sentence_ends[first:last].tolist()
         start, end = after.offsets[i : i + 2].tolist()
-        lawful = ends == sorted(ends) and all(start <= place <= end for place in ends)
+        lawful = ends == sorted(ends) and all(start <= at <= end for at in ends)
         require(lawful, name, law, expected=f"{start} to {end}", got=ends, given=given)
 
 
 def _check_specials(
     name: str, before: FlatBatch, after: FlatBatch, vocabulary: Vocabulary, given: str
 ) -> None:
-    """Raise BrokenLawError if a sample loses its prefix or suffix.
+    """Raise BrokenLawError if a sample loses its prefix or suffix of special tokens.
 
     Tokens may be appended after the suffix, as part B of GLM.
     """
@@ -186,7 +193,7 @@ def _check_specials(
 
 
 def _has_frame(row: Sequence[int], prefix: Sequence[int], suffix: Sequence[int]) -> bool:
-    """Return whether a row begins with the prefix, and has the suffix after it."""
+    """Return True if a row of ids begins with `prefix`, and has `suffix` somewhere after it."""
     first, size = len(prefix), len(suffix)
     ends = range(first, len(row) - size + 1)
     begins = list(row[:first]) == list(prefix)
@@ -194,6 +201,8 @@ def _has_frame(row: Sequence[int], prefix: Sequence[int], suffix: Sequence[int])
 
 
 def _scramble_global_state() -> None:
-    """Draw from the global generators, so that a corruption that uses them gives other bits."""
+    """Draw from the global random generators, so that a corruption that uses them gets other
+    numbers.
+    """
     random.random()
     np.random.random()

@@ -1,4 +1,4 @@
-"""Laws of document formats."""
+"""Laws that every document format must obey."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ def check_format(
 
 
 def _read(form: Format, path: Path, options: ReadOptions, part_bytes: int) -> list[Record]:
-    """Return the records of all parts of a file; the records before the damage of a damaged one."""
+    """Return the records of all parts of a file; for a damaged file, the records before the damage
+    and a dead letter.
+    """
     records: list[Record] = []
     for part in form.split(str(path), options, part_bytes):
         try:
@@ -81,12 +83,13 @@ def _read(form: Format, path: Path, options: ReadOptions, part_bytes: int) -> li
 
 
 def _read_all(form: Format, name: str, path: Path, options: ReadOptions) -> list[Record]:
+    """Return the records of a file read as one part; raise BrokenLawError for an exception."""
     with no_error(name, "read a whole file", path.name):
         return _read(form, path, options, 2**40)
 
 
 def _check_records(name: str, records: Sequence[Record], given: str) -> None:
-    """Raise BrokenLawError for a record that is neither a valid document nor a dead letter."""
+    """Raise BrokenLawError if a record is neither a valid document nor a dead letter."""
     for record in records:
         law, kind = "every record is a Document or a DeadLetter", type(record).__name__
         valid = isinstance(record, Document | DeadLetter)
@@ -96,7 +99,7 @@ def _check_records(name: str, records: Sequence[Record], given: str) -> None:
 
 
 def _check_positions(name: str, records: Sequence[Record]) -> None:
-    """Raise BrokenLawError if the positions of the records in their file descend."""
+    """Raise BrokenLawError unless the positions of the records in their file ascend."""
     positions = [record.position for record in records if record.position is not None]
     law, lawful = "positions ascend", positions == sorted(positions)
     require(lawful, name, law, expected=sorted(positions), got=positions, given="the whole file")
@@ -105,7 +108,9 @@ def _check_positions(name: str, records: Sequence[Record]) -> None:
 def _check_bad_records(
     name: str, records: Sequence[Record], expected: Sequence[bytes] | None
 ) -> None:
-    """Raise BrokenLawError if the dead letters do not hold the expected records whole."""
+    """Raise BrokenLawError unless the dead letters contain exactly the expected records, whole;
+    None expects nothing.
+    """
     if expected is not None:
         found = [record.record for record in records if isinstance(record, DeadLetter)]
         law = "dead letters hold their records whole"
@@ -114,6 +119,7 @@ def _check_bad_records(
 
 
 def _check_document(name: str, document: Document) -> None:
+    """Raise BrokenLawError if the id or the text of a document is not valid."""
     try:
         make_document(document.id, document.text)
     except BadRecordError as error:
@@ -127,7 +133,9 @@ def _check_expected(
     expected: Sequence[Document | str] | None,
     content: bytes,
 ) -> None:
-    """Raise BrokenLawError if the documents are not the expected ones, or if there is none."""
+    """Raise BrokenLawError unless the documents are the expected ones; with None, unless there is a
+    document.
+    """
     found = [record for record in records if isinstance(record, Document)]
     law = "the documents of the file are found"
     if expected is None:
@@ -145,6 +153,7 @@ def _check_expected(
 def _check_again(
     form: Format, name: str, path: Path, options: ReadOptions, whole: Sequence[Record]
 ) -> None:
+    """Raise BrokenLawError unless a second reading returns the same records."""
     again = _read_all(form, name, path, options)
     law = "the same records in every reading"
     require(again == whole, name, law, expected=whole, got=again, given=path.name)
@@ -153,7 +162,9 @@ def _check_again(
 def _check_parts(
     form: Format, name: str, path: Path, options: ReadOptions, whole: Sequence[Record]
 ) -> None:
-    """Raise BrokenLawError if parts of some size give other records than the whole file."""
+    """Raise BrokenLawError unless parts of every size have together the same records as the whole
+    file.
+    """
     law = "the same records from parts of any size"
     for size in _PART_SIZES:
         given = f"parts of {size} bytes"
@@ -165,7 +176,9 @@ def _check_parts(
 def _check_compressed(
     form: Format, name: str, path: Path, options: ReadOptions, whole: Sequence[Record]
 ) -> None:
-    """Raise BrokenLawError if a gzip file has other texts, unless the format refuses the file."""
+    """Raise BrokenLawError unless a gzip copy of the file has the same texts, or is refused by the
+    format.
+    """
     law, packed = "the same texts from a compressed file, or a refusal", Path(f"{path}.gz")
     packed.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
     records = _read_all(form, name, packed, options)
@@ -175,6 +188,7 @@ def _check_compressed(
 
 
 def _texts(records: Sequence[Record]) -> list[str]:
+    """Return the texts of the documents among records."""
     return [record.text for record in records if isinstance(record, Document)]
 
 
@@ -187,7 +201,11 @@ def _check_damage(
     damages: int,
     seed: int,
 ) -> None:
-    """Raise BrokenLawError for a damaged file that breaks the reader or loses records before it."""
+    """Raise BrokenLawError if a damaged copy of the file breaks the reader, or loses documents
+    before the damage.
+
+    `damages` copies are cut off or have a bit flipped, at random.
+    """
     content, source = path.read_bytes(), random.Random(seed)
     for i in range(damages):
         cut = source.randrange(len(content) + 1)

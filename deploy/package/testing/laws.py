@@ -1,4 +1,6 @@
-"""Laws: what every plugin of a kind has to do on any input, and the error for a broken one."""
+"""Checks of laws: what every plugin of a kind must do with any input, and the error for a broken
+law.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,14 @@ _SHOWN = 200  # characters of an input or a value in an error
 
 
 class BrokenLawError(AssertionError):
-    """A plugin broke a law; the text is one line with the plugin, the law and the input."""
+    """Error: a plugin broke a law; the text is one line with the plugin, the law and the input."""
 
 
 def require(
     condition: bool, plugin: str, law: str, *, expected: object, got: object, given: object
 ) -> None:
-    """Raise BrokenLawError unless the condition holds.
+    """Raise BrokenLawError unless `condition` is True; the text has the plugin, the law, what was
+    expected, what was found and the input.
 
     >>> require(True, "my-swap", "same samples", expected=2, got=2, given="[[5]]")
     """
@@ -28,7 +31,9 @@ def require(
 
 @contextmanager
 def no_error(plugin: str, law: str, given: object) -> Iterator[None]:
-    """Turn any exception of the plugin within the block into a BrokenLawError."""
+    """Turn any exception in the block into a BrokenLawError that names the plugin, the law and the
+    input.
+    """
     try:
         yield
     except BrokenLawError:
@@ -43,7 +48,7 @@ def describe(error: Exception) -> str:
 
 
 def shorten(value: object) -> str:
-    """Return a value as one line of at most 200 characters; strings stay without quotes.
+    """Return a value as one line of at most 200 characters; strings are not quoted.
 
     >>> shorten("a" * 300)[-6:]
     'aaa...'

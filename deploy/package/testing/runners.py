@@ -1,4 +1,4 @@
-"""Laws of runners: what a build on any of them gives."""
+"""Laws that a build must obey on every runner."""
 
 from __future__ import annotations
 
@@ -78,7 +78,9 @@ def _build(
 
 
 def _check_files(name: str, expected: Path, found: Path, given: str) -> None:
-    """Raise BrokenLawError unless two folders have the same files with the same bytes."""
+    """Raise BrokenLawError, for the runner called `name`, unless two folders have the same files
+    with the same bytes.
+    """
     wanted, files = _files(expected), _files(found)
     law = "the same files as on the DirectRunner"
     require(sorted(files) == sorted(wanted), name, law, expected=wanted, got=files, given=given)
@@ -88,20 +90,24 @@ def _check_files(name: str, expected: Path, found: Path, given: str) -> None:
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    """Return the content of each file of a folder, by its path within the folder."""
+    """Return the content of each file in a folder, by its path within the folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def _documents(seed: int, count: int) -> bytes:
-    """Return JSON Lines: hard texts and `count` random ones, if not blank; then bad records."""
+    """Return JSON Lines for a test build: the hard texts, `count` random texts (blank ones left
+    out), and after them some bad records.
+    """
     texts = [text for text in (*HARD_TEXTS, *random_texts(seed, count)) if text.strip()]
     lines = [json.dumps({"id": f"d{i}", "text": text}).encode() for i, text in enumerate(texts)]
     return b"\n".join([*lines, *_BAD_RECORDS, b""])
 
 
 def _byte_tokenizer() -> str:
-    """Return the JSON of a tokenizer with one token for each byte, after <s>, </s> and <pad>."""
+    """Return the JSON of a tokenizer with one token for each byte, after the special tokens <s>,
+    </s> and <pad>.
+    """
     names = ["<s>", "</s>", "<pad>", *sorted(ByteLevel.alphabet())]
     tokenizer = Tokenizer(BPE({name: i for i, name in enumerate(names)}, []))
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)

@@ -1,4 +1,4 @@
-"""Laws of segmenters."""
+"""Laws that every segmenter must obey."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ def _check_company(
 def _segment(
     segmenter: Segmenter, name: str, texts: Sequence[str], langs: Sequence[str | None]
 ) -> list[Spans]:
-    """Return the spans of each text; BrokenLawError for an exception or another count."""
+    """Return the spans of each text; raise BrokenLawError for an exception, or if their number is
+    not that of the texts.
+    """
     given = f"{len(texts)} texts" if len(texts) != 1 else repr(texts[0])
     with no_error(name, "segment any text", given):
         spans = segmenter.segment(texts, langs)

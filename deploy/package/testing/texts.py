@@ -1,4 +1,6 @@
-"""Generated texts: hard ones by hand, then random mixtures of scripts, marks and white space."""
+"""Generated texts for tests: hard ones written by hand, and random mixtures of scripts, punctuation
+and white space.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ _PIECES = (
 
 
 def random_texts(seed: int, count: int) -> Iterator[str]:
-    """Return `count` random texts, short ones first; the same texts for the same seed."""
+    """Yield `count` random texts, short ones first; the same texts for the same seed."""
     source = random.Random(seed)
     for i in range(count):
         yield "".join(source.choice(_PIECES) for _ in range(source.randrange(2 + i)))
