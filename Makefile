@@ -1,5 +1,5 @@
 # make setup creates .venv from pinned versions; make demo runs the main job; make test passes the tests; make check is for
-# every save: lint, types, and the tests of the folders that differ from the last commit.
+# every save: lint, types, and the tests of the folders that differ from the last commit, or else of the last commit's folders.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,8 +33,9 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Folders with changed files, and the folders of tests that mirror them.
-TOUCHED = $(sort $(dir $(filter %.py,$(shell git diff --name-only --diff-filter=d HEAD; git ls-files --others --exclude-standard))))
+# Folders with changed files, or with those of the last commit if nothing is changed, and the folders of tests that mirror them.
+CHANGED = $(or $(shell git diff --name-only --diff-filter=d HEAD; git ls-files --others --exclude-standard),$(shell git show --format= --name-only --diff-filter=d HEAD))
+TOUCHED = $(sort $(dir $(filter %.py,$(CHANGED))))
 check: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m 'not slow' tests/test_structure.py \
 		$(wildcard $(filter-out tests/,$(TOUCHED)) $(addprefix tests/,$(TOUCHED)))

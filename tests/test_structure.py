@@ -1,4 +1,4 @@
-"""What import-linter has no contract for: lengths of chains of imports, and sizes of folders."""
+"""What import-linter has no contract for: chains of imports, sizes of folders, names of tests."""
 
 from __future__ import annotations
 
@@ -65,3 +65,14 @@ def test_every_module_is_in_the_graph() -> None:
         if "package" not in path.parts
     }
     assert {name.removesuffix(".__init__") for name in files} <= set(graph().modules)
+
+
+def test_a_test_file_is_named_after_the_module_that_it_tests() -> None:
+    """`tests/a/test_b.py` and `tests/a/test_b_more.py` test `a/b.py`."""
+    for top in ("transforms", "pipeline", "deploy"):
+        for path in sorted((PROJECT / "tests" / top).rglob("test_*.py")):
+            folder = PROJECT / path.parent.relative_to(PROJECT / "tests")
+            modules = [name.removesuffix(".py") for name in modules_in(folder)]
+            tested = f"{path.stem.removeprefix('test_')}_"
+            named = any(tested.startswith(f"{module}_") for module in modules)
+            assert named, f"{path}: expected the name of a module in {folder} after test_"

@@ -1,5 +1,5 @@
-"""What can be said of the image without a container runtime: its files are there, its versions are
-the project's.
+"""The container image without a container runtime: models are loaded, the files and versions in the
+Dockerfile are the project's.
 """
 
 from __future__ import annotations
