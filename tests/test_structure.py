@@ -64,7 +64,8 @@ def test_every_module_is_in_the_graph() -> None:
         for path in (PROJECT / top).rglob("*.py")
         if "package" not in path.parts
     }
-    assert {name.removesuffix(".__init__") for name in files} <= set(graph().modules)
+    missing = {name.removesuffix(".__init__") for name in files} - set(graph().modules)
+    assert not missing, "add their folder to packages in pyproject.toml, and run make setup"
 
 
 def test_a_test_file_is_named_after_the_module_that_it_tests() -> None:
