@@ -24,7 +24,9 @@ from noisebeam.pipeline.batching.collate import Batch, prepare
 from noisebeam.pipeline.batching.layout import Layout
 from noisebeam.pipeline.batching.plan import GlobalBatches, Plan
 from noisebeam.pipeline.dataset.checkpoint import Position, SkippedCount, check_state
+from noisebeam.pipeline.dataset.loaders import check_loader
 from noisebeam.pipeline.dataset.prefetch import prefetch
+from noisebeam.pipeline.dataset.resumption import Resumption
 from noisebeam.pipeline.dataset.settings import BatchSettings, check_number
 from noisebeam.transforms.data.ragged import IntArray, Ragged
 
@@ -114,7 +116,7 @@ class BatchedDataset(IterableDataset[Batch]):
         # Shared with worker processes, which may stay from one epoch to the next.
         self._epoch = torch.tensor(check_epoch(epoch)).share_memory_()  # type: ignore[no-untyped-call]
         self._position = Position(0, 0)
-        self._resume = False
+        self._resumption = Resumption()
         # tokens, and cells of `input_ids`, in the batches made since iteration began
         self._tokens = self._cells = 0
         self._skipped = SkippedCount()
@@ -186,14 +188,15 @@ class BatchedDataset(IterableDataset[Batch]):
         return count if count else self._no_batch()
 
     def __iter__(self) -> Iterator[Batch]:
-        position = self._position if self._resume else Position(0, 0)
-        self._resume = False
-        return self._iterate(position)
+        check_loader()
+        if self._resumption.take():
+            return self._iterate(self._position)
+        return self._iterate(Position(0, 0))
 
     @property
     def resuming(self) -> bool:
         """Whether a state was loaded from which the next iteration continues."""
-        return self._resume
+        return self._resumption.pending
 
     @property
     def exhausted(self) -> bool:
@@ -201,7 +204,7 @@ class BatchedDataset(IterableDataset[Batch]):
         it.
         """
         return (
-            self._resume
+            self.resuming
             and next(self._plan(self.epoch).batches(self._position.position), None) is None
         )
 
@@ -213,16 +216,19 @@ class BatchedDataset(IterableDataset[Batch]):
         position would be lost.
         """
         check_epoch(epoch)
+        if self._resumption.begin_pass(epoch):
+            return
         if epoch == self.epoch:
             return
-        if self._resume and not (epoch > self.epoch and self.exhausted):
+        if self.resuming and not (epoch > self.epoch and self.exhausted):
             raise ValueError(
                 f"expected epoch {self.epoch}, in which the loaded state goes on at sample "
                 f"{self._position.position}, "
                 f"got {epoch}; begin with dataset.epoch, as in range(dataset.epoch, epochs)"
             )
         self._epoch.fill_(epoch)
-        self._position, self._resume = Position(0, 0), False
+        self._position = Position(0, 0)
+        self._resumption.forget()
 
     def state_dict(self, batches: int | None = None) -> dict[str, Any]:
         """Return the position of this data set, as values for JSON, the same on each rank.
@@ -245,8 +251,10 @@ class BatchedDataset(IterableDataset[Batch]):
         """
         check_state(state, self.identity)
         position = Position.from_state(state, self.samples, self._plan(0).size)
+        before = self.epoch
         self._epoch.fill_(check_epoch(state["epoch"]))
-        self._position, self._resume = position, True
+        self._position = position
+        self._resumption.load(before, self.epoch)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "settings": self.settings.fixed()}
@@ -277,6 +285,9 @@ class BatchedDataset(IterableDataset[Batch]):
         )
         self._tokens = self._cells = 0
         self._last = None
+        if self._resumption.empty:
+            self._position = position.after(self.samples)
+            return
         self._skipped.begin(position.worker, position.workers)
         ahead = self.settings.read_ahead
         # quicker than to hand them over

@@ -85,8 +85,7 @@ class RowReader:
         # (visits,) slots -> (positions,), in half the time of `return_inverse`
         slots = self._slots_of(visits.tolist())[np.searchsorted(visits, at)]
         if np.any(lost := slots < 0):
-            others = self._others(lost, visits.tolist())
-            slots, rows = slots[others], rows[others]
+            slots, rows = self._replaced(slots, rows, lost, visits.tolist())
         return self._rows.take(slots, rows)
 
     def _prefetch(self, shards: IntArray, last: int) -> None:
@@ -224,20 +223,46 @@ class RowReader:
         _log.warning("left out, for on_error is 'skip': %s", error)
         self._lost[visit] = str(error)
 
-    def _others(self, lost: Mask, visits: list[int]) -> IntArray:
-        """Return which sample to use for each sample of a request: its own index, or that of a
-        readable sample if it is unreadable.
+    def _replaced(
+        self, slots: IntArray, rows: IntArray, lost: Mask, visits: list[int]
+    ) -> tuple[IntArray, IntArray]:
+        """Return the slot and the row of each sample of a request, with those of readable samples
+        in place of the unreadable ones.
 
-        `lost` (samples,) is True for unreadable samples, `visits` the blocks of the request. `skip`
-        is called with the number of unreadable samples. Raises ShardError if all are unreadable.
+        `lost` (samples,) is True for unreadable samples, `visits` are the blocks of the request.
+        Replacements come from the request itself, or from the next readable block if all are
+        unreadable. `skip` is called with the number of unreadable samples.
         """
         if np.all(lost):
-            raise ShardError(self._lost[visits[0]])
-        others = np.arange(len(lost))
-        others[lost] = np.resize(np.flatnonzero(~lost), int(lost.sum()))
+            visit = self._next_readable(visits[0])
+            size = len(self._order.row_order(*self._block_of(visit)))
+            slots, rows = np.full_like(slots, self._slots[visit]), np.arange(len(rows)) % size
+        else:
+            others = np.resize(np.flatnonzero(~lost), int(lost.sum()))
+            slots[lost], rows[lost] = slots[others], rows[others]
         if self._skip is not None:
             self._skip(int(lost.sum()))
-        return others
+        return slots, rows
+
+    def _next_readable(self, visit: int) -> int:
+        """Return the first readable block after that of a visit, in the order of the shards and
+        their blocks, around to its own; it has at least one sample of the epoch.
+
+        Raises the ShardError of the visit if there is none.
+        """
+        shards = len(self._source.manifest.shards)
+        first, after = visit >> 32, (visit & 0xFFFFFFFF) + 1
+        for step in range(shards + 1):
+            shard = (first + step) % shards
+            blocks = len(self._order.block_order(shard))
+            for block in range(after if step == 0 else 0, blocks):
+                if shard in self._lost_shards:
+                    break
+                other = shard << 32 | block
+                has_rows = len(self._order.row_order(*self._block_of(other)))
+                if has_rows and self._slots_of([other])[0] >= 0:
+                    return other
+        raise ShardError(self._lost[visit])
 
 
 def _exhaust(items: Iterator[Any]) -> None:

@@ -122,6 +122,23 @@ def test_it_is_an_error_unless_asked_for(damaged):
         rows(dataset(damaged, on_error="raise"))
 
 
+@pytest.mark.parametrize("world_size", [1, 2, 7, 37, 64])
+@pytest.mark.parametrize("ending", ["tar", "index.npz"])
+def test_every_rank_goes_on_without_a_shard(whole, world_size, ending):
+    """A rank whose whole request lies in the missing shard gets samples of the next one."""
+    settings = {"batch_size": 1, "world_size": world_size, "tail": "pad"}
+    expected = {rank: rows(dataset(whole, rank=rank, **settings)) for rank in range(world_size)}
+    known = {row for batches in expected.values() for batch in batches for row in batch}
+    next(iter(sorted(Path(whole).glob(f"*.{ending}")))).unlink()
+    for rank, batches in expected.items():
+        data = dataset(whole, rank=rank, **settings)
+        found = rows(data)
+        assert len(found) == len(batches)
+        changed = sum(one != other for one, other in zip(found, batches, strict=True))
+        assert changed <= data.skipped
+        assert {row for batch in found for row in batch} <= known
+
+
 def test_when_nothing_can_be_read_it_is_an_error(whole):
     for shard in Path(whole).glob("*.tar"):
         shard.write_bytes(shard.read_bytes()[:-1])
