@@ -92,6 +92,20 @@ class StreamTrainer(Trainer):  # type: ignore[misc]
         """Return a loader that passes on the batches of the data set unchanged."""
         return DataLoader(self.train_dataset, batch_size=None)
 
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
+        """Return a loader of an evaluation data set; batches that a data set makes are unchanged.
+
+        `eval_dataset` is a data set, or the name of one in the trainer's `eval_dataset`; None means
+        the trainer's own.
+        """
+        chosen = self.eval_dataset if eval_dataset is None else eval_dataset
+        if isinstance(chosen, str):
+            chosen = self.eval_dataset[chosen]
+        if isinstance(chosen, BatchedDataset):
+            return DataLoader(chosen, batch_size=None)
+        loader: DataLoader[Any] = super().get_eval_dataloader(eval_dataset)
+        return loader
+
 
 def _folder(args: Any, state: Any) -> Path:
     """Return the folder of the checkpoint at the current step."""

@@ -193,6 +193,15 @@ class BatchedDataset(IterableDataset[Batch]):
             return self._iterate(self._position)
         return self._iterate(Position(0, 0))
 
+    def __getitem__(self, index: Any) -> Batch:
+        """Raise TypeError, since batches are made in order; `ShardDataset.view` has samples by
+        number.
+        """
+        raise TypeError(
+            f"{type(self).__name__}: expected iteration over batches, got the index {index!r}; "
+            f"the view() of a ShardDataset has samples by number: dataset.view()[{index!r}]"
+        )
+
     @property
     def resuming(self) -> bool:
         """Whether a state was loaded from which the next iteration continues."""

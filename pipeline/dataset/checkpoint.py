@@ -95,10 +95,17 @@ def check_state(state: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
 
     They are the values on which the meaning of its position depends.
 
-    >>> check_state({"seed": 1, "samples": 10}, {"seed": 2, "samples": 10})  # doctest: +ELLIPSIS
+    >>> state = {"epoch": 0, "position": 4, "seed": 1, "samples": 10}
+    >>> check_state(state, {"seed": 2, "samples": 10})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ValueError: expected a state with seed 2, got 1; give the data set what it had when ...
     """
+    for name in ("epoch", "position", *expected):
+        if name not in state:
+            found = ", ".join(map(str, state)) or "nothing"
+            raise ValueError(
+                f"expected a state with {name}, got one with {found}; load what state_dict returned"
+            )
     for name, value in expected.items():
         if state.get(name) != value:
             raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import FrameType
+from typing import Any
 
 
 def check_loader() -> None:
@@ -15,7 +16,7 @@ def check_loader() -> None:
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        fetcher = frame.f_locals.get("self")
+        fetcher: Any = frame.f_locals.get("self")
         if type(fetcher).__name__ == "_IterableDatasetFetcher":
             if fetcher.auto_collation:
                 raise ValueError(

@@ -63,6 +63,16 @@ class Mixture(BatchedDataset):
         self.max_tokens = max(each.max_tokens for each in self.sets)
         self.chunk = min(each.chunk for each in self.sets)
 
+    def __repr__(self) -> str:
+        shares = ", ".join(
+            f"{share:.1%} of {each.url!r}"
+            for share, each in zip(self.weights, self.sets, strict=True)
+        )
+        return (
+            f"Mixture({shares}: {self.samples:,} samples, batch_size {self.batch_size}, "
+            f"epoch {self.epoch}, rank {self.rank} of {self.world_size})"
+        )
+
     @property
     def samples(self) -> int:
         """Number of samples of an epoch of this mixture, over all ranks."""

@@ -69,6 +69,8 @@ class ShardDataset(BatchedDataset):
     `skipped` counts them, in worker processes too, and warnings name each block and the total of an
     epoch. The manifest must be readable, and with filters and `GroupByLength` the indexes too.
 
+    With `fixed_noise` every epoch has the noise of epoch 0, so that evaluations can be compared.
+
     Pass it to a `DataLoader` with `batch_size=None`. Samples are read and noised in advance in a
     thread of this process; packed batches, and those with four-dimensional masks, are made there
     too, up to `read_ahead` of them. Worker processes are therefore not needed; with them the
@@ -100,6 +102,7 @@ class ShardDataset(BatchedDataset):
         read_ahead: int = 8,
         cache: ShardCache | None = None,
         on_error: Literal["raise", "skip"] = "raise",
+        fixed_noise: bool = False,
     ) -> None:
         settings = BatchSettings(
             batch_size=batch_size,
@@ -126,6 +129,7 @@ class ShardDataset(BatchedDataset):
         self.max_tokens = min(self.manifest.max_tokens, max_tokens or self.manifest.max_tokens)
         self.chunk = max(1, _CHUNK // self.manifest.max_tokens)
         self.on_error = on_error
+        self.fixed_noise = fixed_noise
         self._source = ShardSource(self.url, self.manifest, cache)
         self._inputs = InputMaker(self.vocabulary, self.recipe, self.manifest.baked, self.seed)
         self.layout = Layout(
@@ -137,6 +141,14 @@ class ShardDataset(BatchedDataset):
             multiple=pad_to_multiple,
         )
         self._check()
+
+    def __repr__(self) -> str:
+        recipe = self.recipe.name if self.recipe else self.manifest.recipe_name
+        return (
+            f"ShardDataset({self.url!r}: {self.manifest.samples:,} samples, noise {recipe}, "
+            f"batch_size {self.batch_size}, seed {self.seed}, epoch {self.epoch}, "
+            f"rank {self.rank} of {self.world_size})"
+        )
 
     @cached_property
     def samples(self) -> int:
@@ -153,7 +165,7 @@ class ShardDataset(BatchedDataset):
 
         Filters, batches and ranks do not apply.
         """
-        return SampleView(self._source, self._inputs, self.epoch)
+        return SampleView(self._source, self._inputs, self._noise_epoch(self.epoch))
 
     def _check(self) -> None:
         """Check the settings against each other, and adapt the batching to the objective; raise
@@ -227,7 +239,12 @@ class ShardDataset(BatchedDataset):
         Unreadable samples are counted in `skipped`; None counts them in this data set.
         """
         skip = (skipped or self._skipped).add if self.on_error == "skip" else None
-        return ShardEpoch(self._source, self._order(epoch), self._inputs, epoch, skip)
+        noise_epoch = self._noise_epoch(epoch)
+        return ShardEpoch(self._source, self._order(epoch), self._inputs, noise_epoch, skip)
+
+    def _noise_epoch(self, epoch: int) -> int:
+        """Return the epoch whose noise the samples of an epoch have."""
+        return 0 if self.fixed_noise else epoch
 
     def _order(self, epoch: int) -> EpochOrder:
         """Return the order of an epoch, over the samples that are within the length limits."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,10 +20,23 @@ Lengths = Callable[[int], Array]  # (samples,): the tokens of each sample of a s
 
 @dataclass(frozen=True)
 class LengthFilter:
-    """Filter that keeps samples of `least` to `most` tokens, both included; None is no limit."""
+    """Filter that keeps samples of `least` to `most` tokens, both included; None is no limit.
+
+    Raises ValueError if no sample could be within the limits.
+    """
 
     least: int | None = None
     most: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("min_tokens", self.least), ("max_tokens", self.most)):
+            if value is not None and operator.index(value) < 1:
+                raise ValueError(f"expected {name} of at least 1, got {value}")
+        if self.least is not None and self.most is not None and self.least > self.most:
+            raise ValueError(
+                f"expected min_tokens up to max_tokens, got {self.least} and {self.most}; "
+                "no sample would be left"
+            )
 
     def __bool__(self) -> bool:
         return self.least is not None or self.most is not None

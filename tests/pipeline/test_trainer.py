@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import BartConfig, BartForConditionalGeneration, TrainingArguments
+import torch
+from transformers import BartConfig, BartForConditionalGeneration, Trainer, TrainingArguments
 
 from noisebeam.pipeline import ShardDataset
 from noisebeam.pipeline.trainer import STATE_NAME, StreamTrainer
@@ -27,7 +28,14 @@ class Recorder(StreamTrainer):
 
 
 def train(
-    url: str, folder: Path, resume: str | None = None, *, shuffle: bool = True, **settings: Any
+    url: str,
+    folder: Path,
+    resume: str | None = None,
+    *,
+    shuffle: bool = True,
+    eval_dataset: ShardDataset | None = None,
+    kind: type[Recorder] | None = None,
+    **settings: Any,
 ) -> list[Any]:
     sizes = {
         f"{part}_{name}": n
@@ -47,7 +55,9 @@ def train(
     }
     arguments = TrainingArguments(str(folder), **{**fixed, "ignore_data_skip": True, **settings})
     dataset = ShardDataset(url, "bart", batch_size=8, seed=1, shuffle=shuffle)
-    trainer = Recorder(model=model, args=arguments, train_dataset=dataset)
+    trainer = (kind or Recorder)(
+        model=model, args=arguments, train_dataset=dataset, eval_dataset=eval_dataset
+    )
     trainer.train(resume_from_checkpoint=resume)
     return trainer.seen
 
@@ -104,3 +114,35 @@ def test_a_checkpoint_without_the_place_is_an_error(
         match=r"expected the place in the data set at .*checkpoint-7/dataset\.json",
     ):
         train(url, tmp_path / "run", str(checkpoint))
+
+
+def test_a_held_out_set_is_evaluated_with_the_same_noise_each_time(
+    make_set: Callable[..., str], tmp_path: Path
+) -> None:
+    """Evaluation between steps does not change the batches of training."""
+    url = make_set(str(tmp_path / "set"), 64)
+    held_out = ShardDataset(url, "bart", batch_size=4, seed=1, fixed_noise=True)
+    losses: list[float] = []
+
+    class Evaluated(Recorder):
+        def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+            found: dict[str, float] = super().evaluate(*args, **kwargs)
+            losses.append(found["eval_loss"])
+            return found
+
+    plain = train(url, tmp_path / "plain", learning_rate=0.0)
+    settings = {"eval_strategy": "steps", "eval_steps": 5, "learning_rate": 0.0}
+    evaluated = train(url, tmp_path / "run", kind=Evaluated, eval_dataset=held_out, **settings)
+    assert evaluated == plain
+    assert len(losses) > 2
+    assert len(set(losses)) == 1
+
+
+def test_the_trainer_of_transformers_is_refused_by_name(
+    make_set: Callable[..., str], tmp_path: Path
+) -> None:
+    dataset = ShardDataset(make_set(str(tmp_path / "set"), 16), "bart", batch_size=8)
+    arguments = TrainingArguments(str(tmp_path), max_steps=1, report_to=[], use_cpu=True)
+    trainer = Trainer(model=torch.nn.Linear(1, 1), args=arguments, train_dataset=dataset)
+    with pytest.raises(ValueError, match=r"take noisebeam\.StreamTrainer in place of Trainer"):
+        trainer.train()

@@ -1,7 +1,7 @@
 """The batches of an epoch: order, tail, ranks and workers."""
 
 import pytest
-from support.sets import SAMPLES, dataset, equal, number, numbers
+from support.sets import RECIPE, SAMPLES, dataset, equal, number, numbers
 from torch.utils.data import DataLoader
 
 from noisebeam.pipeline import LengthWarmup
@@ -123,3 +123,37 @@ def test_too_few_samples_for_a_batch_are_an_error(url, read_ahead):
     with pytest.raises(ValueError, match=message):
         len(data)
     assert len(dataset(url, batch_size=80, rank=1, world_size=2, tail="pad")) == 1
+
+
+def test_an_index_is_refused_and_names_the_view(url):
+    with pytest.raises(
+        TypeError, match=r"^ShardDataset: expected iteration .* dataset\.view\(\)\[3\]$"
+    ):
+        dataset(url)[3]
+
+
+def test_a_state_of_something_else_is_refused_with_the_missing_key(url):
+    with pytest.raises(ValueError, match="expected a state with epoch, got one with a; load what"):
+        dataset(url).load_state_dict({"a": 1})
+
+
+def test_limits_that_no_sample_meets_are_refused(url):
+    with pytest.raises(ValueError, match="expected min_tokens up to max_tokens, got 100 and 50"):
+        dataset(url, min_tokens=100, max_tokens=50)
+    with pytest.raises(ValueError, match="expected max_tokens of at least 1, got 0"):
+        dataset(url, max_tokens=0)
+
+
+def test_a_data_set_says_what_it_is_in_a_line(url):
+    assert repr(dataset(url)) == (
+        f"ShardDataset({url!r}: 150 samples, noise None, batch_size 4, seed 3, epoch 1, "
+        "rank 0 of 1)"
+    )
+
+
+def test_fixed_noise_is_that_of_epoch_0(url):
+    """Batches keep the order of their epoch."""
+    noised = {"recipe": RECIPE, "shuffle": False}
+    fixed = list(dataset(url, epoch=5, fixed_noise=True, **noised))
+    assert equal(fixed, list(dataset(url, epoch=0, **noised)))
+    assert not equal(fixed, list(dataset(url, epoch=5, **noised)))
