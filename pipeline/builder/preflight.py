@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from noisebeam.transforms.data.documents import DeadLetter
+from noisebeam.transforms.data.documents import NO_FIELD, DeadLetter
 from noisebeam.transforms.formats import read_documents
 from noisebeam.transforms.formats.encodings import longer_than
 from noisebeam.transforms.formats.options import ReadOptions
@@ -38,15 +38,22 @@ class Preview:
     records: int
     bad: int
     first_bad: DeadLetter | None  # in the first part that has one
+    without_field: int = 0  # records without the field of the text
 
     def reason_to_stop(self, max_bad_fraction: float) -> str | None:
         """Return why a build of this input should stop; None if it should run.
 
-        The limit is halfway between `max_bad_fraction` and 1, so that only input of mostly bad
+        If no record has the field of the text, the fields that there are are named. The limit of
+        bad records is halfway between `max_bad_fraction` and 1, so that only input of mostly bad
         records stops a build here. With fewer than 512 records the build runs, and its share of bad
         records is judged at its end.
         """
         share = self.bad / max(1, self.records)
+        if self.first_bad is not None and self.without_field == self.records:
+            return (
+                f"stopped before the build: {self.first_bad.reason}, as in all "
+                f"{self.records:,} records looked at; name the field with --text-field"
+            )
         if (
             self.first_bad is None
             or self.records < _RECORDS // 2
@@ -78,22 +85,26 @@ def preview_input(parts: Sequence[FilePart], options: ReadOptions) -> Preview:
         sum(preview.records for preview in previews),
         sum(preview.bad for preview in previews),
         first_bad,
+        sum(one.without_field for one in previews),
     )
 
 
 def _preview_part(part: FilePart, options: ReadOptions, most: int) -> Preview:
     """Read the first `most` records of a part of the input, and count good and bad ones."""
     options = replace(options, max_record_bytes=min(_LONGEST, options.max_record_bytes))
-    records, bad, size, first_bad = 0, 0, 0, None
+    records, bad, size, first_bad, without_field = 0, 0, 0, None, 0
     for record in islice(read_documents(part, options), most):
         if isinstance(record, DeadLetter) and record.reason == longer_than(_LONGEST):
             break
         records += 1
-        if isinstance(record, DeadLetter):
+        if isinstance(record, DeadLetter) and record.has_no_text:
+            size += len(record.record or b"")
+        elif isinstance(record, DeadLetter):
+            without_field += record.reason.startswith(NO_FIELD)
             bad, first_bad = bad + 1, first_bad or replace(record, record=None)
             size += len(record.record or b"")
         else:
             size += len(record.text)
         if size > _PART_BYTES:
             break
-    return Preview(1, records, bad, first_bad)
+    return Preview(1, records, bad, first_bad, without_field)

@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from noisebeam.transforms.beam.common import text_bytes
-from noisebeam.transforms.data.documents import Document
+from noisebeam.transforms.data.documents import DeadLetter, Document
 from noisebeam.transforms.data.samples import Sample
 
 _WORKER_SECONDS, _SCREEN_SECONDS, _LINE_SECONDS = 0.5, 0.25, 10.0
@@ -67,9 +67,9 @@ def count_samples(sample: Sample) -> Counts:
     return {"samples": 1, "tokens": len(sample.fields["ids"])}
 
 
-def count_dead_letters(_: Any) -> Counts:
+def count_dead_letters(letter: DeadLetter) -> Counts:
     """Return the counts, by name, of one dead letter (a record that could not be read)."""
-    return {"dead_letters": 1}
+    return {} if letter.has_no_text else {"dead_letters": 1}
 
 
 class _Count(beam.DoFn):  # type: ignore[misc]

@@ -27,6 +27,7 @@ _SIZES = {
     "tokens a sample": "sample-tokens",
 }
 _CLEANED = {
+    "dropped_empty": "documents without text dropped",
     NORMALIZED: "documents brought to NFC",
     WITHOUT_CONTROLS: "documents freed of control characters",
     TOO_SHORT: "too short documents dropped",

@@ -63,7 +63,7 @@ def text_bytes(document: Document) -> int:
 
 def dead_letter(letter: DeadLetter) -> TaggedOutput:
     """Count a dead letter, and return it as an element of the dead-letter output."""
-    counter("dead-letters").inc()
+    counter("empty-documents" if letter.has_no_text else "dead-letters").inc()
     return TaggedOutput(DEAD_LETTERS, letter)
 
 

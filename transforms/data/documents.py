@@ -19,6 +19,11 @@ from noisebeam.transforms.data.languages import language_code
 _CHARACTERS = 2**20  # of a text that are looked at together
 
 
+# How the reasons begin of a record without text, and of one without the field of the text.
+NO_TEXT = "expected a text, got "
+NO_FIELD = "expected a text in field "
+
+
 class BadRecordError(ValueError):
     """Error: a record of an input file is not a document; the text says what was expected and what
     was found.
@@ -88,6 +93,16 @@ class DeadLetter:
     reason: str
     record: bytes | None
 
+    @property
+    def has_no_text(self) -> bool:
+        """Whether the record is a document whose text is empty: builds drop and count it."""
+        return self.reason.startswith(NO_TEXT)
+
+    @property
+    def kind(self) -> str:
+        """What was expected of the record: the reason without what was found instead."""
+        return self.reason.partition(", got ")[0]
+
     def to_json(self) -> str:
         """Return the dead letter as one line of JSON.
 
@@ -122,9 +137,7 @@ def make_document(identifier: str | None, text: str) -> Document:
     'dcc47be7abc04d47807ee464d18fba2d'
     """
     if not text or text.isspace():
-        raise BadRecordError(
-            f"expected a text, got {'white space only' if text else 'an empty one'}"
-        )
+        raise BadRecordError(NO_TEXT + ("white space only" if text else "an empty one"))
     _check_characters("text", text)
     if identifier is None:
         return Document(hashlib.blake2b(text.encode(), digest_size=16).hexdigest(), text)
@@ -144,7 +157,7 @@ def document_of_fields(
     """
     if text_field not in fields:
         names = ", ".join(repr(name)[:40] for name in list(fields)[:8]) or "none"
-        raise BadRecordError(f"expected a text in field {text_field!r}, got the fields: {names}")
+        raise BadRecordError(f"{NO_FIELD}{text_field!r}, got the fields: {names}")
     text, identifier = fields[text_field], fields.get(id_field)
     if not isinstance(text, str):
         raise BadRecordError(f"expected a string in field {text_field!r}, got {kind_of(text)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,10 @@ class DeadLetterPart:
     name: str
     records: int
     bad_files: tuple[str, ...]  # source and reason of each
+    empty: int = 0  # records without text, which are not in the file
+    reasons: tuple[
+        tuple[str, int], ...
+    ] = ()  # what was expected of bad records, with their numbers
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,9 @@ def count_all(
         name: sum(getattr(shard, name) for shard in shards)
         for name in ("documents", "samples", "tokens", "duplicate_documents", "duplicate_samples")
     }
-    return {**sums, "dead_letters": sum(part.records for part in dead_letters)}
+    counts = {**sums, "dead_letters": sum(part.records for part in dead_letters)}
+    empty = sum(part.empty for part in dead_letters)
+    return {**counts, "dropped_empty": empty} if empty else counts
 
 
 def reason_to_fail(
@@ -70,13 +77,27 @@ def reason_to_fail(
         counts["dead_letters"],
     )
     if good and good == dropped:
+        if counts.get("dropped_empty") == dropped:
+            return f"no document is left: all {dropped:,} records have no text"
         return f"no document is left: cleaning dropped all {dropped:,}; drop less"
+    often = _commonest(dead_letters)
     if not good:
-        return f"no document was read well ({bad:,} bad records); see {DEAD_LETTERS_FOLDER}/"
+        return f"no document was read well ({bad:,} bad records{often}); see {DEAD_LETTERS_FOLDER}/"
     if bad > max_bad_fraction * (good + bad):
         return (
             f"{bad:,} of {good + bad:,} records are bad ({bad / (good + bad):.2%}; "
-            f"{max_bad_fraction:.2%} is allowed): see {DEAD_LETTERS_FOLDER}/, "
+            f"{max_bad_fraction:.2%} is allowed){often}; see {DEAD_LETTERS_FOLDER}/, "
             "mend the input or raise --max-bad-fraction"
         )
     return None
+
+
+def _commonest(dead_letters: Sequence[DeadLetterPart]) -> str:
+    """Return the commonest reason of bad records and its number, as the end of a phrase."""
+    total: Counter[str] = Counter()
+    for part in dead_letters:
+        total.update(dict(part.reasons))
+    if not total:
+        return ""
+    reason, number = min(total.items(), key=lambda entry: (-entry[1], entry[0]))
+    return f", {number:,} of them for: {reason}"

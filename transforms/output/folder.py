@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -117,16 +118,26 @@ class OutputFolder:
     ) -> DeadLetterPart:
         """Write dead letters, sorted, as file number `part` of `parts` files; return a description
         of that file.
+
+        Records without text are counted and not written.
         """
         name = f"dead-letters-{part:05d}-of-{parts:05d}.jsonl"
-        lines, bad_files = [], []
+        lines, bad_files, empty = [], [], 0
+        reasons: Counter[str] = Counter()
         for letter in letters:
+            if letter.has_no_text:
+                empty += 1
+                continue
             lines.append(f"{letter.to_json()}\n".encode())
             if letter.record is None:
                 bad_files.append(f"{letter.source}: {letter.reason}")
+            else:
+                reasons[letter.kind] += 1
         records = len(lines) - len(bad_files)
         publish(join(self._path(DEAD_LETTERS_FOLDER), name), b"".join(sorted(lines)))
-        return DeadLetterPart(name, records, tuple(sorted(bad_files)))
+        return DeadLetterPart(
+            name, records, tuple(sorted(bad_files)), empty, tuple(sorted(reasons.items()))
+        )
 
     def finish(
         self,
