@@ -13,12 +13,12 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 
 from noisebeam.pipeline.builder.flags import add_arguments, read_build
-from noisebeam.transforms.errors import one_line
+from noisebeam.transforms.errors import did_you_mean, one_line
 
 _EXAMPLES = """\
 examples:
@@ -37,6 +37,19 @@ _BROKEN_CALL = re.compile(
 )
 # before the text of an error that has come from another process
 _KIND = re.compile(r"(?:\w+\.)*(\w+Error): ")
+
+
+_INVALID_CHOICE = re.compile(r"invalid choice: '(.*)' \(choose from (.*)\)")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Parser that suggests the closest command for an unknown one."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print an error of the command line and exit with status 2."""
+        if found := _INVALID_CHOICE.search(message):
+            message += did_you_mean(found[1], re.findall(r"'(\w+)'", found[2]))
+        super().error(message)
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -62,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         level=logging.INFO if known.verbose else logging.CRITICAL,
         format="%(levelname)s %(message)s",
     )
+    logging.getLogger("huggingface_hub").propagate = False  # it prints its own warnings
     try:
         return int(known.run(known, rest))
     except (ValueError, OSError, IndexError) as error:
@@ -115,11 +129,9 @@ def _tell(known: argparse.Namespace, status: int, message: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "noisebeam", description="Denoising pre-training data from text corpora."
-    )
+    parser = _Parser("noisebeam", description="Denoising pre-training data from text corpora.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument(
         "-v", "--verbose", action="store_true", help="show logs, and where an error came from"
     )
@@ -215,13 +227,15 @@ def _inspect(known: argparse.Namespace, _: Sequence[str]) -> int:
 
 
 def _stats(known: argparse.Namespace, _: Sequence[str]) -> int:
+    from noisebeam.pipeline.inspect.html_page import check_page_file, write_page
     from noisebeam.pipeline.inspect.stats import measure
     from noisebeam.pipeline.inspect.stats_view import stats_to_html, stats_to_terminal
 
+    if known.html is not None:
+        check_page_file(known.html)
     stats = measure(known.url, known.sample, known.recipe)
     if known.html is not None:
-        Path(known.html).write_text(stats_to_html(stats), encoding="utf-8")
-        print(f"wrote {known.html}")
+        write_page(known.html, stats_to_html(stats))
     else:
         stats_to_terminal(Console(highlight=False), stats)
     return 0

@@ -1,6 +1,11 @@
-"""Error texts of other libraries, shortened to one line."""
+"""Error texts: those of other libraries in one line, and suggestions for unknown names."""
 
 from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+_UNKNOWN_PROTOCOL = "Protocol not known: "  # of fsspec
 
 
 def one_line(error: BaseException) -> str:
@@ -10,5 +15,23 @@ def one_line(error: BaseException) -> str:
     'expected a mapping, got a list'
     >>> one_line(TimeoutError())
     'TimeoutError'
+    >>> one_line(ValueError("Protocol not known: s4"))
+    "Protocol not known: s4; did you mean 's3'?"
     """
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
+    if text.startswith(_UNKNOWN_PROTOCOL):
+        from fsspec import available_protocols
+
+        return text + did_you_mean(text.removeprefix(_UNKNOWN_PROTOCOL), available_protocols())
+    return text
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return the closest known name as the end of an error text; "" if none is close.
+
+    >>> did_you_mean("brat", ["bart", "bert"]), did_you_mean("x", ["bart"])
+    ("; did you mean 'bart'?", '')
+    """
+    close = difflib.get_close_matches(str(name), list(known), n=5, cutoff=0.5)
+    close.sort(key=lambda other: sorted(other) != sorted(str(name)))  # two letters exchanged
+    return f"; did you mean {close[0]!r}?" if close else ""

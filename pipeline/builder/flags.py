@@ -14,6 +14,7 @@ from typing import Any
 
 from noisebeam.pipeline.builder.options import BuildOptions, SettingsError, build_settings, flag_of
 from noisebeam.transforms.data.settings import Setting
+from noisebeam.transforms.errors import did_you_mean
 from noisebeam.transforms.io.safe_yaml import load_yaml
 
 
@@ -121,8 +122,7 @@ def _is_list_of_strings(value: object) -> bool:
 
 def _suggest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
     """Return a suggestion for an unknown name: the closest known name, or all known names."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
+    return did_you_mean(name, known) or f"; known are {', '.join(known)}"
 
 
 def check_beam_flags(unknown_to_beam: Sequence[str], known_to_beam: Sequence[str]) -> None:
@@ -148,13 +148,22 @@ def read_build(known: argparse.Namespace, beam_flags: Sequence[str]) -> BuildOpt
 
     `known` has Noisebeam's flags, `beam_flags` are the others.
     """
-    options = read_options(known)
+    try:
+        options = read_options(known)
+    except SettingsError:
+        _check_flags(beam_flags)  # an unknown flag may be the wrong spelling of a missing one
+        raise
+    _check_flags(beam_flags)
+    return options
+
+
+def _check_flags(beam_flags: Sequence[str]) -> None:
+    """Raise SettingsError if Beam does not know one of these flags."""
     from apache_beam.options.pipeline_options import PipelineOptions
 
     parser = _beam_parser(PipelineOptions)
     known_flags = [flag for action in parser._actions for flag in action.option_strings]
     check_beam_flags(parser.parse_known_args(list(beam_flags))[1], known_flags)
-    return options
 
 
 def _beam_parser(options: type) -> argparse.ArgumentParser:

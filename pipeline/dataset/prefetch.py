@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+_STEP = 1.0  # seconds that the consumer waits in one go
 _WAIT = 0.1  # seconds between looks at whether the consumer has gone
 _LEAVE = 2.0  # seconds in which the thread may end, which may be waiting for a store
 
@@ -44,7 +45,7 @@ def prefetch(items: Iterable[T], depth: int) -> Iterator[T]:
     thread = Thread(target=_fill, args=(items, queue, stop), name="noisebeam-prefetch", daemon=True)
     thread.start()
     try:
-        while (entry := queue.get()) is not None:
+        while (entry := _get(queue)) is not None:
             if isinstance(entry, BaseException):
                 raise entry
             yield entry.value
@@ -75,6 +76,19 @@ def _put(queue: Queue[T], entry: T, stop: Event) -> None:
         try:
             return queue.put(entry, timeout=_WAIT)
         except Full:
+            continue
+
+
+def _get(queue: Queue[T]) -> T:
+    """Return the next entry of the queue, waiting in steps.
+
+    A signal that arrives just before a wait begins is handled when it ends: a wait without an end
+    would let Ctrl-C pass without effect.
+    """
+    while True:
+        try:
+            return queue.get(timeout=_STEP)
+        except Empty:
             continue
 
 

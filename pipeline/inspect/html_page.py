@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
+from pathlib import Path
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _STYLE = """
@@ -48,3 +49,23 @@ def facts_list(facts: Mapping[str, str]) -> str:
         f"<div><dt>{escape(name)}</dt><dd>{escape(fact)}</dd></div>" for name, fact in facts.items()
     )
     return f"<dl>{''.join(entries)}</dl>"
+
+
+def check_page_file(path: str) -> None:
+    """Raise OSError, in one line, unless the folder of a page's file exists and `path` is no
+    folder.
+    """
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        raise OSError(f"--html {path}: expected an existing folder, got {folder}; make it first")
+    if Path(path).is_dir():
+        raise OSError(f"--html {path}: expected a file, got a folder; add the name of the file")
+
+
+def write_page(path: str, html: str) -> None:
+    """Write a page to a file and say so; raise OSError, in one line, on failure."""
+    try:
+        Path(path).write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise OSError(f"--html {path}: cannot be written: {error.strerror}") from error
+    print(f"wrote {path}")

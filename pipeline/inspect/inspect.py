@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -11,6 +10,7 @@ from rich.console import Console
 from noisebeam.pipeline.epoch.shard_source import ShardSource
 from noisebeam.pipeline.inspect import mask_pictures as draw
 from noisebeam.pipeline.inspect.html import to_html
+from noisebeam.pipeline.inspect.html_page import check_page_file, write_page
 from noisebeam.pipeline.inspect.mask_pictures import MaskPicture
 from noisebeam.pipeline.inspect.terminal import to_terminal
 from noisebeam.pipeline.inspect.token_view import (
@@ -44,10 +44,11 @@ def inspect(
     HTML file, which loads no other file; None prints to the terminal. Raises ValueError for bad
     recipes and IndexError if there is no such sample.
     """
+    if html is not None:
+        check_page_file(html)
     view = make_view(url, number, recipes, epoch)
     if html is not None:
-        Path(html).write_text(to_html(view), encoding="utf-8")
-        print(f"wrote {html}")
+        write_page(html, to_html(view))
     else:
         to_terminal(Console(highlight=False), view)
 

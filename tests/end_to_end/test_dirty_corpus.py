@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.dirt import FILES, LINES, ROWS, write_dirt
+from support.dirt import EMPTY, FILES, LINES, ROWS, write_dirt
 
 from noisebeam.pipeline.cli import main
 from noisebeam.pipeline.inspect.verify import verify
@@ -59,11 +59,12 @@ def test_good_documents_and_dead_letters_are_the_input(
     corpus, output = tmp_path / "corpus", tmp_path / "out"
     corpus.mkdir()
     dirt = write_dirt(corpus, seed=17, documents=documents)
-    assert len(dirt.bad) == len(KINDS) * documents // 20
+    assert len(dirt.bad) + dirt.empty == len(KINDS) * documents // 20
     inputs = ("--input", str(corpus / "*.*"), "--output", str(output), "--tokenizer", tokenizer)
     assert main(["build", *inputs, "--max-tokens", "64", "--max-bad-fraction", "0.9"]) == 0
     counts = read_manifest(str(output)).counts
     assert (counts["documents"], counts["dead_letters"]) == (len(dirt.good), len(dirt.bad))
+    assert counts["dropped_empty"] == dirt.empty
     assert sorted(documents_of(output)) == sorted(dirt.good)
     letters = dead_letters(output)
     assert sorted((place, record) for place, record, _ in letters) == sorted(
@@ -73,6 +74,7 @@ def test_good_documents_and_dead_letters_are_the_input(
     reasons = {
         kind: {reason for place, _, reason in letters if dirt.bad[place][0] == kind}
         for kind in KINDS
+        if kind not in EMPTY
     }
     assert {kind: found for kind, found in reasons.items() if not found} == {}
     assert verify(str(output)) == []

@@ -77,7 +77,6 @@ LINES: Mapping[str, Callable[[str], bytes]] = {
     "a number of 5000 digits": _line("1" * 5000),
     "null": _line("null"),
     "brackets 100,000 deep": _line("[" * 100_000),
-    "a byte order mark inside the file": _line(b'\xef\xbb\xbf{"id": "NAME", "text": "a"}'),
     "UTF-16": lambda name: '{"text": "a"}'.encode("utf-16-le"),
     "plain text": _line("NAME is no JSON."),
     "HTML": _line("<!DOCTYPE html><html><body>NAME</body></html>"),
@@ -100,14 +99,32 @@ FILES: Mapping[str, bytes] = {
 }
 
 
+EMPTY = {
+    "text empty",
+    "text of spaces",
+    "text of wide spaces",
+    "row with an empty text",
+    "row of spaces",
+    "file that is empty",
+    "file of spaces",
+}
+
+
 @dataclass
 class Dirt:
-    """What was written: ids of the good records, and each bad one, with its kind, by file name and
-    position.
+    """What was written: ids of the good records, each bad one, with its kind, by file name and
+    position, and the number of records without text.
     """
 
     good: set[str] = field(default_factory=set)
     bad: dict[tuple[str, int], tuple[str, bytes]] = field(default_factory=dict)
+    empty: int = 0
+
+    def add(self, kind: str, place: tuple[str, int], record: bytes) -> None:
+        if kind in EMPTY:
+            self.empty += 1
+        else:
+            self.bad[place] = kind, record
 
 
 def write_dirt(
@@ -130,7 +147,7 @@ def write_dirt(
         for i in range(each):
             path = folder / f"{kind} {i}.txt"
             path.write_bytes(content)
-            dirt.bad[path.name, 0] = kind, content
+            dirt.add(kind, (path.name, 0), content)
     return dirt
 
 
@@ -148,7 +165,7 @@ def _write_lines(path: Path, records: list[tuple[str | None, bytes]], dirt: Dirt
     with path.open("wb") as file:
         for kind, record in records:
             if kind is not None:
-                dirt.bad[path.name, file.tell()] = kind, record
+                dirt.add(kind, (path.name, file.tell()), record)
             file.write(record + b"\n")
 
 
@@ -162,6 +179,7 @@ def _write_rows(path: Path, each: int, rng: random.Random, dirt: Dirt) -> None:
         if kind is None:
             dirt.good.add(name)
         else:
-            dirt.bad[path.name, number] = kind, json.dumps({"id": name, "text": text}).encode()
+            record = json.dumps({"id": name, "text": text}).encode()
+            dirt.add(kind, (path.name, number), record)
     table = pa.table({"id": [name for _, name, _ in rows], "text": [text for _, _, text in rows]})
     pq.write_table(table, path, row_group_size=max(1, len(rows) // 3))

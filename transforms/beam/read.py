@@ -61,7 +61,9 @@ class ReadDocuments(beam.PTransform):  # type: ignore[misc]
             _PARTS_FOR_ALL  # fewer than that, and documents are handed on to other workers
         )
         self.parts = (
-            split_inputs(expand_inputs(self.patterns), options) if parts is None else list(parts)
+            split_inputs(expand_inputs(self.patterns, options.is_input), options)
+            if parts is None
+            else list(parts)
         )
 
     def expand(self, pipeline: Any) -> tuple[Any, Any]:

@@ -12,6 +12,7 @@ import codecs
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import chain, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -107,7 +108,7 @@ def lines(part: FilePart, options: ReadOptions) -> Iterator[Record]:
     own = takewhile(
         lambda line: line.position < end, _split(blocks, start, options.max_record_bytes)
     )
-    return map(_without_mark, own)
+    return map(partial(_without_mark, anywhere=True), own)
 
 
 def _next_line(part: FilePart, start: int, options: ReadOptions) -> tuple[int, Iterator[bytes]]:
@@ -287,12 +288,16 @@ def _line(position: int, pieces: list[bytes], size: int, longest: int) -> Record
     return Record(position, content)
 
 
-def _without_mark(record: Record) -> Record:
-    """Return the record without a byte order mark at the beginning of the file."""
-    if record.position or not record.content.startswith(_BYTE_ORDER_MARK):
+def _without_mark(record: Record, anywhere: bool = False) -> Record:
+    """Return the record without a byte order mark at the beginning of the file.
+
+    With `anywhere` it may begin any record, as each file of a concatenation may have one.
+    """
+    if not record.content.startswith(_BYTE_ORDER_MARK) or (record.position and not anywhere):
         return record
     return record._replace(
-        position=len(_BYTE_ORDER_MARK), content=record.content[len(_BYTE_ORDER_MARK) :]
+        position=record.position + len(_BYTE_ORDER_MARK),
+        content=record.content.removeprefix(_BYTE_ORDER_MARK),
     )
 
 

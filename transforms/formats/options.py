@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from noisebeam.transforms.data.settings import setting
+from noisebeam.transforms.errors import did_you_mean
 from noisebeam.transforms.formats.encodings import is_wide
 from noisebeam.transforms.io.file_names import InputError, name_endings
 from noisebeam.transforms.plugins import FORMATS, plugin_names
@@ -21,6 +23,7 @@ ENDINGS = {
 }
 NAMES = ("auto", "jsonl", "text", "paragraphs", "parquet", "warc")
 _WITHOUT_FIELDS = ("text", "paragraphs")
+_WIKI_EXTRACT = re.compile(r"wiki_\d+(\.bz2|\.gz)?")  # files of WikiExtractor, with its --json
 MAX_RECORD_BYTES = 2**30
 
 
@@ -59,8 +62,11 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         if self.format not in NAMES and self.format not in plugin_names(FORMATS):
-            known = ", ".join((*NAMES, *plugin_names(FORMATS)))
-            raise ValueError(f"format: expected one of {known}, got {self.format!r}")
+            known = (*NAMES, *plugin_names(FORMATS))
+            raise ValueError(
+                f"format: expected one of {', '.join(known)}, got {self.format!r}"
+                + did_you_mean(self.format, known)
+            )
         for name in ("text_field", "id_field", "lang_field"):
             value = getattr(self, name)
             if value == "" or not (
@@ -79,6 +85,13 @@ class ReadOptions:
         if self.max_record_bytes < 1:
             raise ValueError(f"max_record_bytes: expected at least 1, got {self.max_record_bytes}")
 
+    def is_input(self, url: str) -> bool:
+        """Return True if a file of a folder is read: with "auto" if its name tells its format."""
+        try:
+            return bool(self.format_of(url))
+        except InputError:
+            return False
+
     def format_of(self, url: str) -> str:
         """Return the name of the format of a file; with "auto" by the ending of its name.
 
@@ -92,6 +105,8 @@ class ReadOptions:
         ending, _ = name_endings(url)
         if ending in ENDINGS:
             return ENDINGS[ending]
+        if _WIKI_EXTRACT.fullmatch(url.rpartition("/")[2]):
+            return "jsonl"
         added = plugin_names(FORMATS)
         if ending[1:] in added:
             return ending[1:]

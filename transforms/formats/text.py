@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,9 @@ from noisebeam.transforms.io.input_files import FilePart
 
 if TYPE_CHECKING:
     from noisebeam.transforms.formats.options import ReadOptions
+
+
+_MARKS = re.compile("^\ufeff", re.MULTILINE)  # byte order marks of concatenated files
 
 
 def read_text(part: FilePart, options: ReadOptions) -> Iterator[Document | DeadLetter]:
@@ -26,4 +30,4 @@ def read_paragraphs(part: FilePart, options: ReadOptions) -> Iterator[Document |
 
 
 def _parse(text: str, options: ReadOptions) -> Document:
-    return make_document(None, text)
+    return make_document(None, _MARKS.sub("", text))

@@ -42,18 +42,24 @@ class FilePart:
     end: int | None = None
 
 
-def expand_inputs(patterns: Sequence[str]) -> list[str]:
+def expand_inputs(
+    patterns: Sequence[str], is_input: Callable[[str], bool] = lambda url: True
+) -> list[str]:
     """Return the URLs of the files that match at least one pattern, sorted, each once.
 
     A pattern is a path or fsspec URL with `*`, `?`, `[...]` and `**` (any folders); local paths
-    become absolute. A folder with parquet files, such as a Hugging Face data set, means these
-    files. Raises InputError for a pattern without a match.
+    become absolute. A folder means its parquet files, as those of a Hugging Face data set, or else
+    all files in it whose names `is_input` accepts; hidden files are left out. Raises InputError for
+    a pattern without a match.
     """
-    return sorted({url for pattern in patterns for url in _expand(pattern)})
+    return sorted({url for pattern in patterns for url in _expand(pattern, is_input)})
 
 
-def _expand(pattern: str) -> list[str]:
-    """Return the URLs of the files that match one pattern; raise InputError if there are none."""
+def _expand(pattern: str, is_input: Callable[[str], bool]) -> list[str]:
+    """Return the URLs of the files that match one pattern; raise InputError if there are none.
+
+    `is_input` says which files of a folder are read.
+    """
     try:
         file_system, path = url_to_fs(pattern)
         is_file = call_store(file_system, lambda: file_system.isfile(path))
@@ -61,10 +67,11 @@ def _expand(pattern: str) -> list[str]:
     except Exception as error:  # file systems raise errors of their own kinds
         raise InputError(f"input: cannot open {pattern!r}: {one_line(error)}") from error
     if not names and file_system.isdir(path):
-        names = _matching_files(file_system, f"{path.rstrip('/')}/**/*.parquet")
+        names = _files_of_folder(file_system, path, is_input)
     if not names:
         hint = (
-            "is a folder; add a pattern such as '/*.jsonl.gz'"
+            "is a folder without a file of a known format; give --format, or a pattern such as "
+            "'/*.jsonl.gz'"
             if file_system.isdir(path)
             else "matches no file"
         )
@@ -72,6 +79,16 @@ def _expand(pattern: str) -> list[str]:
     # of a chained URL, such as zip://*.jsonl::s3://bucket/all.zip
     archive = pattern.partition("::")[2]
     return [_url(file_system, name) + ("::" + archive if archive else "") for name in names]
+
+
+def _files_of_folder(file_system: Any, path: str, is_input: Callable[[str], bool]) -> list[str]:
+    """Return the parquet files in a folder, or else the files that `is_input` accepts."""
+    found = _matching_files(file_system, f"{path.rstrip('/')}/**/*.parquet")
+    if found:
+        return found
+    inside = _matching_files(file_system, f"{path.rstrip('/')}/**")
+    shown = (name for name in inside if not name.rpartition("/")[2].startswith((".", "_")))
+    return [name for name in shown if is_input(name)]
 
 
 def _matching_files(file_system: Any, path: str) -> list[str]:

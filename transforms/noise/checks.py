@@ -10,6 +10,7 @@ from numbers import Real
 from typing import Any
 
 from noisebeam.transforms.data.vocabulary import Vocabulary
+from noisebeam.transforms.errors import did_you_mean
 
 
 def check_share(corruption: str, key: str, value: Any) -> None:
@@ -81,7 +82,10 @@ def check_keys(where: str, values: Mapping[str, Any], allowed: tuple[str, ...]) 
     """
     unknown = [key for key in values if key not in allowed]
     if unknown:
-        raise ValueError(f"{where}: unknown key {unknown[0]!r}; expected {', '.join(allowed)}")
+        raise ValueError(
+            f"{where}: unknown key {unknown[0]!r}; expected {', '.join(allowed)}"
+            + did_you_mean(unknown[0], allowed)
+        )
 
 
 def require_mask(corruption: str, vocabulary: Vocabulary, otherwise: str) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 
 from noisebeam.transforms.data.vocabulary import Vocabulary
+from noisebeam.transforms.errors import did_you_mean
 from noisebeam.transforms.io.safe_yaml import load_yaml
 from noisebeam.transforms.noise.checks import check_keys
 from noisebeam.transforms.noise.corruption import Corruption
@@ -154,7 +155,10 @@ def load_recipe(recipe: str | Path | Mapping[str, Any] | Recipe) -> Recipe:
     path = Path(recipe)
     if path.suffix in (".yaml", ".yml") or path.exists():
         return _from_file(path)
-    raise ValueError(f"recipe {str(recipe)!r}: expected a YAML file or one of {', '.join(PRESETS)}")
+    known = did_you_mean(recipe, PRESETS) or f"; presets are {', '.join(PRESETS)}"
+    raise ValueError(
+        f"recipe {str(recipe)!r}: expected a preset or a YAML file, got neither{known}"
+    )
 
 
 def check_recipe(recipe: Recipe, vocabulary: Vocabulary) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from noisebeam.transforms.data.samples import FlatBatch
 from noisebeam.transforms.data.vocabulary import Vocabulary
+from noisebeam.transforms.errors import did_you_mean
 from noisebeam.transforms.noise import corruptions
 from noisebeam.transforms.noise.checks import check_keys
 from noisebeam.transforms.plugins import (
@@ -65,7 +66,7 @@ def corruption_class(name: object) -> type[Corruption]:
     if name not in built_in:
         raise ValueError(
             f"corruption {name!r}: expected one of {', '.join((*built_in, *added))}, or the name "
-            "of one that an installed package adds"
+            "of one that an installed package adds" + did_you_mean(name, (*built_in, *added))
         )
     return built_in[str(name)]
 

@@ -19,6 +19,7 @@ from typing import Protocol, cast
 from noisebeam.transforms.data.languages import language_code
 from noisebeam.transforms.data.settings import setting
 from noisebeam.transforms.data.spans import SegmenterError, Spans, find_broken_law, spans_between
+from noisebeam.transforms.errors import did_you_mean
 from noisebeam.transforms.plugins import SEGMENTERS, load_plugin, plugin_names, plugin_origin
 from noisebeam.transforms.segmenters.cascade_segmenter import CascadeSegmenter
 from noisebeam.transforms.segmenters.sentencex_segmenter import SentencexSegmenter, rules_for
@@ -86,7 +87,7 @@ class SegmenterOptions:
         ):
             raise ValueError(
                 f"segmenter: expected {', '.join(known)} or package.module:factory, got "
-                f"{self.name!r}"
+                f"{self.name!r}" + did_you_mean(self.name, known)
             )
         if language_code(self.lang) is None:
             raise ValueError(

@@ -14,9 +14,12 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
+from socket import getaddrinfo
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -145,11 +148,13 @@ def _read_text(url: str) -> str | None:
 
 def _from_hub(name: str) -> LoadedTokenizer:
     """Download a tokenizer from the Hugging Face hub and load it."""
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import constants, hf_hub_download
 
+    # The cache alone is looked into at once; the hub is asked again and again for half a minute.
+    fetch = partial(hf_hub_download, name, local_files_only=not _reachable(constants.ENDPOINT))
     try:
-        tokenizer_json = Path(hf_hub_download(name, TOKENIZER_FILE)).read_text(encoding="utf-8")
-        config_json = Path(hf_hub_download(name, CONFIG_FILE)).read_text(encoding="utf-8")
+        tokenizer_json = Path(fetch(TOKENIZER_FILE)).read_text(encoding="utf-8")
+        config_json = Path(fetch(CONFIG_FILE)).read_text(encoding="utf-8")
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TokenizerError(
@@ -158,6 +163,17 @@ def _from_hub(name: str) -> LoadedTokenizer:
             f"give a folder with a {TOKENIZER_FILE}"
         ) from error
     return LoadedTokenizer(name, tokenizer_json, config_json)
+
+
+def _reachable(endpoint: str) -> bool:
+    """Return False if the host of a URL has no address, and there is no proxy to look it up."""
+    if getproxies():
+        return True
+    try:
+        getaddrinfo(urlsplit(endpoint).hostname, 443)
+    except OSError:
+        return False
+    return True
 
 
 def _converted(name: str) -> LoadedTokenizer:

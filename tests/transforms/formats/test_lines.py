@@ -13,6 +13,7 @@ from support.records import URL, read
 
 from noisebeam.transforms.data.documents import DeadLetter, Document
 from noisebeam.transforms.formats import ReadOptions, lines, read_documents, split_inputs
+from noisebeam.transforms.formats.record import record_of
 from noisebeam.transforms.io import input_files as files
 from noisebeam.transforms.io.input_files import FilePart
 
@@ -22,6 +23,14 @@ def test_a_byte_order_mark_is_dropped_and_positions_count_it() -> None:
     assert documents[0] == Document("1", "One.")
     assert isinstance(documents[1], DeadLetter)
     assert documents[1].position == 29
+
+
+def test_byte_order_marks_of_concatenated_files_are_dropped() -> None:
+    one, two = (f'\ufeff{{"id": {i}, "text": "Text {i}."}}\n'.encode() for i in (1, 2))
+    documents = read(one + two)
+    assert [getattr(found, "text", found) for found in documents] == ["Text 1.", "Text 2."]
+    assert documents[1].position == len(one) + 3
+    assert [record_of(found) for found in documents] == [one[3:-1], two[3:-1]]
 
 
 def test_an_empty_file_of_lines_has_no_records() -> None:
@@ -156,7 +165,8 @@ def test_a_line_that_runs_through_many_parts_is_read_by_its_own(
 @given(st.lists(raw_lines, max_size=8))
 def test_no_line_vanishes(lines: list[bytes]) -> None:
     content = b"\n" + b"\n".join(lines)
-    expected = [line for line in content.split(b"\n") if line.strip()]
+    marked = (line.removeprefix(b"\xef\xbb\xbf") for line in content.split(b"\n"))
+    expected = [line for line in marked if line.strip()]
     assert len(read(content)) == len(expected)
 
 

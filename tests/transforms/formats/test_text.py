@@ -42,3 +42,10 @@ def test_paragraphs_are_separated_by_blank_lines() -> None:
 )
 def test_a_bad_text_file_is_a_dead_letter_whole(content: bytes, reason: str) -> None:
     assert dead(content, ".txt") == DeadLetter(URL + ".txt", 0, reason, content)
+
+
+def test_byte_order_marks_of_concatenated_texts_are_dropped() -> None:
+    one, two = "\ufeffOne.\n\n".encode(), "\ufeffTwo.\n".encode()
+    options = ReadOptions(format="paragraphs")
+    assert [found.text for found in read(one + two, ".txt", options)] == ["One.", "Two."]
+    assert [found.text for found in read(one + two, ".txt")] == ["One.\n\nTwo.\n"]

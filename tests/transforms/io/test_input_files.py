@@ -14,6 +14,7 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFile
 
+from noisebeam.transforms.formats import ReadOptions
 from noisebeam.transforms.io.file_names import InputError, name_endings
 from noisebeam.transforms.io.input_files import (
     FilePart,
@@ -79,13 +80,13 @@ def test_files_inside_an_archive_are_found_and_read(tmp_path: Path) -> None:
     [
         ("{}/none*.jsonl", r"^input: '.*/none\*\.jsonl' matches no file$"),
         ("{}/none.jsonl", r"^input: '.*/none\.jsonl' matches no file$"),
-        ("{}/deep", r"^input: '.*/deep' is a folder; add a pattern such as '/\*\.jsonl\.gz'$"),
+        ("{}/deep", r"^input: '.*/deep' is a folder without a file of a known format; give"),
         ("nowhere://x", r"^input: cannot open 'nowhere://x': Protocol not known: nowhere$"),
     ],
 )
 def test_a_pattern_without_files_is_an_error(corpus: Path, pattern: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        expand_inputs([f"{corpus}/a.jsonl", pattern.format(corpus)])
+        expand_inputs([f"{corpus}/a.jsonl", pattern.format(corpus)], lambda url: False)
 
 
 def test_a_file_is_split_into_ranges_that_cover_it(tmp_path: Path) -> None:
@@ -153,3 +154,17 @@ def test_a_range_of_bytes_is_that_of_the_content(ending: str) -> None:
     fsspec.filesystem("memory").pipe(url, gzip.compress(content, 0) if ending else content)
     for start, end in ((0, 5), (7, 7), (1_048_570, 1_048_590), (2_999_990, 3_000_000)):
         assert read_range(url, start, end) == content[start:end]
+
+
+def test_a_folder_means_its_files_of_a_known_format(tmp_path: Path) -> None:
+    """Those of WikiExtractor have no ending; hidden files and marks of Spark are left out."""
+    names_ = ("AA/wiki_00", "AA/wiki_01.bz2", "b.jsonl.gz", "c.csv", "_SUCCESS", ".d.jsonl")
+    for name in names_:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    automatic, text = ReadOptions(), ReadOptions(format="text")
+    found = names(expand_inputs([str(tmp_path)], automatic.is_input), tmp_path)
+    assert found == ["AA/wiki_00", "AA/wiki_01.bz2", "b.jsonl.gz"]
+    found = names(expand_inputs([str(tmp_path)], text.is_input), tmp_path)
+    assert found == ["AA/wiki_00", "AA/wiki_01.bz2", "b.jsonl.gz", "c.csv"]
+    assert automatic.format_of(f"{tmp_path}/AA/wiki_01.bz2") == "jsonl"

@@ -109,7 +109,11 @@ def test_a_corruption_without_settings_has_the_defaults() -> None:
 
 ERRORS = [
     (3, "recipe 3: expected a preset's name, a YAML file, a mapping or a Recipe"),
-    ("brat", "recipe 'brat': expected a YAML file or one of bart, bart-paper-document-rotation,"),
+    ("brat", "recipe 'brat': expected a preset or a YAML file, got neither; did you mean 'bart'?"),
+    (
+        "x",
+        "recipe 'x': expected a preset or a YAML file, got neither; presets are bart, bart-paper",
+    ),
     ("none.yaml", "recipe 'none.yaml' cannot be read: [Errno 2] No such file or directory"),
     (
         {},
