@@ -19,6 +19,7 @@ from rich.console import Console
 
 from noisebeam.pipeline.builder.flags import add_arguments, read_build
 from noisebeam.transforms.errors import did_you_mean, one_line
+from noisebeam.transforms.printable import printable
 
 _EXAMPLES = """\
 examples:
@@ -124,7 +125,7 @@ def _tell(known: argparse.Namespace, status: int, message: str) -> int:
     """
     if known.verbose:
         raise
-    print(f"noisebeam: {_BEAM_STEP.sub('', message)}", file=sys.stderr)
+    print(f"noisebeam: {printable(_BEAM_STEP.sub('', message))}", file=sys.stderr)
     return status
 
 
@@ -207,7 +208,7 @@ def _build(known: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     if known.dry_run:
         from noisebeam.pipeline.builder.dry_run import dry_run
 
-        print("\n".join(dry_run(options)))
+        print(printable("\n".join(dry_run(options))))
         return 0
     from noisebeam.pipeline.builder.build import build
     from noisebeam.pipeline.builder.subprocesses import ending_together
@@ -246,7 +247,7 @@ def _verify(known: argparse.Namespace, _: Sequence[str]) -> int:
 
     differences = verify(known.url)
     for difference in differences:
-        print(difference)
+        print(printable(difference))
     print(
         f"{known.url}: {len(differences)} differences"
         if differences

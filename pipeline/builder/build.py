@@ -19,6 +19,7 @@ from noisebeam.pipeline.builder.result import BuildResult, Distribution
 from noisebeam.pipeline.builder.runners import find_runner, limit_logs, new_pipeline
 from noisebeam.transforms.errors import one_line
 from noisebeam.transforms.output.folder import OutputFolder
+from noisebeam.transforms.printable import printable
 from noisebeam.transforms.segmenters.segmenters import language_note
 
 _log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ def build(
                 raise
             _log.info("after the manifest was written:", exc_info=True)
             message = f"the build was finished when this happened: {one_line(error)}"
-            print(f"noisebeam: {message}", file=sys.stderr)
+            print(f"noisebeam: {printable(message)}", file=sys.stderr)
             counters, distributions = {}, {}
     return BuildResult(output.read_outcome(), counters, distributions, time.monotonic() - began)
 

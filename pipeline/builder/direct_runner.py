@@ -74,7 +74,9 @@ def _worker_processes(beam_options: PipelineOptions) -> Any:
     from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
     direct.direct_running_mode = None  # otherwise Beam starts workers of its own
-    command = f"{shlex.quote(sys.executable)} -m noisebeam.pipeline.builder.direct_worker"
+    # `exec` replaces the shell, so that the parent of a worker is this process.
+    module = f"noisebeam.pipeline.builder.direct_worker {os.getpid()}"
+    command = f"exec {shlex.quote(sys.executable)} -m {module}"
     quiet = not logging.getLogger().isEnabledFor(logging.CRITICAL - 1)
     return SubprocessSDKEnvironment.from_command_string(
         f"{command} 2>{os.devnull}" if quiet else command

@@ -19,6 +19,7 @@ from noisebeam.transforms.cleaning.cleaning import (
 from noisebeam.transforms.output.finish import DEAD_LETTERS_FOLDER, Failure
 from noisebeam.transforms.output.folder import FAILURE_NAME
 from noisebeam.transforms.output.manifest import MANIFEST_NAME, Manifest
+from noisebeam.transforms.printable import printable
 
 _SIZES = {
     "characters a document": "document-characters",
@@ -51,7 +52,8 @@ def print_result(output: str, result: BuildResult, quiet: bool = False) -> int:
         print(f"submitted; it ends with {MANIFEST_NAME}, or {FAILURE_NAME}, in {output}")
         return 0
     if isinstance(result.outcome, Failure):
-        print(f"noisebeam: {output}: the build failed: {result.outcome.reason}", file=sys.stderr)
+        reason = printable(result.outcome.reason)
+        print(f"noisebeam: {output}: the build failed: {reason}", file=sys.stderr)
         return 2 if result.outcome.bad_files else 1
     if not quiet:
         lines = [
@@ -62,7 +64,7 @@ def print_result(output: str, result: BuildResult, quiet: bool = False) -> int:
             *_describe_time(result),
             f"wrote {output}",
         ]
-        print("\n".join(lines))
+        print(printable("\n".join(lines)))
     return 0
 
 

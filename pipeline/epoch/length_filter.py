@@ -29,9 +29,9 @@ class LengthFilter:
     most: int | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("min_tokens", self.least), ("max_tokens", self.most)):
-            if value is not None and operator.index(value) < 1:
-                raise ValueError(f"expected {name} of at least 1, got {value}")
+        for name, value, lowest in (("min_tokens", self.least, 0), ("max_tokens", self.most, 1)):
+            if value is not None and operator.index(value) < lowest:
+                raise ValueError(f"expected {name} of at least {lowest}, got {value}")
         if self.least is not None and self.most is not None and self.least > self.most:
             raise ValueError(
                 f"expected min_tokens up to max_tokens, got {self.least} and {self.most}; "

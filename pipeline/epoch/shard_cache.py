@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
+import platformdirs
 from fsspec.core import url_to_fs
 
 from noisebeam.transforms.errors import one_line
@@ -29,8 +29,23 @@ _CHUNK = 2**22  # bytes
 _ABANDONED = 3600  # seconds after which nobody writes to a temporary file any more
 
 
-def _default_folder() -> str:
-    return os.path.join(tempfile.gettempdir(), f"noisebeam-cache-{os.getuid()}")
+# Copies that this process has checked: path, size and inode.
+_checked: set[tuple[str, int, int]] = set()
+
+
+def _default_folder() -> Path:
+    """Return the folder for shards in the user's own cache folder, which is made if needed.
+
+    Raises ShardError if it belongs to another user, who could have put other shards there.
+    """
+    folder = platformdirs.user_cache_path("noisebeam") / "shards"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise ShardError(
+            f"expected the cache folder {folder} to be yours, got one of user "
+            f"{folder.stat().st_uid}; remove it, or give ShardCache(folder=...)"
+        )
+    return folder
 
 
 @dataclass(frozen=True)
@@ -42,13 +57,14 @@ class ShardCache:
     neither is a removed shard that is still open: it stays readable, and on the disk, until it is
     closed. Downloads of a killed process are removed after an hour.
 
-    A download is checked against the sha256 of the manifest and tried up to `attempts` times, with
+    A download, and a copy when a process first uses it, are checked against the sha256 of the
+    manifest. A download is tried up to `attempts` times, with
     a pause of `pause` seconds that doubles each time. A request (8 MiB at most) without an answer
     in `timeout` seconds is a failed attempt, so a store that never answers raises an error after
     two and a half minutes.
     """
 
-    folder: str | None = None  # None: a folder of this user among the temporary files
+    folder: str | None = None  # None: a folder in this user's cache folder
     max_bytes: int = 64 * 2**30
     attempts: int = 5
     pause: float = 0.5
@@ -61,7 +77,7 @@ class ShardCache:
         `info`, its entry in the manifest.
         """
         path = self._path(info)
-        if _size(path) != info.bytes:
+        if not _is_copy(path, info):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._download(url, info, path)
         with suppress(OSError):
@@ -101,7 +117,8 @@ class ShardCache:
 
     def _path(self, info: ShardInfo) -> Path:
         """Return the path of the local copy of a shard, whether it exists or not."""
-        return Path(self.folder or _default_folder()) / f"{info.sha256}.tar"
+        folder = Path(self.folder) if self.folder else _default_folder()
+        return folder / f"{info.sha256}.tar"
 
     def _download(self, url: str, info: ShardInfo, path: Path) -> None:
         """Download the shard at `url` to `path` in the cache, and remove other shards to make room
@@ -114,6 +131,7 @@ class ShardCache:
             with _locked(path.parent):
                 self._make_room(path, info.bytes)
                 os.replace(temporary, path)
+                _checked.add(_state(path))
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -221,12 +239,27 @@ def _failure(error: Exception) -> BaseException | None:
     return cause if of_http and getattr(cause, "status", None) not in (404, 410) else None
 
 
-def _size(path: Path) -> int:
-    """Return the size of a file in bytes; -1 if there is none."""
+def _is_copy(path: Path, info: ShardInfo) -> bool:
+    """Return True if a file is a copy of a shard; its sha256 is computed once in a process."""
     try:
-        return path.stat().st_size
+        state = _state(path)
+        if state in _checked:
+            return True
+        if state[1] != info.bytes:
+            return False
+        with path.open("rb") as file:
+            found = file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
-        return -1
+        return False
+    if found == info.sha256:
+        _checked.add(state)
+    return found == info.sha256
+
+
+def _state(path: Path) -> tuple[str, int, int]:
+    """Return the path, the size and the inode of a file, which is another one if it is replaced."""
+    status = path.stat()
+    return str(path), status.st_size, status.st_ino
 
 
 class _Entry(NamedTuple):

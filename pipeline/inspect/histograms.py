@@ -5,10 +5,10 @@ as SVG.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 
+from noisebeam.pipeline.inspect.html_page import safe
 from noisebeam.transforms.data.ragged import Array
 
 _BINS = 16
@@ -118,10 +118,10 @@ def svg_bars(shown: Bars) -> str:
         middle, length = i * _BAR + 13, max(room * count / most, 1.5 if count else 0)
         rows.append(
             f'<text class="name" x="{_LABEL - 8}" y="{middle}" '
-            f'text-anchor="end">{escape(name)}</text>'
+            f'text-anchor="end">{safe(name)}</text>'
             f'<rect x="{_LABEL}" y="{i * _BAR + 2}" width="{length:.1f}" height="{_BAR - 4}" '
             'rx="2"/>'
             f'<text class="count" x="{_LABEL + length + 6:.1f}" y="{middle}">{count:,}</text>'
         )
     size = f'viewBox="0 0 {_WIDTH} {len(shown.entries) * _BAR}"'
-    return f'<svg {size} role="img" aria-label="{escape(shown.title)}">{"".join(rows)}</svg>'
+    return f'<svg {size} role="img" aria-label="{safe(shown.title)}">{"".join(rows)}</svg>'

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
 from typing import TYPE_CHECKING
 
-from noisebeam.pipeline.inspect.html_page import facts_list, page
+from noisebeam.pipeline.inspect.html_page import facts_list, page, safe
 from noisebeam.pipeline.inspect.mask_pictures import MaskPicture, data_uri
 from noisebeam.pipeline.inspect.token_view import Panel, Row, Run
 from noisebeam.pipeline.inspect.trace import GONE
@@ -65,14 +64,14 @@ figure img { display: block; width: 13rem; height: 13rem; object-fit: contain;
 def to_html(view: InspectView) -> str:
     """Return a sample and its noise as one HTML page that loads no other file."""
     noised = (
-        f"<section><h2>{escape(noised.recipe.name)} <small>objective: "
+        f"<section><h2>{safe(noised.recipe.name)} <small>objective: "
         f"{noised.recipe.objective}</small></h2>"
         f"{''.join(map(_panel, noised.panels))}{_masks(noised.masks)}</section>"
         for noised in view.noised
     )
     panels = [view.source, *(panel for noised in view.noised for panel in noised.panels)]
     body = (
-        f"<h1>{escape(view.title)}</h1><div "
+        f"<h1>{safe(view.title)}</h1><div "
         f'class="card">{facts_list(view.facts)}{_legend(panels)}</div>'
         f"{_panel(view.source)}{''.join(noised)}"
     )
@@ -97,12 +96,12 @@ def _legend(panels: list[Panel]) -> str:
 def _panel(panel: Panel) -> str:
     """Return a panel (titled sequence of tokens) as HTML, with the token ids to unfold."""
     head = (
-        f"<h3>{escape(panel.title)} <small>{len(panel.ids):,} tokens</small></h3>"
+        f"<h3>{safe(panel.title)} <small>{len(panel.ids):,} tokens</small></h3>"
         if panel.rows
         else ""
     )
     if not panel.rows:
-        return f'<h3>{escape(panel.title)}</h3><p class="note">{escape(panel.note)}</p>'
+        return f'<h3>{safe(panel.title)}</h3><p class="note">{safe(panel.note)}</p>'
     ids = (
         "<details><summary>ids</summary><p "
         f'class="ids">{" ".join(map(str, panel.ids))}</p></details>'
@@ -136,20 +135,20 @@ def _styled(kind: Change, text: str, title: str = "") -> str:
     """Return text as HTML in the style of a change; `title` is shown when the pointer is
     over it.
     """
-    shown = escape(text).replace("\n", '<span class="nl">↵</span><wbr>')
+    shown = safe(text).replace("\n", '<span class="nl">↵</span><wbr>')
     if kind is Change.KEPT:
         return shown
     space = shown[: len(shown) - len(shown.lstrip(" "))]
     name, tag = kind.name.lower(), _TAGS.get(kind, "mark")
-    tip = f' title="{escape(title)}"' if title else ""
+    tip = f' title="{safe(title)}"' if title else ""
     return f'{space}<{tag} class="{name}"{tip}>{shown.lstrip(" ")}</{tag}>'
 
 
 def _masks(masks: tuple[MaskPicture, ...]) -> str:
     """Return the drawings of attention masks as HTML images."""
     figures = (
-        f'<figure><img alt="attention mask: {escape(mask.title)}" src="{data_uri(mask.picture)}">'
-        f"<figcaption>{escape(mask.title)}<br>{mask.picture.shape[0]:,} queries × "
+        f'<figure><img alt="attention mask: {safe(mask.title)}" src="{data_uri(mask.picture)}">'
+        f"<figcaption>{safe(mask.title)}<br>{mask.picture.shape[0]:,} queries × "
         f"{mask.picture.shape[1]:,} keys"
         "</figcaption></figure>"
         for mask in masks

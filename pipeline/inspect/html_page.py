@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
+from noisebeam.transforms.printable import printable
+
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --dim: #59636e; --paper: #fff; --card: #f6f8fa;
@@ -30,6 +32,11 @@ dt { color: var(--dim); font-size: .8rem; } dd { margin: 0; font-variant-numeric
 """
 
 
+def safe(text: str) -> str:
+    """Return plain text as HTML, with control characters and marks of direction escaped."""
+    return escape(printable(text))
+
+
 def page(title: str, body: str, style: str = "") -> str:
     """Return a whole HTML page with a title (plain text), a body (HTML) and additional CSS
     rules.
@@ -37,7 +44,7 @@ def page(title: str, body: str, style: str = "") -> str:
     head = (
         f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, '
-        f'initial-scale=1"><title>{escape(title)}</title>'
+        f'initial-scale=1"><title>{safe(title)}</title>'
         f"<style>{_STYLE}{style}</style>"
     )
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
@@ -46,7 +53,7 @@ def page(title: str, body: str, style: str = "") -> str:
 def facts_list(facts: Mapping[str, str]) -> str:
     """Return names and values (plain text) as an HTML description list."""
     entries = (
-        f"<div><dt>{escape(name)}</dt><dd>{escape(fact)}</dd></div>" for name, fact in facts.items()
+        f"<div><dt>{safe(name)}</dt><dd>{safe(fact)}</dd></div>" for name, fact in facts.items()
     )
     return f"<dl>{''.join(entries)}</dl>"
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from rich.console import Console
 
 from noisebeam.pipeline.inspect.histograms import Bars, svg_bars, text_bars
-from noisebeam.pipeline.inspect.html_page import facts_list, page
+from noisebeam.pipeline.inspect.html_page import facts_list, page, safe
 from noisebeam.pipeline.inspect.stats import Stats
+from noisebeam.transforms.printable import printable
 
 _STYLE = """
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr));
@@ -25,9 +24,9 @@ meter { width: 12rem; }
 
 def stats_to_terminal(console: Console, stats: Stats) -> None:
     """Print the statistics of a build, with histograms of block characters."""
-    console.print(stats.url, style="bold", soft_wrap=True, markup=False)
+    console.print(printable(stats.url), style="bold", soft_wrap=True, markup=False)
     for name, fact in stats.totals.items():
-        console.print(f"{name}: {fact}", soft_wrap=True, markup=False)
+        console.print(printable(f"{name}: {fact}"), soft_wrap=True, markup=False)
     console.print(f"\nfrom {stats.basis}", style="dim", soft_wrap=True, markup=False)
     for shown in stats.distributions:
         console.print(f"\n{shown.title}", style="bold", markup=False)
@@ -42,13 +41,13 @@ def stats_to_terminal(console: Console, stats: Stats) -> None:
 def stats_to_html(stats: Stats) -> str:
     """Return the statistics of a build as one HTML page that loads no other file."""
     padding = "".join(
-        f"<tr><td>{escape(name)}</td><td><meter "
+        f"<tr><td>{safe(name)}</td><td><meter "
         f'value="{share:.4f}"></meter></td><td>{share:.1%}</td></tr>'
         for name, share in stats.padding.items()
     )
     body = (
-        f'<h1>{escape(stats.url)}</h1><div class="card">{facts_list(stats.totals)}</div>'
-        f'<p class="note">Distributions: from {escape(stats.basis)}.</p>'
+        f'<h1>{safe(stats.url)}</h1><div class="card">{facts_list(stats.totals)}</div>'
+        f'<p class="note">Distributions: from {safe(stats.basis)}.</p>'
         f'<div class="plots">{"".join(map(_plot, stats.distributions))}'
         '<section class="card"><h3>padding</h3><p class="note">share of a batch that is '
         "padding</p>"
@@ -59,7 +58,5 @@ def stats_to_html(stats: Stats) -> str:
 
 def _plot(shown: Bars) -> str:
     """Return a histogram and its summary as an HTML section."""
-    summary = f'<p class="note">{escape(shown.summary)}</p>'
-    return (
-        f'<section class="card"><h3>{escape(shown.title)}</h3>{summary}{svg_bars(shown)}</section>'
-    )
+    summary = f'<p class="note">{safe(shown.summary)}</p>'
+    return f'<section class="card"><h3>{safe(shown.title)}</h3>{summary}{svg_bars(shown)}</section>'

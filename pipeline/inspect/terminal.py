@@ -13,6 +13,7 @@ from noisebeam.pipeline.inspect.mask_pictures import MaskPicture, blocks
 from noisebeam.pipeline.inspect.token_view import Panel, Row
 from noisebeam.pipeline.inspect.trace import GONE
 from noisebeam.transforms.noise.corruption import Change
+from noisebeam.transforms.printable import printable
 
 if TYPE_CHECKING:
     from noisebeam.pipeline.inspect.token_view import InspectView
@@ -39,9 +40,9 @@ def to_terminal(console: Console, view: InspectView) -> None:
     """Print a sample and its noise to a terminal; tokens that noise removed are left out if the
     output is not a terminal.
     """
-    console.print(view.title, style="bold", soft_wrap=True, markup=False)
+    console.print(printable(view.title), style="bold", soft_wrap=True, markup=False)
     for name, fact in view.facts.items():
-        console.print(f"{name}: {fact}", style="dim", soft_wrap=True, markup=False)
+        console.print(printable(f"{name}: {fact}"), style="dim", soft_wrap=True, markup=False)
     panels = [view.source, *(panel for noised in view.noised for panel in noised.panels)]
     _print_legend(console, panels)
     _print_panel(console, view.source)
@@ -65,7 +66,7 @@ def _print_legend(console: Console, panels: Iterable[Panel]) -> None:
 def _print_panel(console: Console, panel: Panel) -> None:
     """Print the title of a panel, its rows of tokens or its note, and its token ids."""
     size = f" ({len(panel.ids)} tokens)" if panel.rows else f": {panel.note}"
-    console.print(f"\n{panel.title}{size}", style="bold", soft_wrap=True, markup=False)
+    console.print(printable(f"\n{panel.title}{size}"), style="bold", soft_wrap=True, markup=False)
     for row in panel.rows:
         console.print(_line(row, with_gone=console.is_terminal), soft_wrap=True)
     if panel.rows:
@@ -83,7 +84,7 @@ def _line(row: Row, with_gone: bool) -> Text:
     line = Text.assemble((number, _CHIPS[row.sentence % len(_CHIPS)]), ("│ ", "dim"))
     for run in row.runs:
         if with_gone or run.change not in GONE:
-            line.append(run.text.replace("\n", "↵"), style=_STYLES[run.change])
+            line.append(printable(run.text).replace("\n", "↵"), style=_STYLES[run.change])
     return line
 
 
@@ -92,5 +93,5 @@ def _print_masks(console: Console, name: str, masks: Iterable[MaskPicture]) -> N
     console.print(
         f"\n{name}: attention masks (rows: queries; columns: keys)", style="bold", markup=False
     )
-    pictures = ["\n".join([mask.title, *blocks(mask.picture)]) for mask in masks]
+    pictures = ["\n".join([printable(mask.title), *blocks(mask.picture)]) for mask in masks]
     console.print(Columns([Text(picture, no_wrap=True) for picture in pictures], padding=(0, 3)))

@@ -16,6 +16,7 @@ import numpy as np
 
 from noisebeam.transforms.io.safe_yaml import load_yaml
 from noisebeam.transforms.io.storage import TooLargeError, join, publish, read_bytes
+from noisebeam.transforms.printable import printable
 from noisebeam.transforms.shards.info import SAMPLES_PER_MEMBER, ShardInfo
 
 FORMAT_VERSION = 1
@@ -157,7 +158,8 @@ def check_name(name: str) -> None:
 
     >>> check_name("shard-00000-of-00016.tar")
     """
-    if not isinstance(name, str) or not name or name.startswith(".") or set(name) & set("/\\:\0"):
+    plain = isinstance(name, str) and name == printable(name)
+    if not plain or not name or name.startswith(".") or set(name) & set("/\\:\t\n"):
         raise ManifestError(f"expected the name of a file beside the manifest, got {name!r}")
 
 

@@ -16,7 +16,7 @@ LENGTHS = [len(sample.fields["ids"]) for sample in make_samples(baked=False)]
 @given(
     st.lists(st.lists(st.integers(1, 9), max_size=30), min_size=1, max_size=5),
     st.integers(1, 10),
-    st.integers(0, 10),
+    st.integers(0, 8),
     st.booleans(),
 )
 def test_a_filtered_epoch_visits_each_kept_sample_once(shards, block, least, shuffle):

@@ -125,3 +125,21 @@ def test_many_may_fetch_the_same_shards_at_once(tmp_path):
         paths = list(pool.map(lambda i: cache.fetch(*shards[i % 5]), range(100)))
     assert all(Path(path).read_bytes() == bytes([i % 5]) * 100 for i, path in enumerate(paths))
     assert len(os.listdir(tmp_path / "cache")) == 5
+
+
+def test_a_forged_copy_is_fetched_again(tmp_path):
+    """Another process may have put other bytes of the right size there."""
+    store, (url, info) = ShardCache(str(tmp_path)), put(b"content")
+    (tmp_path / f"{info.sha256}.tar").write_bytes(b"forgery")
+    assert Path(store.fetch(url, info)).read_bytes() == b"content"
+
+
+def test_the_default_folder_is_the_users_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    url, info = put(b"content")
+    path = Path(ShardCache().fetch(url, info))
+    assert path.parent == tmp_path / "noisebeam" / "shards"
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setattr(os, "getuid", lambda: path.stat().st_uid + 1)
+    with pytest.raises(ShardError, match=r"expected the cache folder .* to be yours, got one of"):
+        ShardCache().fetch(url, info)
