@@ -101,7 +101,10 @@ def write_shard(url: str, samples: Iterable[Sample] | SampleTable, **settings: A
 
 
 def _order(distinct: SampleTable, seed: int) -> IntArray:
-    """Return the indexes of the samples in the order of the shard: (samples,)."""
+    """Return the indexes of the samples in the order in which the shard stores them: (samples,).
+
+    They are sorted by a hash of `seed` and their keys, which shuffles them.
+    """
     numbers = order_in_shard(distinct.keys, seed)
     order = np.argsort(numbers, kind="stable")
     if not np.any(numbers[order][1:] == numbers[order][:-1]):
