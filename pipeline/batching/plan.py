@@ -202,7 +202,7 @@ class Plan:
         """Yield the global batches after the first `start` samples of the epoch, several at a time.
 
         Each item has the smallest number of batches with at least `samples` samples. Raises
-        ValueError if `start` is inside a row.
+        ValueError if `start` is inside a row of the plan, between samples that are packed together.
         """
         at, waiting, count = start, [_NO_ROWS], 0
         for window in self._windows(start):

@@ -61,7 +61,9 @@ def summarise(values: Array) -> str:
 
 
 def _range(low: float, step: float, is_share: bool) -> str:
-    """Return the name of the bin of width `step` that begins at `low`."""
+    """Return the name of the bin of width `step` that begins at `low`; `is_share` says that the
+    values are shares from 0 to 1.
+    """
     last = low + step if is_share else low + step - 1
     return (
         _show(low, is_share) if low == last else f"{_show(low, is_share)} – {_show(last, is_share)}"

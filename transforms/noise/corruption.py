@@ -83,11 +83,12 @@ class Trace:
     longer is, may be encoded anew: the tokens of its first word then have the position where the
     sentence started.
 
-    `new` is the change of each added token, in order; `gone` the change of all removed tokens.
-    `one_for_one` is True if each added token replaces exactly one token. `moved` (tokens,) is True
-    for tokens to mark with the change `moves`; None if the order of tokens stays. `chosen` are the
-    positions of all tokens to be predicted, changed or not. `appended` is the index of the first
-    token of an appended part (part B of GLM); None if there is none.
+    What happened to a token is a member of `Change`, such as MASKED or DELETED. `new` has one for
+    each added token, in order; `gone` is that of all removed tokens; `moves` is that of the tokens
+    where `moved` (tokens,) is True, or None if the order of tokens stays. `one_for_one` is True if
+    each added token replaces exactly one token. `chosen` are the positions of all tokens to be
+    predicted, changed or not. `appended` is the index of the first token of an appended part (part
+    B of GLM); None if there is none.
     """
 
     origins: IntArray

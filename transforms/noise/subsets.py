@@ -78,9 +78,13 @@ def draw_subsets(
     excluded: IntArray | None = None,
     allowed: IntArray | None = None,
 ) -> IntArray:
-    """Return the positions that `mark_subsets` marks, in no order; arguments are the same.
+    """Return `counts[i]` different random positions of each sample i, in no order: (sum of
+    counts,).
 
-    Slow if more than half of the positions of a sample are wanted.
+    Sample i has the positions `starts[i]` to `starts[i] + sizes[i]` - 1, of `total` positions in
+    all. Positions in `excluded` are not chosen; `allowed` (samples,) is then the number of other
+    positions of each sample. `streams` (samples,) are the keys of the random numbers. Slow if more
+    than half of the positions of a sample are wanted.
     """
     allowed = sizes if allowed is None else allowed
     parts = [

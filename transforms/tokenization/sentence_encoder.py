@@ -278,7 +278,8 @@ class Encoder:
         """Return, for each piece, how its first tokens change when it begins a text: the number of
         tokens to replace, and the new ids.
 
-        `whole` says for each piece whether it has special tokens, so that all of it is compared.
+        `whole` says for each piece whether it has special tokens: then the ids of the whole piece
+        are compared with those at the start of a text, else only those of its first word.
         """
         keys = [
             self._head_key(text, piece, special)

@@ -96,8 +96,8 @@ class _Fit:
         self._stops = opening[np.searchsorted(opening, np.arange(len(encoded)), side="right")]
 
     def last(self, first: int) -> int:
-        """Return the exclusive end of the largest window that begins with sentence `first`; it has
-        at least this sentence.
+        """Return the exclusive end of the largest window within the budget of tokens that begins
+        with sentence `first`; it has at least this sentence.
         """
         start, gains = self._offsets[first], self._gains
         most = start + self._budget

@@ -55,8 +55,8 @@ class TokenInsertion:
             check_share(self.name, key, getattr(self, key))
 
     def check(self, vocabulary: Vocabulary) -> None:
-        """Raise ValueError if masks are inserted and the vocabulary has no mask token, or random
-        tokens and all ids are special.
+        """Raise ValueError if masks are to be inserted and the vocabulary has no mask token, or if
+        random tokens are and all ids are special.
         """
         if self.random < 1:
             require_mask(self.name, vocabulary, "set random to 1")
