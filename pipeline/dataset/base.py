@@ -1,7 +1,7 @@
 """Batches of an epoch: divided among ranks and loader workers, made in background threads,
 resumable at any batch.
 
-    plan -> positions of a chunk -> fields (read, noised) -> _Chunk -> _Rows -> Batch
+    plan -> positions of a chunk -> fields (read, noised) -> Chunk -> Rows -> Batch
     |------------- reading thread ----------------------|   |--- main thread ---|
 
 A position is the index of a sample in the order of the epoch. A chunk is a number of consecutive
@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from noisebeam.pipeline.batching.collate import Batch, prepare
 from noisebeam.pipeline.batching.layout import Layout
 from noisebeam.pipeline.batching.plan import GlobalBatches, Plan
 from noisebeam.pipeline.dataset.checkpoint import Position, SkippedCount, check_state
+from noisebeam.pipeline.dataset.chunks import Chunk, EpochSamples
 from noisebeam.pipeline.dataset.loaders import check_loader
 from noisebeam.pipeline.dataset.prefetch import prefetch
 from noisebeam.pipeline.dataset.resumption import Resumption
@@ -34,60 +35,6 @@ from noisebeam.transforms.data.ragged import IntArray, Ragged
 _PLANNED = 2**17
 
 _log = logging.getLogger(__name__)
-
-
-class EpochSamples(Protocol):
-    """Samples of one epoch, read by their positions in the order of the epoch."""
-
-    def lengths(self, positions: IntArray) -> IntArray:
-        """Return the token count of the sample at each position of the epoch, read from the shard
-        indexes: int64, of the same shape.
-        """
-
-    def fields(self, positions: IntArray, most: IntArray | None) -> Mapping[str, Ragged]:
-        """Return the inputs, labels and other fields of the samples at these positions of the
-        epoch, by name: a row for each sample.
-
-        `most` (positions,) is the number of tokens to which each sample is truncated before noise
-        is drawn; None truncates nothing.
-        """
-
-
-class _Chunk(NamedTuple):
-    """Consecutive batches of one rank whose samples were read together, with `size` rows in each
-    batch.
-
-    `ends` is the position of the epoch after each batch. Row i has the samples `bounds[i]` to
-    `bounds[i + 1]` - 1 of the chunk. `fields` has inputs and labels by name, a row for each sample.
-    """
-
-    size: int
-    ends: list[int]  # of each, the position after it
-    bounds: IntArray  # where each row begins, in samples, and the end
-    fields: Mapping[str, Ragged]  # of all their samples, one after the other
-
-    def batches(self) -> Iterator[_Rows]:
-        """Yield the rows of each batch of this chunk, not yet collated."""
-        starts = self.bounds[:: self.size]
-        tokens = np.add.reduceat(self.fields["input_ids"].lengths, starts[:-1]).tolist()
-        parts = zip(*(values.split(starts) for values in self.fields.values()), strict=True)
-        for i, (end, count, part) in enumerate(zip(self.ends, tokens, parts, strict=True)):
-            bounds = self.bounds[i * self.size : (i + 1) * self.size + 1]
-            yield _Rows(end, count, bounds - bounds[0], dict(zip(self.fields, part, strict=True)))
-
-
-class _Rows(NamedTuple):
-    """Rows of one batch before collating.
-
-    `end` is the position of the epoch after the batch, `tokens` the number of input tokens. Row i
-    has the samples `bounds[i]` to `bounds[i + 1]` - 1. `fields` has inputs and labels by name, a
-    row for each sample.
-    """
-
-    end: int  # the position after it
-    tokens: int
-    bounds: IntArray  # where each row begins, in samples, and the end
-    fields: Mapping[str, Ragged]
 
 
 class _Made(NamedTuple):
@@ -316,7 +263,7 @@ class BatchedDataset(IterableDataset[Batch]):
                 by,
             )
 
-    def _read(self, position: Position) -> Iterator[_Chunk]:
+    def _read(self, position: Position) -> Iterator[Chunk]:
         """Yield chunks (several batches each) of this rank and loader worker after a position: read
         and noised, not yet collated.
         """
@@ -327,7 +274,7 @@ class BatchedDataset(IterableDataset[Batch]):
             most = self._most(epoch, starts, np.diff(rows.offsets[:: self.batch_size]))
             fields = samples.fields(rows.values, most)
             prepare(fields, pad_id=self.layout.pad_id)
-            yield _Chunk(self.batch_size, ends, rows.offsets, fields)
+            yield Chunk(self.batch_size, ends, rows.offsets, fields)
 
     def _shares(
         self, plan: Plan, position: Position
@@ -362,7 +309,7 @@ class BatchedDataset(IterableDataset[Batch]):
         if batches is None and position.position == 0:
             self._no_batch()
 
-    def _collate(self, chunks: Iterable[_Chunk]) -> Iterator[_Made]:
+    def _collate(self, chunks: Iterable[Chunk]) -> Iterator[_Made]:
         """Yield the batches of chunks as tensors, and count their tokens and padding."""
         for chunk in chunks:
             for end, tokens, bounds, fields in chunk.batches():

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from noisebeam.pipeline.dataset.base import BatchedDataset, EpochSamples
+from noisebeam.pipeline.dataset.base import BatchedDataset
 from noisebeam.pipeline.dataset.checkpoint import SkippedCount
+from noisebeam.pipeline.dataset.chunks import EpochSamples
 from noisebeam.pipeline.dataset.interleaving import Interleaving, shares
 from noisebeam.pipeline.dataset.settings import check_number
 from noisebeam.pipeline.dataset.shard_dataset import ShardDataset

@@ -22,11 +22,9 @@ from noisebeam.transforms.data.keys import document_key, sample_key
 from noisebeam.transforms.data.ragged import Array
 from noisebeam.transforms.data.samples import Sample
 from noisebeam.transforms.data.spans import Spans
+from noisebeam.transforms.tokenization.encoded_sentences import EncodedSentences
 from noisebeam.transforms.tokenization.options import WindowOptions
-from noisebeam.transforms.tokenization.sentence_encoder import (
-    EncodedSentences,
-    Encoder,
-)
+from noisebeam.transforms.tokenization.sentence_encoder import Encoder
 
 Range = tuple[int, int]  # sentences, half-open
 

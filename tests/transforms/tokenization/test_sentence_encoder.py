@@ -17,7 +17,8 @@ from support.bart_example import FIRST, SECOND, THIRD
 from noisebeam.transforms.data.ragged import offsets_of
 from noisebeam.transforms.data.spans import Spans
 from noisebeam.transforms.segmenters.segmenters import SegmenterOptions, load_segmenter
-from noisebeam.transforms.tokenization.sentence_encoder import EncodedSentences, Encoder
+from noisebeam.transforms.tokenization.encoded_sentences import EncodedSentences
+from noisebeam.transforms.tokenization.sentence_encoder import Encoder
 from noisebeam.transforms.tokenization.tokenizer import load_tokenizer
 
 TOKENIZERS = ["bart-base", "gpt2", "bert-base-uncased", "bert-base-chinese", "t5-base"]

@@ -21,8 +21,9 @@ from noisebeam.transforms.formats import ReadOptions, read_documents
 from noisebeam.transforms.io.input_files import FilePart
 from noisebeam.transforms.segmenters.sentencex_segmenter import SentencexSegmenter
 from noisebeam.transforms.tokenization import windows
+from noisebeam.transforms.tokenization.encoded_sentences import EncodedSentences
 from noisebeam.transforms.tokenization.options import WindowOptions
-from noisebeam.transforms.tokenization.sentence_encoder import EncodedSentences, Encoder
+from noisebeam.transforms.tokenization.sentence_encoder import Encoder
 from noisebeam.transforms.tokenization.tokenizer import load_tokenizer
 from noisebeam.transforms.tokenization.windows import (
     Window,
