@@ -21,8 +21,7 @@ Side = Literal["left", "right"]
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How ragged rows of an objective become a batch: padding side, masks, positions, decoder
-    inputs.
+    """Rules by which ragged rows become a batch: padding side, masks, positions, decoder inputs.
 
     An objective is the training task of a recipe; `clean` is text without noise.
 
@@ -66,14 +65,14 @@ class Layout:
 
     @property
     def _has_prefix(self) -> bool:
-        """Whether the first part of a row (the prefix, or part A of GLM) is seen by all positions
+        """True if the first part of a row (the prefix, or part A of GLM) is seen by all positions
         of the row.
         """
         return BATCH_OBJECTIVES[self.objective].attention is Attention.PREFIX
 
     @property
     def extended(self) -> bool:
-        """Whether padding is on the left, or batches have `position_ids` or `decoder_input_ids`."""
+        """True if padding is on the left, or batches have `position_ids` or `decoder_input_ids`."""
         return (
             self.padding_side == "left"
             or self.position_ids
@@ -82,7 +81,7 @@ class Layout:
 
     @property
     def flat(self) -> bool:
-        """Whether the attention mask has two dimensions and not four; such batches are quick to
+        """True if the attention mask has two dimensions and not four; such batches are quick to
         make.
         """
         return not self._has_prefix

@@ -48,7 +48,7 @@ class Batching(Protocol):
 
     @property
     def sample_rows(self) -> bool:
-        """Whether each row has exactly one sample."""
+        """True if each row has exactly one sample."""
 
     def checked(self, objective: str, max_tokens: int) -> Batching:
         """Return the batching set up for an objective, by its name; `clean` is text without noise.

@@ -82,7 +82,7 @@ class BuildOptions:
 
     @property
     def detects_languages(self) -> bool:
-        """Whether the language of documents without a language field is detected from their text
+        """True if the language of documents without a language field is detected from their text
         (`lang` is `auto`).
         """
         return self.lang == AUTO

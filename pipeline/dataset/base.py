@@ -151,12 +151,12 @@ class BatchedDataset(IterableDataset[Batch]):
 
     @property
     def resuming(self) -> bool:
-        """Whether a state was loaded from which the next iteration continues."""
+        """True if a state was loaded from which the next iteration continues."""
         return self._resumption.pending
 
     @property
     def exhausted(self) -> bool:
-        """Whether a state was loaded whose position is at the end of its epoch, with no batch after
+        """True if a state was loaded whose position is at the end of its epoch, with no batch after
         it.
         """
         return (

@@ -19,7 +19,7 @@ _USED_BY, _NEXT, _LAST, _EMPTY = range(4)  # cells of the shared memory
 
 
 class Resumption:
-    """Whether a loaded position is pending, and which passes of a loop are empty after it.
+    """State of a loaded position: whether it is pending, and which passes of a loop are empty after it.
 
     >>> resumption = Resumption()
     >>> resumption.load(before=0, epoch=1)
@@ -44,12 +44,12 @@ class Resumption:
 
     @property
     def pending(self) -> bool:
-        """Whether the next iteration starts at a loaded position."""
+        """True if the next iteration starts at a loaded position."""
         return self._loaded and int(self._shared[_USED_BY]) == 0
 
     @property
     def empty(self) -> bool:
-        """Whether the current pass is left empty."""
+        """True if the current pass is left empty."""
         return bool(self._shared[_EMPTY])
 
     def take(self) -> bool:

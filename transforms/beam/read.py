@@ -82,7 +82,7 @@ class ReadDocuments(beam.PTransform):  # type: ignore[misc]
 
     @property
     def spreads_documents(self) -> bool:
-        """Whether documents are sent on to other workers after reading, because the input has few
+        """True if documents are sent on to other workers after reading, because the input has few
         parts.
         """
         return len(self.parts) < self.parts_for_all

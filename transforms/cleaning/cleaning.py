@@ -68,7 +68,7 @@ class CleaningOptions:
 
     @property
     def drops(self) -> bool:
-        """Whether these settings can drop a document."""
+        """True if these settings can drop a document."""
         return (
             self.compares
             or bool(self.keep_langs)
@@ -77,7 +77,7 @@ class CleaningOptions:
 
     @property
     def compares(self) -> bool:
-        """Whether these settings compare documents with each other, to find duplicates."""
+        """True if these settings compare documents with each other, to find duplicates."""
         return self.drop_duplicates or self.near_duplicates is not None
 
 

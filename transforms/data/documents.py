@@ -95,12 +95,12 @@ class DeadLetter:
 
     @property
     def has_no_text(self) -> bool:
-        """Whether the record is a document whose text is empty: builds drop and count it."""
+        """True if the record is a document whose text is empty: builds drop and count it."""
         return self.reason.startswith(NO_TEXT)
 
     @property
     def kind(self) -> str:
-        """What was expected of the record: the reason without what was found instead."""
+        """Part of the reason that says what was expected of the record."""
         return self.reason.partition(", got ")[0]
 
     def to_json(self) -> str:

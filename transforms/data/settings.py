@@ -37,7 +37,7 @@ class Setting:
 
     @property
     def is_optional(self) -> bool:
-        """Whether None is a valid value of the setting."""
+        """True if None is a valid value of the setting."""
         return self.type.endswith(" | None")
 
 

@@ -57,7 +57,7 @@ class Corruption(Protocol):
 
 
 class Change(Enum):
-    """What noise did to a token; the value is the explanation that `noisebeam inspect` shows."""
+    """Kind of change that noise made to a token; the value is the explanation that `noisebeam inspect` shows."""
 
     KEPT = "as in the source"
     SPECIAL = "a special token, never noised"
@@ -76,7 +76,7 @@ class Change(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What a corruption did to the tokens of a flat batch of one sample.
+    """Record of what a corruption did to the tokens of a flat batch of one sample.
 
     `origins` (tokens after the corruption,) is the position before the corruption of each token,
     and NEW (-1) for a token that was added. A sentence that becomes the first of the sample, or no

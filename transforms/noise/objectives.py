@@ -12,8 +12,9 @@ from enum import Enum
 
 
 class Attention(Enum):
-    """Which positions a model sees from each position of a sample; the value is a description for
-    users.
+    """Pattern of attention: the positions that a model sees from each position of a sample.
+
+    The value is a description for users.
     """
 
     ENCODER_DECODER = "encoder and causal decoder"

@@ -25,7 +25,7 @@ _MOST_RUNS = 8
 
 @dataclass(frozen=True)
 class Ordinary:
-    """Which tokens of a flat batch are ordinary (not special), numbered through the batch as if
+    """Numbering of the ordinary (not special) tokens of a flat batch, through the batch as if
     there were no special tokens.
 
     `specials` are the ascending positions in `ids` of the other tokens. `offsets` (samples + 1,):
@@ -49,7 +49,7 @@ class Ordinary:
 
     @cached_property
     def scattered(self) -> bool:
-        """Whether a sample has a special token between its ordinary ones."""
+        """True if a sample has a special token between its ordinary ones."""
         return bool(np.count_nonzero(self._boundaries.searchsorted(self.offsets[1:]) > self.leads))
 
     @cached_property

@@ -98,19 +98,19 @@ class Recipe:
 
     @property
     def closes_documents(self) -> bool:
-        """Whether each document must end with the end-of-text token, which the build option
+        """True if each document must end with the end-of-text token, which the build option
         `append_eos` adds.
         """
         return self.row.closes_documents
 
     @property
     def masks_labels(self) -> bool:
-        """Whether the labels of some tokens of a sample are -100, which the loss ignores."""
+        """True if the labels of some tokens of a sample are -100, which the loss ignores."""
         return self.row.masks_labels
 
     @property
     def needs_sentences(self) -> bool:
-        """Whether a corruption of this recipe needs the sentences of the samples."""
+        """True if a corruption of this recipe needs the sentences of the samples."""
         return any(getattr(step, "needs_sentences", False) for step in self.corruptions)
 
     def to_dict(self) -> dict[str, Any]:
