@@ -19,7 +19,7 @@ _USED_BY, _NEXT, _LAST, _EMPTY = range(4)  # cells of the shared memory
 
 
 class Resumption:
-    """State of a loaded position: whether it is pending, and which passes of a loop are empty after it.
+    """State of a loaded position: whether it is pending, and which passes of a loop are empty.
 
     >>> resumption = Resumption()
     >>> resumption.load(before=0, epoch=1)

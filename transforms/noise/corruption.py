@@ -57,7 +57,10 @@ class Corruption(Protocol):
 
 
 class Change(Enum):
-    """Kind of change that noise made to a token; the value is the explanation that `noisebeam inspect` shows."""
+    """Kind of change that noise made to a token.
+
+    The value is the explanation that `noisebeam inspect` shows.
+    """
 
     KEPT = "as in the source"
     SPECIAL = "a special token, never noised"

@@ -19,7 +19,7 @@ RECORD_NAME = re.compile(r"shard-(\d+)-of-(\d+)\.json")
 
 @dataclass(frozen=True)
 class InterruptedBuild:
-    """Work that an interrupted run of the same build has left in the output folder: finished shards.
+    """Finished shards that an interrupted run of the same build has left in the output folder.
 
     `fingerprint` is a hash of settings and input, which must be equal for shards to be used again;
     None means that shards are not recorded.
