@@ -32,6 +32,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     >>> did_you_mean("brat", ["bart", "bert"]), did_you_mean("x", ["bart"])
     ("; did you mean 'bart'?", '')
     """
-    close = difflib.get_close_matches(str(name), list(known), n=5, cutoff=0.5)
+    least = 0.5 if len(str(name)) < 4 else 0.7  # as `s4` for `s3`, and `brat` for `bart`
+    close = difflib.get_close_matches(str(name), list(known), n=5, cutoff=least)
     close.sort(key=lambda other: sorted(other) != sorted(str(name)))  # two letters exchanged
     return f"; did you mean {close[0]!r}?" if close else ""
