@@ -29,15 +29,17 @@ def plain(url, **settings):
 
 
 def loaders():
-    yield "loop", lambda data: data
+    yield pytest.param(lambda data: data, id="loop")
     for workers in (0, 1, 2, 4):
         for persistent in (False, True) if workers == 2 else (False,):
             settings = {"num_workers": workers, "persistent_workers": persistent}
             name = f"{workers}{'-persistent' * persistent}"
-            yield f"torch-{name}", lambda data, s=settings: DataLoader(data, batch_size=None, **s)
+            marks = pytest.mark.slow if workers in (1, 4) else ()
+            make = lambda data, s=settings: DataLoader(data, batch_size=None, **s)  # noqa: E731
+            yield pytest.param(make, id=f"torch-{name}", marks=marks)
 
 
-@pytest.mark.parametrize("make", [pytest.param(make, id=name) for name, make in loaders()])
+@pytest.mark.parametrize("make", loaders())
 @pytest.mark.parametrize("at", [0, 5, 37, 42])
 def test_a_state_loaded_before_the_loop(url, make, at):
     whole = plain(url)
@@ -49,7 +51,10 @@ def test_a_state_loaded_before_the_loop(url, make, at):
     assert equal(loop(resumed, make(resumed)), whole[at:])
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2, 4])
+@pytest.mark.parametrize(
+    "workers",
+    [0, 2, *(pytest.param(workers, marks=pytest.mark.slow) for workers in (1, 4))],
+)
 @pytest.mark.parametrize(("passes", "at"), [(1, 37), (2, 5), (2, 37), (3, 9)])
 def test_a_state_that_a_stateful_loader_loads_in_the_first_pass(url, workers, passes, at):
     whole = plain(url)
