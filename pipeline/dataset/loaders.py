@@ -16,7 +16,9 @@ def check_loader() -> None:
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        fetcher: Any = frame.f_locals.get("self")
+        # Locals are read of constructors alone: to read them keeps them alive as long as the frame.
+        is_constructor = frame.f_code.co_name == "__init__"
+        fetcher: Any = frame.f_locals.get("self") if is_constructor else None
         if type(fetcher).__name__ == "_IterableDatasetFetcher":
             if fetcher.auto_collation:
                 raise ValueError(
